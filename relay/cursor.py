@@ -1,0 +1,125 @@
+"""A subscriber's place in the log: what it has been given, and what it lacks.
+
+A cursor stands at the first byte that its subscriber has not taken, as the number of a batch and an offset into it.
+While the subscriber is *live* it has everything, so that its place is the end of the log and nobody has to move it;
+while it is *lagging* the place is its own.
+
+A subscriber that skips is in the middle of a message more often than not. The rest of that message is its *tail*:
+copied out of the log when its batch is dropped, and sent before anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from relay.framing import Buffer
+from relay.log import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a subscriber is behind the newest message."""
+
+    messages: int
+    bytes: int
+    seconds: float
+    """How long ago the first message that it lacks was published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a subscriber was given: whole messages, and bytes on the wire; and the messages that it had to skip."""
+
+    messages: int
+    bytes: int
+    skipped: int
+
+
+class Cursor:
+    """A place in `log`, and the count of what its subscriber took on the way to it."""
+
+    __slots__ = ("_first", "_first_byte", "_log", "_skipped", "_skipped_bytes", "batch", "live", "offset", "tail")
+
+    def __init__(self, log: Log, position: int) -> None:
+        """Stand at the message of that position, lagging."""
+        self._log = log
+        self.live = False
+        self.batch, self.offset = log.find(position)
+        self.tail: Buffer = b""
+        self._first = position
+        self._first_byte = self._byte()
+        self._skipped = 0
+        self._skipped_bytes = 0
+
+    @property
+    def at_end(self) -> bool:
+        """Whether there is nothing in the log that the subscriber lacks."""
+        return self.live or (self.batch >= self._log.end and not self.tail)
+
+    def stand(self, batch: int) -> None:
+        """Stand at the front of a batch, lagging: what is before it was taken."""
+        self.live = False
+        self.batch, self.offset = batch, 0
+
+    def advance(self, taken: int) -> None:
+        """Move over bytes that the subscriber took."""
+        if self.tail:
+            finished = min(taken, len(self.tail))
+            self.tail = self.tail[finished:]
+            taken -= finished
+        offset = self.offset + taken
+        while offset and offset >= (size := len(self._log.batch(self.batch).data)):
+            offset -= size
+            self.batch += 1
+        self.offset = offset
+
+    def read(self, most: int, pieces: int) -> tuple[list[Buffer], int]:
+        """What comes next, at most `pieces` buffers and about `most` bytes of it; and how many bytes."""
+        found, size = self._log.read(self.batch, self.offset, most, pieces)
+        if self.tail:
+            found.insert(0, self.tail)
+            size += len(self.tail)
+        return found, size
+
+    def skip(self, clock: Callable[[], float]) -> Lag:
+        """Move to the newest batch, after the message that the subscriber is in the middle of; returns the gap."""
+        log = self._log
+        seconds = clock() - log.batch(self.batch).time
+        if self.offset:
+            stop = log.message_end(self.batch, self.offset)
+            self.tail = bytes(log.batch(self.batch).data[self.offset : stop])
+            self.offset = stop
+        newest = log.batch(log.end - 1)
+        gap = Lag(newest.first - self._position(), newest.offset - self._byte(), seconds)
+        self._skipped += gap.messages
+        self._skipped_bytes += gap.bytes
+        self.stand(log.end - 1)
+        return gap
+
+    def lag(self, clock: Callable[[], float]) -> Lag:
+        """How far the subscriber is behind."""
+        log = self._log
+        if self.live or self.batch >= log.end:
+            return Lag(0, len(self.tail), 0.0)
+        seconds = clock() - log.batch(self.batch).time
+        return Lag(log.next - self._position(), log.size - self._byte() + len(self.tail), seconds)
+
+    def tally(self) -> Tally:
+        """What the subscriber has been given so far."""
+        return Tally(
+            messages=self._position() - self._first - self._skipped - bool(self.tail),
+            bytes=self._byte() - self._first_byte - self._skipped_bytes - len(self.tail),
+            skipped=self._skipped,
+        )
+
+    def _position(self) -> int:
+        """Position of the first message that the subscriber has not wholly taken, or has begun to be past."""
+        return self._log.next if self.live else self._log.position(self.batch, self.offset)
+
+    def _byte(self) -> int:
+        """How many bytes the log had taken before the place, in all."""
+        log = self._log
+        if self.live or self.batch >= log.end:
+            return log.size
+        return log.batch(self.batch).offset + self.offset

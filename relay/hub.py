@@ -1,0 +1,401 @@
+"""The hub: publishers append to one log, and every subscriber is a cursor into it.
+
+What is published in one turn of the reactor is collected, and `flush` hands it on at the end of the turn: it goes
+into the log as one batch (or a few, where joining large pieces would only copy them), and each *live* subscriber is
+given the new bytes with one call. A subscriber that does not take all of them is *lagging*: its cursor stands at the
+first byte that it has not taken, and it reads on from there when its transport says that it can. There is no queue
+for any one subscriber, so one that never reads costs a cursor, and nobody waits for it.
+
+The log keeps the newest messages up to a limit. A subscriber whose place in it is about to be dropped has *overrun*,
+and the slow policy says what happens: `disconnect` ends it; `skip` lets it finish the message that it is in the
+middle of and moves it to the newest batch, counting the gap; `block` lets it not come to that, by not reading from
+publishers while the slowest subscriber is more than half the limit behind, until it is less than a quarter behind.
+
+A subscriber that takes nothing at all for the stall timeout while something waits for it is ended, whatever the
+policy. Its kernel taking bytes, or its peer acknowledging some, is progress; time that the relay itself slept is not
+counted (`sweep` charges at most its own interval).
+
+The hub knows nothing of Twisted: a subscriber is something that takes bytes, the reactor is `call_soon` and `clock`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from itertools import accumulate
+from typing import Protocol
+
+from relay.cursor import Cursor, Lag, Tally
+from relay.framing import Buffer, Frames
+from relay.log import Log
+from relay.reasons import CloseReason
+
+READ = 256 * 1024
+"""Bytes read from a publisher at once, at most. More did not make a flood faster."""
+FLUSH = 1024 * 1024
+"""Bytes published in one turn that are handed on before its end."""
+CATCH_UP = 1024 * 1024
+"""Bytes that one lagging subscriber is given in one turn: a fast reader far behind must not own the turn."""
+PIECES = 1023
+"""Buffers of the log in one call; one `sendmsg` takes 1,024 (IOV_MAX of Linux and macOS), and there may be a tail."""
+LARGE = 64 * 1024
+"""Bytes from which on what was published is a batch of its own: to join it with others would copy it."""
+TURN = 128 * 1024 * 1024
+"""Bytes that one turn hands to all subscribers together, about: 30 ms of `send` at 4 GB/s, so that with up to 1,000
+subscribers nobody waits 100 ms for a turn to end."""
+LEAST_READ = 16 * 1024
+"""Bytes read from a publisher at once however many subscribers there are: less would only cost more turns."""
+SWEEP = 1.0
+"""Seconds between two looks for stalled subscribers."""
+
+
+class Slow(StrEnum):
+    """What happens to a subscriber that falls further behind than the log reaches."""
+
+    DISCONNECT = "disconnect"
+    SKIP = "skip"
+    BLOCK = "block"
+
+
+class Subscriber(Protocol):
+    """What the hub needs of a subscriber's connection. Only the hub calls these."""
+
+    def deliver(self, pieces: Sequence[Buffer]) -> int:
+        """Take bytes, in order; returns how many. After fewer than all, `Hub.resume` must follow when more can go."""
+        ...
+
+    def unsent(self) -> int:
+        """Bytes that the kernel holds for the peer, unacknowledged; 0 where that cannot be known."""
+        ...
+
+    def skipped(self, gap: Lag) -> None:
+        """The subscriber has lost messages: `gap` says how many, and how far back the first of them was."""
+        ...
+
+    def end(self, reason: CloseReason, lag: Lag) -> None:
+        """Cut the connection. The hub has let go of the subscriber already."""
+        ...
+
+
+class Intake(Protocol):
+    """What the hub needs of the publishers, all together."""
+
+    def pause(self, lag: Lag) -> None:
+        """Read from no publisher, present or to come; the slowest subscriber is `lag` behind."""
+        ...
+
+    def resume(self) -> None:
+        """Read from them again."""
+        ...
+
+
+class Subscription:
+    """One attached subscriber. `Hub.attach` returns it; its holder names itself with it, and only the hub changes it.
+
+    It is *waiting* from when its transport says pause until it says resume.
+    """
+
+    __slots__ = ("cursor", "idle", "moved", "scheduled", "subscriber", "tally", "unsent", "waiting")
+
+    def __init__(self, subscriber: Subscriber, cursor: Cursor) -> None:
+        self.subscriber = subscriber
+        self.cursor = cursor
+        self.waiting = False
+        self.scheduled = False  # a turn of catching up is due
+        self.moved = True  # it took something since the last sweep
+        self.unsent = 0  # bytes that the kernel held for it at the last sweep
+        self.idle = 0.0  # seconds without progress
+        self.tally: Tally | None = None  # final, once it is detached
+
+
+class Hub:
+    """Hands what publishers publish to all subscribers."""
+
+    def __init__(
+        self,
+        log: Log,
+        intake: Intake,
+        *,
+        call_soon: Callable[[Callable[[], None]], object],
+        clock: Callable[[], float],
+        self_delimiting: bool = True,
+        read_limit: int = READ,
+        slow: Slow = Slow.DISCONNECT,
+        stall_timeout: float = 30.0,
+        replay: int = 0,
+    ) -> None:
+        """`call_soon` runs a function in the next turn of the reactor; `clock` is in seconds and never goes back.
+
+        `self_delimiting` is the framing's: without it a batch has to carry where its messages end. `read_limit` is
+        in bytes, `stall_timeout` in seconds, 0 for never; `replay` in messages.
+        """
+        self.log = log
+        self.slow = slow
+        self.stall_timeout = stall_timeout
+        self.replay = replay
+        self.blocked = False
+        self._intake = intake
+        self._call_soon = call_soon
+        self._clock = clock
+        self._self_delimiting = self_delimiting
+        self._read_limit = min(read_limit, READ, log.limit // 8)
+        self._flush_size = min(FLUSH, log.limit // 8)
+        self._pending: list[Frames] = []
+        self._pending_size = 0
+        self._reads = 0  # how often publishers were read in this turn
+        self._readers = 1  # and in the last one that had any
+        self._end_of_turn_scheduled = False
+        self._regulate_scheduled = False
+        self._live: dict[Subscription, None] = {}
+        self._lagging: dict[Subscription, None] = {}
+        self._slowest = 0  # no lagging subscriber stands before this batch
+        self._swept = clock()
+
+    # What publishers call
+
+    def publish(self, frames: list[Frames]) -> None:
+        """Pass on what one read brought to all subscribers, at the end of the turn or before."""
+        for data, _, _ in frames:
+            self._pending_size += len(data)
+        self._pending += frames
+        self._reads += 1
+        if not self._end_of_turn_scheduled:
+            self._end_of_turn_scheduled = True
+            self._call_soon(self._end_of_turn)
+        if self._pending_size >= self._flush_size:
+            self.flush()
+
+    def read_size(self) -> int:
+        """How many bytes may be read from a publisher now, so that a turn ends soon enough for everybody else."""
+        share = TURN // (1 + len(self._live)) // self._readers
+        return min(self._read_limit, max(LEAST_READ, share))
+
+    def _end_of_turn(self) -> None:
+        self._end_of_turn_scheduled = False
+        self._readers, self._reads = self._reads, 0
+        self.flush()
+
+    def flush(self) -> None:
+        """Put what is pending into the log, and give it to every live subscriber, with one call each."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        size, self._pending_size = self._pending_size, 0
+        start = self.log.end
+        self._append(pending)
+        pieces = [self.log.batch(number).data for number in range(start, self.log.end)]
+        self._make_room()
+        for subscription in tuple(self._live):
+            if subscription.tally is not None:
+                continue
+            try:
+                taken = subscription.subscriber.deliver(pieces)
+            except Exception:
+                subscription.cursor.stand(start)
+                self._end(subscription, CloseReason.ERROR)
+                continue
+            if taken != size:
+                self._fall_behind(subscription, start, taken)
+        if self.slow is Slow.BLOCK:
+            self._regulate()
+
+    def _append(self, pending: list[Frames]) -> None:
+        """Append what was published as few batches, without copying what is large."""
+        small: list[Frames] = []
+        for frames in pending:
+            if len(frames.data) < LARGE:
+                small.append(frames)
+                continue
+            self._append_joined(small)
+            self._append_joined([frames])
+            small = []
+        self._append_joined(small)
+
+    def _append_joined(self, pending: list[Frames]) -> None:
+        if not pending:
+            return
+        if len(pending) == 1:
+            data, messages, held = pending[0]
+        else:
+            data = b"".join([frames.data for frames in pending])
+            messages = sum([frames.messages for frames in pending])
+            held = len(data)
+        ends = None if self._self_delimiting else array("I", accumulate(len(frames.data) for frames in pending))
+        self.log.append(data, messages, held, self._clock(), ends)
+
+    def _make_room(self) -> None:
+        """Drop what the log has no room for, after the slow policy was applied to whoever stands there."""
+        log = self.log
+        if log.held <= log.limit:
+            return
+        keep = log.within(log.limit)
+        if keep > self._slowest:
+            for subscription in tuple(self._lagging):
+                if subscription.cursor.batch < keep:
+                    self._overrun(subscription)
+            self._find_slowest()
+        log.drop(keep)
+
+    # What subscribers call
+
+    def attach(self, subscriber: Subscriber) -> Subscription:
+        """Give a subscriber every message from now on, after as many recent ones as `replay` says.
+
+        Of those it gets at most what a quarter of the log holds. Nothing is delivered before this returns.
+        """
+        self.flush()
+        log = self.log
+        first = log.next
+        if self.replay:
+            first = max(log.position(log.within(log.limit // 4), 0), log.next - self.replay)
+        subscription = Subscription(subscriber, Cursor(log, first))
+        self._lag(subscription)
+        self._settle(subscription)
+        return subscription
+
+    def detach(self, subscription: Subscription) -> Tally:
+        """Let go of a subscriber, whose connection is gone; returns what it was given. May be repeated."""
+        if subscription.tally is None:
+            subscription.tally = subscription.cursor.tally()
+            self._live.pop(subscription, None)
+            self._lagging.pop(subscription, None)
+            self._regulate_soon()
+        return subscription.tally
+
+    def pause(self, subscription: Subscription) -> None:
+        """The transport takes no more for now."""
+        subscription.waiting = True
+        if subscription.cursor.live and subscription.tally is None:
+            subscription.cursor.stand(self.log.end)
+            self._lag(subscription)
+
+    def resume(self, subscription: Subscription) -> None:
+        """The transport takes bytes again."""
+        subscription.waiting = False
+        self._catch_up(subscription)
+
+    @property
+    def live(self) -> int:
+        """How many subscribers have everything."""
+        return len(self._live)
+
+    @property
+    def lagging(self) -> int:
+        """How many subscribers have something to catch up with."""
+        return len(self._lagging)
+
+    # Lagging subscribers
+
+    def _lag(self, subscription: Subscription) -> None:
+        """Make a subscriber lagging, at the place where its cursor stands."""
+        self._live.pop(subscription, None)
+        batch = subscription.cursor.batch
+        self._slowest = min(self._slowest, batch) if self._lagging else batch
+        self._lagging[subscription] = None
+        subscription.moved = True
+        subscription.idle = 0.0
+
+    def _fall_behind(self, subscription: Subscription, start: int, taken: int) -> None:
+        """A live subscriber took only part of what begins with batch `start`."""
+        if subscription.tally is None:
+            subscription.waiting = True
+            subscription.cursor.stand(start)
+            subscription.cursor.advance(taken)
+            self._lag(subscription)
+
+    def _catch_up(self, subscription: Subscription) -> None:
+        """Give a lagging subscriber one turn's worth of what it lacks."""
+        if subscription.waiting or subscription not in self._lagging:
+            return
+        pieces, size = subscription.cursor.read(CATCH_UP, PIECES)
+        if pieces:
+            try:
+                taken = subscription.subscriber.deliver(pieces)
+            except Exception:
+                self._end(subscription, CloseReason.ERROR)
+                return
+            if subscription.tally is not None:
+                return
+            if taken:
+                subscription.moved = True
+                subscription.cursor.advance(taken)
+                self._regulate_soon()
+            if taken != size:
+                subscription.waiting = True
+        self._settle(subscription)
+
+    def _settle(self, subscription: Subscription) -> None:
+        """After a subscriber took what it was given: it is live if that was all, else another turn is due."""
+        if subscription.waiting:
+            return
+        if subscription.cursor.at_end:
+            del self._lagging[subscription]
+            self._live[subscription] = None
+            subscription.cursor.live = True
+        elif not subscription.scheduled:
+            subscription.scheduled = True
+            self._call_soon(lambda: self._catch_up_when_due(subscription))
+
+    def _catch_up_when_due(self, subscription: Subscription) -> None:
+        subscription.scheduled = False
+        self._catch_up(subscription)
+
+    def _find_slowest(self) -> None:
+        self._slowest = min((subscription.cursor.batch for subscription in self._lagging), default=self.log.end)
+
+    # Slow policies
+
+    def _overrun(self, subscription: Subscription) -> None:
+        if self.slow is not Slow.SKIP:
+            self._end(subscription, CloseReason.OVERRUN)
+            return
+        gap = subscription.cursor.skip(self._clock)
+        if gap.messages:
+            subscription.subscriber.skipped(gap)
+
+    def _regulate(self) -> None:
+        """Block or unblock the publishers, by how far the slowest subscriber is behind."""
+        log = self.log
+        self._find_slowest()
+        behind = log.behind(self._slowest)
+        if not self.blocked and self.slow is Slow.BLOCK and behind > log.limit // 2:
+            self.blocked = True
+            slowest = next(one for one in self._lagging if one.cursor.batch == self._slowest)
+            self._intake.pause(slowest.cursor.lag(self._clock))
+        elif self.blocked and behind < log.limit // 4:
+            self.blocked = False
+            self._intake.resume()
+
+    def _regulate_soon(self) -> None:
+        """Look once a turn, however many subscribers moved in it."""
+        if self.blocked and not self._regulate_scheduled:
+            self._regulate_scheduled = True
+            self._call_soon(self._regulate_when_due)
+
+    def _regulate_when_due(self) -> None:
+        self._regulate_scheduled = False
+        self._regulate()
+
+    def sweep(self) -> None:
+        """End the subscribers that make no progress; to be called every `SWEEP` seconds.
+
+        A call charges them the time since the last one, or one interval if it was more: what the relay slept
+        itself, stopped or suspended, is nobody's fault.
+        """
+        now = self._clock()
+        passed = min(now - self._swept, SWEEP)
+        self._swept = now
+        for subscription in tuple(self._lagging):
+            unsent = subscription.subscriber.unsent()
+            progress = subscription.moved or unsent < subscription.unsent or not subscription.waiting
+            subscription.idle = 0.0 if progress else subscription.idle + passed
+            subscription.moved = False
+            subscription.unsent = unsent
+            if 0 < self.stall_timeout <= subscription.idle:
+                self._end(subscription, CloseReason.STALLED)
+
+    def _end(self, subscription: Subscription, reason: CloseReason) -> None:
+        lag = subscription.cursor.lag(self._clock)
+        self.detach(subscription)
+        subscription.subscriber.end(reason, lag)

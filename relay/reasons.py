@@ -1,0 +1,24 @@
+"""Why a connection ended: the one closed list, the same words in the log, in counters and wherever else it is told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class CloseReason(StrEnum):
+    """Every connection that ends has exactly one of these."""
+
+    PEER_CLOSED = "peer closed"
+    """The peer ended the connection in an orderly way."""
+    CONNECTION_LOST = "connection lost"
+    """The network or the peer's system ended it: a reset, a time-out."""
+    MESSAGE_TOO_LONG = "message too long"
+    """A publisher sent, or announced, a message over the limit."""
+    OVERRUN = "overrun"
+    """A subscriber fell further behind than the log reaches, and the slow policy is to disconnect."""
+    STALLED = "stalled"
+    """A subscriber took nothing for the stall timeout while something waited for it."""
+    SHUTDOWN = "shutdown"
+    """The relay stopped."""
+    ERROR = "error"
+    """A fault of ours; the log has the traceback."""

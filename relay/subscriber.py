@@ -1,0 +1,185 @@
+"""Subscribers: connections that are given every message, and whose own bytes are read and thrown away.
+
+On a `SubscriberTransport` the hub's call goes straight to the kernel. On any other transport, which copies what it is
+given and never refuses, `Subscriber` hands over small slices to its `write` until the transport says pause, so that
+what is copied for a subscriber that does not read stays below 100 KiB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from relay.connection import Accepted, Connection, looks_like
+from relay.cursor import Lag
+from relay.framing import Buffer
+from relay.hub import Hub, Subscription
+from relay.reasons import CloseReason
+from relay.transport import SubscriberTransport, unsent
+
+SLICE = 32 * 1024
+"""Bytes handed to a transport that copies. It says pause once it holds more than 64 KiB (`bufferSize` in
+twisted.internet.abstract), so that it holds 96 KiB at most."""
+
+
+@implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
+class Subscriber(Connection):
+    """One subscriber's connection.
+
+    It is a half-closeable protocol because a subscriber never has to send: one that closes its sending half goes on
+    receiving. It listens for the end of a TLS handshake because before it nobody knows who is there.
+    """
+
+    role = "subscriber"
+    log = Logger()
+
+    def __init__(self, accepted: Accepted, hub: Hub, publish: str) -> None:
+        super().__init__(accepted)
+        self._hub = hub
+        self._publish = publish
+        self._subscription: Subscription | None = None
+        self._half_closed = False
+        self._sent_data = False
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        if not ISSLTransport.providedBy(self.transport):
+            self._attach()
+
+    def handshakeCompleted(self) -> None:
+        self._attach()
+
+    def _attach(self) -> None:
+        transport = self.transport
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        if isinstance(transport, SubscriberTransport):
+            self.deliver = transport.send  # type: ignore[method-assign]  # one call less for every delivery
+        transport.registerProducer(self, True)  # type: ignore[attr-defined]  # all that we accept have it
+        self._subscription = self._hub.attach(self)
+
+    # What the hub calls
+
+    def deliver(self, pieces: Sequence[Buffer]) -> int:
+        """Hand copies to the transport until it says pause; returns how many bytes it was given."""
+        assert self._subscription is not None
+        taken = 0
+        for piece in pieces:
+            for start in range(0, len(piece), SLICE):
+                if self._subscription.waiting:
+                    return taken
+                part = bytes(piece[start : start + SLICE])
+                self.transport.write(part)
+                taken += len(part)
+        return taken
+
+    def unsent(self) -> int:
+        """Bytes that the kernel holds for the peer, unacknowledged; 0 where that cannot be known."""
+        return unsent(self.transport)
+
+    def skipped(self, gap: Lag) -> None:
+        self.log.warn(
+            "subscriber {peer} skipped {messages:,} messages, {bytes:,} bytes: it was {seconds:.1f} s behind",
+            peer=self.peer,
+            messages=gap.messages,
+            bytes=gap.bytes,
+            seconds=gap.seconds,
+        )
+
+    def end(self, reason: CloseReason, lag: Lag) -> None:
+        if reason is CloseReason.ERROR:
+            self.log.failure("subscriber {peer}: delivery failed", peer=self.peer)
+        else:
+            self.log.warn(
+                "subscriber {peer} has {reason}: it is {messages:,} messages, {bytes:,} bytes, {seconds:.1f} s behind",
+                peer=self.peer,
+                reason=reason,
+                messages=lag.messages,
+                bytes=lag.bytes,
+                seconds=lag.seconds,
+            )
+        self.close(reason)
+
+    # What the transport calls
+
+    def pauseProducing(self) -> None:
+        if self._subscription is not None:
+            self._hub.pause(self._subscription)
+
+    def resumeProducing(self) -> None:
+        if self._subscription is not None:
+            self._hub.resume(self._subscription)
+
+    def stopProducing(self) -> None:
+        """The transport is gone; `connectionLost` follows."""
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._sent_data:
+            return
+        self._sent_data = True
+        looks = looks_like(data)
+        self.log.info(
+            "subscriber {peer} sends data{hint}, which is thrown away: publishers belong on {publish}",
+            peer=self.peer,
+            hint=f" that looks like {looks}" if looks else "",
+            publish=self._publish,
+        )
+
+    def readConnectionLost(self) -> None:
+        self._half_closed = True
+
+    def writeConnectionLost(self) -> None:
+        """We never close our half alone."""
+
+    def close(self, reason: CloseReason) -> None:
+        if self._subscription is not None and self.reason is None:
+            self._hub.detach(self._subscription)
+            self.transport.unregisterProducer()  # type: ignore[attr-defined]  # all that we accept have it
+        super().close(reason)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
+        if self._half_closed and self.reason is None:
+            self.reason = CloseReason.PEER_CLOSED  # it said that it would send no more: our reset found it gone
+        super().connectionLost(reason)
+        messages = size = skipped = 0
+        if self._subscription is not None:
+            tally = self._hub.detach(self._subscription)
+            messages, size, skipped = tally.messages, tally.bytes, tally.skipped
+        self.log.info(
+            "subscriber {peer} disconnected: {reason}, {messages:,} messages, {bytes:,} bytes{lost}",
+            peer=self.peer,
+            reason=self.reason,
+            messages=messages,
+            bytes=size,
+            skipped=skipped,
+            lost=f", {skipped:,} messages skipped" if skipped else "",
+        )
+        self.__dict__.pop("deliver", None)  # it holds the transport, which holds us
+
+
+class SubscriberFactory(Factory):
+    """Accepts subscribers, on any number of ports."""
+
+    noisy = False
+
+    def __init__(self, hub: Hub, publish: str) -> None:
+        """`publish` names the endpoints of publishers, for those who took the wrong port."""
+        self.accepted = Accepted()
+        self._hub = hub
+        self._publish = publish
+
+    def buildProtocol(self, addr: IAddress | None) -> Subscriber:
+        return Subscriber(self.accepted, self._hub, self._publish)

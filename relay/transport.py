@@ -1,0 +1,125 @@
+"""TCP transports that do at once what Twisted's own put off, and the only file that touches Twisted's internals.
+
+Twisted's `write` waits for the next writable event, which puts two `epoll_ctl` and one `epoll_wait` around every
+`send`, and copies what is left over into a buffer for each connection. `SubscriberTransport.send` calls the kernel
+directly and copies nothing: what the kernel does not take stays with the caller, who hears through
+`resumeProducing` when there is room again.
+
+`PublisherTransport` reads up to 256 KiB at once where Twisted reads 64, and as much as it is allowed at that moment.
+A large `recv` that brings little keeps a page or more for it, so that small reads go through one buffer that is
+used again, and are copied out to size.
+
+Both are set with `equip` on a listening port, as the class of the connections that it accepts; that works below TLS
+and below the PROXY protocol too. Where they can't be set (Unix sockets), or are not the transport that a protocol
+sees (TLS), Twisted's own `write` serves: see `Subscriber.deliver`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from errno import EAGAIN, ENOBUFS
+from fcntl import ioctl
+from struct import Struct
+from typing import Any, cast
+
+from twisted.internet import main, tcp
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IListeningPort, IPushProducer
+
+from relay.framing import Buffer
+
+BACKLOG = 4096
+"""Connections that the kernel may hold until they are accepted; Twisted asks for 50, too few for a reconnect of all."""
+SMALL = 64 * 1024
+"""Bytes of the buffer for small reads. A read that fills it makes the next one large."""
+SIOCOUTQ = 0x5411
+"""Linux: bytes in the send queue that the peer has not acknowledged (tcp(7), unix(7))."""
+
+_INT = Struct("i")
+_scratch = bytearray(SMALL)  # no read is under way while another begins: one buffer serves all connections
+
+
+class SubscriberTransport(tcp.Server):
+    """A connection that sends at once, from the caller's memory."""
+
+    _failed = False
+    _short = False
+
+    def send(self, pieces: Sequence[Buffer]) -> int:
+        """Give bytes to the kernel, in order; returns how many it took.
+
+        After fewer than all, the registered producer's `resumeProducing` is called when it takes more, or the
+        connection is lost. Must not be mixed with `write`.
+        """
+        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
+        try:
+            taken = self.socket.send(pieces[0]) if len(pieces) == 1 else self.socket.sendmsg(pieces)
+        except OSError as error:
+            taken = 0
+            # The reactor ends the connection in its next turn: not in here, in the middle of the caller's loop.
+            self._failed = error.errno not in (EAGAIN, ENOBUFS)
+        if taken < size:
+            self._short = True
+            self.startWriting()
+        return taken
+
+    def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
+        if self._failed:
+            return main.CONNECTION_LOST
+        producer = cast("IPushProducer | None", self.producer)
+        if not self._short or producer is None:
+            return super().doWrite()
+        self._short = False
+        producer.resumeProducing()
+        if not self._short and self.connected and not self.disconnecting:
+            self.stopWriting()
+        return None
+
+
+class PublisherTransport(tcp.Server):
+    """A connection that reads as much at once as is good for everybody."""
+
+    _large = False
+
+    def __init__(self, read_size: Callable[[], int], *args: Any) -> None:  # args: what Twisted passes to its own
+        """`read_size` says before each read how many bytes it may bring."""
+        self._read_size = read_size
+        super().__init__(*args)
+
+    def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override]  # as above
+        size = self._read_size()
+        try:
+            if self._large and size > SMALL:
+                data = self.socket.recv(size)
+                self._large = len(data) >= SMALL
+                if not self._large:
+                    data = bytes(memoryview(data))
+            else:
+                read = self.socket.recv_into(_scratch, min(size, SMALL))
+                data = bytes(memoryview(_scratch)[:read])
+                self._large = read == SMALL
+        except OSError as error:
+            return None if error.errno == EAGAIN else main.CONNECTION_LOST
+        return self._dataReceived(data)
+
+
+def equip(port: IListeningPort, transport: Callable[..., tcp.Server]) -> None:
+    """Let a port that listens already accept connections of that class, and more of them at once.
+
+    A port that is not plain TCP (a Unix socket's is a `tcp.Port` too) keeps its own.
+    """
+    if isinstance(port, tcp.Port):
+        port.socket.listen(BACKLOG)
+        if port.transport is tcp.Server:
+            port.transport = cast("type[tcp.Server]", transport)  # Twisted only calls it
+
+
+def unsent(transport: object) -> int:
+    """Bytes that the kernel holds for the peer; 0 where that cannot be known. Works below TLS and PROXY too."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return int(_INT.unpack(ioctl(transport.fileno(), SIOCOUTQ, bytes(_INT.size)))[0])  # type: ignore[attr-defined]
+    except (AttributeError, OSError):
+        return 0
