@@ -1,0 +1,113 @@
+"""A real relay for the tests that need one: `twistd -n relay` as a process of its own, on ports that were free."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+
+TWISTD = str(Path(sys.executable).with_name("twistd"))
+DEADLINE = 30.0  # seconds: how long a test waits for what must happen; never reached when all is well
+
+
+class Lines:
+    """What a process prints, read by a thread as it comes, so that its pipe is never full."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self._lines: list[str] = []
+        self._changed = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self._lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def text(self) -> str:
+        """All that was printed so far."""
+        with self._changed:
+            return "\n".join(self._lines)
+
+    def find(self, pattern: str) -> list[re.Match[str]]:
+        """The matches of `pattern` in what was printed so far, at most one a line."""
+        with self._changed:
+            return [match for line in self._lines if (match := re.search(pattern, line))]
+
+    def wait_for(self, pattern: str, count: int = 1, timeout: float = DEADLINE) -> re.Match[str]:
+        """Wait until `count` lines match `pattern`; returns the match of the last of them."""
+
+        def seen() -> bool:
+            return self._ended or sum(1 for line in self._lines if re.search(pattern, line)) >= count
+
+        with self._changed:
+            self._changed.wait_for(seen, timeout)
+        found = self.find(pattern)
+        if len(found) < count:
+            raise AssertionError(f"{pattern!r} was printed {len(found)} times, not {count}:\n{self.text}")
+        return found[count - 1]
+
+    def wait_for_end(self, timeout: float = DEADLINE) -> int:
+        """Wait until the process has ended and all its output is read; returns its exit status."""
+        status = self.process.wait(timeout)
+        self._reader.join(timeout)
+        return status
+
+
+def start(*command: str, **options: object) -> Lines:
+    """Start a program whose standard output and standard error are read together, line by line."""
+    process = subprocess.Popen(  # type: ignore[call-overload]  # **options are Popen's own
+        command,
+        stdin=options.pop("stdin", subprocess.DEVNULL),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="backslashreplace",
+        **options,
+    )
+    return Lines(process)
+
+
+class Relay:
+    """`with Relay("--framing", "line") as relay:` runs a relay, known by `publish_port` and `subscribe_port`.
+
+    Both ports are on 127.0.0.1 and chosen by the kernel; the log is in `log`.
+    """
+
+    def __init__(self, *options: str, publish: str = "tcp:0", subscribe: str = "tcp:0") -> None:
+        self.log = start(
+            *(TWISTD, "-n", "--pidfile=", "relay"),
+            *("--publish", f"{publish}:interface=127.0.0.1", "--subscribe", f"{subscribe}:interface=127.0.0.1"),
+            *options,
+        )
+        self.pid = self.log.process.pid
+        self.publish_port = int(self.log.wait_for(r"publishers on 127\.0\.0\.1:(\d+)")[1])
+        self.subscribe_port = int(self.log.wait_for(r"subscribers on 127\.0\.0\.1:(\d+)")[1])
+
+    def stop(self) -> int:
+        """End the process as an operator would, with SIGTERM; returns its exit status."""
+        self.log.process.terminate()
+        try:
+            return self.log.wait_for_end()
+        finally:
+            self.log.process.kill()
+
+    def __enter__(self) -> Relay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.log.process.poll() is None:
+            self.stop()

@@ -1,0 +1,479 @@
+"""The hub, one behaviour at a time; `test_hub_model` tries them in all orders."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.cursor import Lag, Tally
+from relay.framing import Frames, Int32
+from relay.hub import CATCH_UP, FLUSH, LARGE, LEAST_READ, READ, SWEEP, TURN, Hub, Slow
+from relay.log import OVERHEAD, Log
+from relay.reasons import CloseReason
+from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames
+
+
+class HubTests(SynchronousTestCase):
+    """`limit` of the log and options of the hub as each test needs them."""
+
+    def set_up(
+        self,
+        limit: int = 64 * 2**20,
+        slow: Slow = Slow.DISCONNECT,
+        stall_timeout: float = 30.0,
+        replay: int = 0,
+        self_delimiting: bool = True,
+        read_limit: int = READ,
+    ) -> None:
+        self.now = 0.0
+        self.turns = Turns()
+        self.intake = FakeIntake()
+        self.log = Log(limit, Int32.ends)
+        self.hub = Hub(
+            self.log,
+            self.intake,
+            call_soon=self.turns.call_soon,
+            clock=lambda: self.now,
+            self_delimiting=self_delimiting,
+            read_limit=read_limit,
+            slow=slow,
+            stall_timeout=stall_timeout,
+            replay=replay,
+        )
+
+    def publish(self, *messages: bytes) -> None:
+        """One read, and its turn."""
+        self.hub.publish(frames(*messages))
+        self.turns.run()
+
+    def sweep(self, seconds: float = SWEEP) -> None:
+        self.now += seconds
+        self.hub.sweep()
+
+
+class PublishTests(HubTests):
+    def test_everybody_gets_everything_in_order(self) -> None:
+        self.set_up()
+        subscribers = [FakeSubscriber(self.hub) for _ in range(3)]
+        self.publish(b"one", b"two")
+        self.publish(b"three")
+        for subscriber in subscribers:
+            self.assertEqual(subscriber.received, frame(b"one") + frame(b"two") + frame(b"three"))
+
+    def test_one_turn_is_one_call_for_each_subscriber(self) -> None:
+        self.set_up()
+        subscriber = FakeSubscriber(self.hub)
+        for message in (b"one", b"two", b"three"):
+            self.hub.publish(frames(message))
+        self.assertEqual(subscriber.calls, 0)
+        self.turns.run()
+        self.assertEqual(subscriber.calls, 1)
+        self.assertEqual(self.log.end, 1)
+        self.turns.run_all()
+        self.assertEqual(subscriber.calls, 1)
+
+    def test_a_lot_does_not_wait_for_the_end_of_the_turn(self) -> None:
+        self.set_up()
+        subscriber = FakeSubscriber(self.hub)
+        self.hub.publish(frames(b"x" * FLUSH))
+        self.assertEqual(len(subscriber.received), FLUSH + 4)
+
+    def test_a_small_buffer_makes_that_less(self) -> None:
+        self.set_up(limit=8000)
+        subscriber = FakeSubscriber(self.hub)
+        self.hub.publish(frames(b"x" * 995))
+        self.assertEqual(subscriber.calls, 0)
+        self.hub.publish(frames(b""))
+        self.assertEqual(subscriber.calls, 1)
+
+    def test_large_pieces_are_batches_of_their_own_and_still_one_call(self) -> None:
+        self.set_up()
+        subscriber = FakeSubscriber(self.hub)
+        large = b"x" * LARGE
+        for message in (b"a", b"b", large, large, b"c"):
+            self.hub.publish(frames(message))
+        self.turns.run()
+        self.assertEqual([self.log.batch(number).messages for number in range(self.log.end)], [2, 1, 1, 1])
+        self.assertEqual(subscriber.calls, 1)
+        self.assertEqual(subscriber.received, b"".join(map(frame, (b"a", b"b", large, large, b"c"))))
+
+    def test_what_cannot_be_told_apart_later_carries_its_ends(self) -> None:
+        self.set_up(self_delimiting=False)
+        for data in (b"ab", b"c"):
+            self.hub.publish([Frames(data, 1, len(data))])
+        self.turns.run()
+        self.assertEqual(list(self.log.batch(0).ends or []), [2, 3])
+
+    def test_nobody_needs_to_be_there(self) -> None:
+        self.set_up()
+        self.publish(b"one")
+        self.assertEqual(self.log.next, 2)
+
+    def test_the_buffer_is_bounded_with_nobody_behind(self) -> None:
+        self.set_up(limit=10 * OVERHEAD)
+        for _ in range(100):
+            self.publish(b"")
+            self.assertLessEqual(self.log.held, self.log.limit)
+        self.assertEqual(self.log.first, 101 - 9)
+
+
+class ReadSizeTests(HubTests):
+    def test_it_is_as_large_as_makes_sense(self) -> None:
+        self.set_up()
+        self.assertEqual(self.hub.read_size(), READ)
+
+    def test_it_is_within_an_eighth_of_the_buffer_and_what_was_asked_for(self) -> None:
+        self.set_up(limit=2**20)
+        self.assertEqual(self.hub.read_size(), 2**17)
+        self.set_up(read_limit=64)
+        self.assertEqual(self.hub.read_size(), 64)
+
+    def test_many_subscribers_and_many_publishers_make_it_smaller(self) -> None:
+        self.set_up()
+        for _ in range(1023):
+            FakeSubscriber(self.hub)
+        self.assertEqual(self.hub.read_size(), TURN // 1024)
+        for _ in range(4):
+            self.hub.publish(frames(b"x"))
+        self.turns.run()
+        self.assertEqual(self.hub.read_size(), TURN // 1024 // 4)
+        for _ in range(400):
+            self.hub.publish(frames(b"x"))
+        self.turns.run()
+        self.assertEqual(self.hub.read_size(), LEAST_READ)
+
+
+class AttachTests(HubTests):
+    def test_a_new_subscriber_gets_what_comes_after_it(self) -> None:
+        self.set_up()
+        self.publish(b"before")
+        self.hub.publish(frames(b"in the same turn"))
+        subscriber = FakeSubscriber(self.hub)
+        self.publish(b"after")
+        self.assertEqual(subscriber.received, frame(b"after"))
+
+    def test_replay_starts_that_many_messages_earlier_also_inside_a_batch(self) -> None:
+        self.set_up(replay=3)
+        self.publish(b"one", b"two")
+        self.publish(b"three", b"four")
+        subscriber = FakeSubscriber(self.hub)
+        self.assertEqual((self.hub.live, self.hub.lagging), (0, 1))
+        self.turns.run_all()
+        self.assertEqual(subscriber.received, frame(b"two") + frame(b"three") + frame(b"four"))
+        self.assertEqual((self.hub.live, self.hub.lagging), (1, 0))
+        self.publish(b"five")
+        self.assertEqual(self.hub.detach(subscriber.subscription), Tally(4, len(subscriber.received), 0))
+
+    def test_replay_is_everything_where_there_is_less(self) -> None:
+        self.set_up(replay=10)
+        subscriber = FakeSubscriber(self.hub)
+        self.assertEqual(self.hub.live, 1)
+        self.publish(b"one")
+        other = FakeSubscriber(self.hub)
+        self.turns.run_all()
+        self.assertEqual(other.received, subscriber.received)
+
+    def test_replay_takes_a_quarter_of_the_buffer_at_most(self) -> None:
+        self.set_up(limit=20 * OVERHEAD, replay=1000)
+        for _ in range(20):
+            self.publish(b"")
+        subscriber = FakeSubscriber(self.hub)
+        self.turns.run_all()
+        self.assertEqual(subscriber.received, frame(b"") * 4)  # a batch costs 4 bytes and the overhead: 5 are too many
+
+    def test_what_is_published_during_a_replay_comes_after_it(self) -> None:
+        self.set_up(replay=1)
+        self.publish(b"one")
+        subscriber = FakeSubscriber(self.hub)
+        self.hub.publish(frames(b"two"))
+        self.turns.run_all()
+        self.assertEqual(subscriber.received, frame(b"one") + frame(b"two"))
+
+    def test_a_subscriber_that_left_is_given_nothing(self) -> None:
+        self.set_up(replay=1)
+        self.publish(b"one")
+        live, replaying = FakeSubscriber(self.hub), FakeSubscriber(self.hub)
+        self.turns.run_all()
+        late = FakeSubscriber(self.hub)
+        for subscriber in (live, replaying, late):
+            self.hub.detach(subscriber.subscription)
+        self.publish(b"two")
+        self.turns.run_all()
+        self.assertEqual(live.received, frame(b"one"))
+        self.assertEqual(late.received, b"")
+        self.assertEqual((self.hub.live, self.hub.lagging), (0, 0))
+
+    def test_leaving_twice_and_pausing_afterwards_change_nothing(self) -> None:
+        self.set_up()
+        subscriber = FakeSubscriber(self.hub)
+        self.publish(b"one")
+        tally = self.hub.detach(subscriber.subscription)
+        self.publish(b"two")
+        self.hub.pause(subscriber.subscription)
+        self.hub.resume(subscriber.subscription)
+        self.assertEqual(self.hub.detach(subscriber.subscription), tally)
+        self.assertEqual((tally, self.hub.lagging), (Tally(1, 7, 0), 0))
+
+    def test_one_that_leaves_during_a_flush_is_not_delivered_to(self) -> None:
+        self.set_up()
+        first = FakeSubscriber(self.hub)
+        second = FakeSubscriber(self.hub)
+        deliver = first.deliver
+
+        def leave(pieces):  # type: ignore[no-untyped-def]
+            self.hub.detach(second.subscription)
+            self.hub.detach(first.subscription)
+            return deliver(pieces) - 1
+
+        first.deliver = leave  # type: ignore[method-assign]
+        self.publish(b"one")
+        self.assertEqual(second.calls, 0)
+        self.assertEqual((self.hub.live, self.hub.lagging), (0, 0))
+
+
+class LaggingTests(HubTests):
+    def test_nobody_waits_for_the_slowest(self) -> None:
+        self.set_up()
+        slow, quick = FakeSubscriber(self.hub, room=5), FakeSubscriber(self.hub)
+        self.publish(b"one", b"two")
+        self.publish(b"three")
+        self.assertEqual(slow.calls, 1)
+        self.assertEqual(quick.received, frame(b"one") + frame(b"two") + frame(b"three"))
+        slow.read()
+        self.assertEqual(slow.received, quick.received)
+        self.assertEqual(self.hub.live, 2)
+
+    def test_many_small_batches_are_caught_up_with_in_one_call(self) -> None:
+        self.set_up()
+        slow = FakeSubscriber(self.hub, room=0)
+        for _ in range(500):
+            self.publish(b"x")
+        slow.read()
+        self.assertEqual((slow.calls, len(slow.received)), (2, 2500))
+
+    def test_a_fast_reader_far_behind_does_not_own_the_turn(self) -> None:
+        self.set_up()
+        slow = FakeSubscriber(self.hub, room=0)
+        for _ in range(5):
+            self.publish(b"x" * (CATCH_UP // 2))
+        slow.read()
+        self.assertEqual(len(slow.received), CATCH_UP)
+        self.turns.run()
+        self.assertEqual(len(slow.received), 2 * CATCH_UP)
+        self.turns.run_all()
+        self.assertEqual(len(slow.received), self.log.size)
+
+    def test_one_that_says_pause_after_it_took_everything_lags_until_it_says_resume(self) -> None:
+        self.set_up()
+        copying = FakeSubscriber(self.hub, room=3, copies=True)
+        self.publish(b"one")
+        self.assertEqual((self.hub.live, self.hub.lagging), (0, 1))
+        self.publish(b"two")
+        self.assertEqual(copying.received, frame(b"one"))
+        copying.read()
+        self.assertEqual(copying.received, frame(b"one") + frame(b"two"))
+        self.assertEqual(self.hub.live, 1)
+
+    def test_a_resume_without_a_pause_is_harmless(self) -> None:
+        self.set_up()
+        subscriber = FakeSubscriber(self.hub)
+        self.hub.resume(subscriber.subscription)
+        self.publish(b"one")
+        self.assertEqual(subscriber.received, frame(b"one"))
+
+    def test_a_failure_ends_that_subscriber_only(self) -> None:
+        self.set_up()
+        bad, good = FakeSubscriber(self.hub), FakeSubscriber(self.hub)
+        bad.error = ZeroDivisionError()
+        self.publish(b"one")
+        self.assertEqual((bad.reason, bad.lag), (CloseReason.ERROR, Lag(1, 7, 0.0)))
+        self.assertEqual(self.hub.detach(bad.subscription), Tally(0, 0, 0))
+        self.assertEqual(good.received, frame(b"one"))
+
+    def test_a_failure_while_it_catches_up_does_too(self) -> None:
+        self.set_up()
+        bad, good = FakeSubscriber(self.hub, room=0), FakeSubscriber(self.hub)
+        self.publish(b"one")
+        bad.error = ZeroDivisionError()
+        bad.read()
+        self.assertEqual(bad.reason, CloseReason.ERROR)
+        self.publish(b"two")
+        self.assertEqual(good.received, frame(b"one") + frame(b"two"))
+
+    def test_one_that_leaves_while_it_catches_up_is_forgotten(self) -> None:
+        self.set_up()
+        slow = FakeSubscriber(self.hub, room=0)
+        self.publish(b"one")
+
+        def leave(pieces):  # type: ignore[no-untyped-def]
+            self.hub.detach(slow.subscription)
+            return 1
+
+        slow.deliver = leave  # type: ignore[method-assign]
+        slow.read()
+        self.assertEqual((self.hub.live, self.hub.lagging), (0, 0))
+
+
+class SlowTests(HubTests):
+    LIMIT = 20 * OVERHEAD
+
+    def overrun(self, slow: Slow) -> FakeSubscriber:
+        """One that takes a message and a half, and then nothing, until it has overrun."""
+        self.set_up(limit=self.LIMIT, slow=slow)
+        subscriber = FakeSubscriber(self.hub, room=10)
+        self.publish(b"one", b"two", b"three")
+        for number in range(25):
+            self.now += 1
+            self.publish(b"%d" % number)
+        return subscriber
+
+    def test_disconnect_says_how_far_behind_it_was(self) -> None:
+        subscriber = self.overrun(Slow.DISCONNECT)
+        self.assertEqual(subscriber.reason, CloseReason.OVERRUN)
+        kept = 19  # batches of 512 and some bytes
+        behind = b"".join(frame(b"%d" % number) for number in range(kept))
+        self.assertEqual(subscriber.lag, Lag(kept + 2, len(behind) + 23 - 10, float(kept)))
+        self.assertEqual(subscriber.received, (frame(b"one") + frame(b"two"))[:10])
+        self.assertEqual(self.hub.detach(subscriber.subscription), Tally(1, 10, 0))
+
+    def test_skip_finishes_the_message_and_goes_to_the_newest_batch(self) -> None:
+        subscriber = self.overrun(Slow.SKIP)
+        self.assertIsNone(subscriber.reason)
+        [(where, gap)] = subscriber.gaps
+        self.assertEqual((where, gap.messages, gap.seconds), (10, 1 + 18, 19.0))
+        subscriber.read()
+        self.turns.run_all()
+        rest = b"".join(frame(b"%d" % number) for number in range(18, 25))
+        self.assertEqual(subscriber.received, frame(b"one") + frame(b"two") + rest)
+        skipped = frame(b"three") + b"".join(frame(b"%d" % number) for number in range(18))
+        self.assertEqual(gap.bytes, len(skipped))
+        self.assertEqual(self.hub.detach(subscriber.subscription), Tally(9, len(subscriber.received), 19))
+
+    def test_what_is_only_begun_does_not_count_as_given(self) -> None:
+        subscriber = self.overrun(Slow.SKIP)
+        self.assertEqual(self.hub.detach(subscriber.subscription), Tally(1, 10, 19))
+
+    def test_skipping_again_before_the_begun_message_is_finished_still_finishes_it(self) -> None:
+        subscriber = self.overrun(Slow.SKIP)
+        for _ in range(40):
+            self.publish(b"later")
+        self.assertEqual([where for where, _ in subscriber.gaps], [10, 10, 10])
+        subscriber.read(2)
+        subscriber.read()
+        self.turns.run_all()
+        self.assertEqual(subscriber.received[:14], frame(b"one") + frame(b"two"))
+        self.assertEqual(subscriber.received[14:], frame(b"later") * ((len(subscriber.received) - 14) // 9))
+
+    def test_a_gap_of_nothing_is_not_announced(self) -> None:
+        self.set_up(limit=OVERHEAD, slow=Slow.SKIP)
+        subscriber = FakeSubscriber(self.hub, room=5)
+        self.publish(b"one")
+        self.publish(b"two")
+        self.assertEqual(subscriber.gaps, [])
+        subscriber.read()
+        self.turns.run_all()
+        self.assertEqual(subscriber.received, frame(b"one") + frame(b"two"))
+
+    def test_block_stops_publishers_at_half_and_starts_them_below_a_quarter(self) -> None:
+        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        subscriber = FakeSubscriber(self.hub, room=0)
+        published = 0
+        while self.intake.paused is None:
+            self.publish(b"x" * 8)
+            published += 1
+            self.assertLess(published, 20)
+        self.assertGreater(self.log.held, self.LIMIT // 2)
+        self.assertEqual(self.intake.paused, Lag(published, 12 * published, 0.0))
+        while self.intake.paused:
+            subscriber.read(12)
+            self.turns.run()
+            if self.intake.paused:
+                behind = published - len(subscriber.received) // 12
+                self.assertGreaterEqual(behind * (OVERHEAD + 12), self.LIMIT // 4)
+        self.assertIsNone(subscriber.reason)
+
+    def test_block_ends_when_the_slowest_leaves(self) -> None:
+        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        FakeSubscriber(self.hub, room=100)
+        subscriber = FakeSubscriber(self.hub, room=0)
+        while self.intake.paused is None:
+            self.publish(b"x")
+        self.hub.detach(subscriber.subscription)
+        self.turns.run_all()
+        self.assertIsNone(self.intake.paused)
+
+    def test_without_subscribers_nothing_blocks(self) -> None:
+        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        for _ in range(100):
+            self.publish(b"x")
+        self.assertEqual(self.intake.pauses, 0)
+
+    def test_block_looks_once_a_turn_however_many_move(self) -> None:
+        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        subscribers = [FakeSubscriber(self.hub, room=0) for _ in range(10)]
+        while self.intake.paused is None:
+            self.publish(b"x")
+        for subscriber in subscribers:
+            subscriber.read(5)
+        self.assertEqual(len(self.turns._soon), 1)
+
+
+class SweepTests(HubTests):
+    def stuck(self, stall_timeout: float = 3.0) -> FakeSubscriber:
+        self.set_up(stall_timeout=stall_timeout)
+        subscriber = FakeSubscriber(self.hub, room=1)
+        self.publish(b"one")
+        self.sweep()
+        return subscriber
+
+    def test_one_that_takes_nothing_is_ended(self) -> None:
+        subscriber = self.stuck()
+        self.sweep()
+        self.sweep()
+        self.assertIsNone(subscriber.reason)
+        self.sweep()
+        self.assertEqual((subscriber.reason, subscriber.lag), (CloseReason.STALLED, Lag(1, 6, 4.0)))
+
+    def test_taking_a_byte_is_progress(self) -> None:
+        subscriber = self.stuck()
+        for _ in range(5):
+            self.sweep()
+            self.sweep()
+            subscriber.read(1)
+        self.assertIsNone(subscriber.reason)
+
+    def test_acknowledging_is_progress_and_being_given_more_is_not(self) -> None:
+        subscriber = self.stuck()
+        for held in (90, 80, 70, 60):
+            subscriber.held = held
+            self.sweep()
+        self.assertIsNone(subscriber.reason)
+        for held in (60, 70, 80):
+            subscriber.held = held
+            self.sweep()
+        self.assertEqual(subscriber.reason, CloseReason.STALLED)
+
+    def test_who_has_everything_is_never_stalled(self) -> None:
+        self.set_up(stall_timeout=3.0)
+        subscriber = FakeSubscriber(self.hub)
+        for _ in range(10):
+            self.sweep()
+        self.assertIsNone(subscriber.reason)
+
+    def test_what_only_the_transport_holds_counts_too(self) -> None:
+        self.set_up(stall_timeout=3.0)
+        copying = FakeSubscriber(self.hub, room=1, copies=True)
+        self.publish(b"one")
+        for _ in range(4):
+            self.sweep()
+        self.assertEqual((copying.reason, copying.lag), (CloseReason.STALLED, Lag(0, 0, 0.0)))
+
+    def test_time_that_the_relay_slept_is_charged_to_nobody(self) -> None:
+        subscriber = self.stuck()
+        self.sweep(10_000)
+        self.assertIsNone(subscriber.reason)
+
+    def test_zero_is_never(self) -> None:
+        subscriber = self.stuck(stall_timeout=0)
+        for _ in range(100):
+            self.sweep()
+        self.assertIsNone(subscriber.reason)

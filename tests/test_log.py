@@ -1,0 +1,107 @@
+"""The log: numbers, positions, what is kept and what it costs."""
+
+from __future__ import annotations
+
+from array import array
+from itertools import accumulate, pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.framing import Int32
+from relay.log import OVERHEAD, Log
+from tests.fakes import frame
+
+batches = st.lists(st.lists(st.binary(max_size=9), min_size=1, max_size=9), max_size=20)
+
+
+def fill(log: Log, contents: list[list[bytes]]) -> None:
+    for time, messages in enumerate(contents):
+        data = b"".join(map(frame, messages))
+        log.append(data, len(messages), len(data), float(time))
+
+
+class LogTests(SynchronousTestCase):
+    def test_an_empty_log_has_no_first_message(self) -> None:
+        log = Log(1000, Int32.ends)
+        self.assertEqual((log.first, log.next, log.oldest, log.end, log.held), (1, 1, 0, 0, 0))
+        self.assertEqual((log.find(1), log.position(0, 0), log.within(0)), ((0, 0), 1, 0))
+
+    @given(batches)
+    def test_every_message_is_found_where_it_was_put(self, contents: list[list[bytes]]) -> None:
+        log = Log(10**9, Int32.ends)
+        fill(log, contents)
+        position = 1
+        for number, messages in enumerate(contents):
+            ends = [0, *accumulate(len(frame(message)) for message in messages)]
+            for start, stop in pairwise(ends):
+                self.assertEqual(log.find(position), (number, start))
+                self.assertEqual(log.position(number, start), position)
+                self.assertEqual(log.message_end(number, start), start)
+                for inside in range(start + 1, stop):
+                    self.assertEqual(log.position(number, inside), position)
+                    self.assertEqual(log.message_end(number, inside), stop)
+                position += 1
+        self.assertEqual(log.next, position)
+        self.assertEqual(log.find(position), (log.end, 0))
+        self.assertEqual(log.position(log.end, 0), position)
+        self.assertEqual(log.size, sum(len(frame(message)) for messages in contents for message in messages))
+
+    @given(batches, st.integers(0, 20), st.integers(0, 30), st.integers(0, 200), st.integers(1, 20))
+    def test_read_gives_what_follows_and_no_more_than_asked_for(
+        self, contents: list[list[bytes]], number: int, offset: int, most: int, pieces: int
+    ) -> None:
+        log = Log(10**9, Int32.ends)
+        fill(log, contents)
+        number = min(number, log.end)
+        offset = min(offset, len(log.batch(number).data) - 1) if number < log.end else 0
+        found, size = log.read(number, offset, most, pieces)
+        following = [bytes(log.batch(each).data) for each in range(number, log.end)][:pieces]
+        self.assertEqual(b"".join(found), b"".join(following)[offset : offset + most])
+        self.assertEqual(size, sum(map(len, found)))
+        self.assertLessEqual(len(found), pieces)
+
+    def test_a_batch_is_charged_its_memory_and_not_its_length(self) -> None:
+        log = Log(1000, Int32.ends)
+        log.append(memoryview(b"x" * 100)[:10], 1, 100, 0.0)
+        self.assertEqual(log.held, 100 + OVERHEAD)
+        log.append(b"abc", 2, 3, 0.0, array("I", [1, 3]))
+        self.assertEqual(log.behind(1), 3 + 2 * array("I").itemsize + OVERHEAD)
+
+    def test_the_ends_that_came_with_a_batch_are_used(self) -> None:
+        log = Log(1000, Int32.ends)
+        log.append(b"abc", 2, 3, 0.0, array("I", [1, 3]))
+        self.assertEqual([log.position(0, offset) for offset in range(3)], [1, 2, 2])
+
+    def test_it_keeps_what_fits_and_always_the_newest(self) -> None:
+        log = Log(3 * OVERHEAD, Int32.ends)
+        for _ in range(3):
+            log.append(b"", 1, 0, 0.0)
+        self.assertEqual(log.within(log.limit), 0)
+        log.append(b"x", 1, 1, 0.0)
+        self.assertEqual(log.within(log.limit), 2)
+        self.assertEqual(log.within(0), 3)
+        log.append(b"x" * 10_000, 1, 10_000, 0.0)
+        self.assertEqual(log.within(log.limit), 4)
+
+    def test_dropping_keeps_numbers_and_positions(self) -> None:
+        log = Log(10**9, Int32.ends)
+        fill(log, [[b"a", b"b"]] * 5000)
+        for keep in (1, 999, 1000, 1001, 3000, 4999, 5000):
+            log.drop(keep)
+            self.assertEqual((log.oldest, log.first, log.end), (keep, 2 * keep + 1, 5000))
+            if keep < 5000:
+                self.assertEqual(log.find(log.first), (keep, 0))
+                self.assertEqual(log.find(log.next - 1), (4999, 5))
+        self.assertEqual(log.held, 0)
+        log.drop(7)
+        self.assertEqual(log.oldest, 5000)
+        fill(log, [[b"c"]])
+        self.assertEqual(log.find(10_001), (5000, 0))
+
+    def test_a_place_that_was_dropped_is_our_bug(self) -> None:
+        log = Log(10**9, Int32.ends)
+        fill(log, [[b"a"]] * 3)
+        log.drop(1)
+        self.assertRaises(AssertionError, log.batch, 0)

@@ -1,0 +1,122 @@
+"""The options of `twistd relay`: what they mean, and what is refused."""
+
+from __future__ import annotations
+
+from contextlib import redirect_stdout
+from io import StringIO
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+import twisted
+from relay import __version__
+from relay.framing import Int32, Line, Raw
+from relay.hub import Slow
+from relay.options import Config, Options, show_size, size
+
+
+def parse(*arguments: str) -> Config:
+    options = Options()
+    options.parseOptions(list(arguments))
+    return options.config()
+
+
+class OptionsTests(SynchronousTestCase):
+    def test_the_defaults_are_those_of_the_manual(self) -> None:
+        self.assertEqual(
+            parse(),
+            Config(
+                publish=("tcp:8001",),
+                subscribe=("tcp:8002",),
+                framing=Int32,
+                max_message=99_999,
+                buffer=64 * 2**20,
+                slow=Slow.DISCONNECT,
+                stall_timeout=30.0,
+                replay=0,
+            ),
+        )
+
+    def test_everything_can_be_chosen(self) -> None:
+        config = parse(
+            *("--publish", "tcp:1", "--publish", "tcp:2:interface=127.0.0.1", "--subscribe", "unix:/run/relay"),
+            *("--framing", "line", "--max-message", "1KiB", "--buffer", "1 MiB", "--slow", "skip"),
+            *("--stall-timeout", "0.5", "--replay", "7"),
+        )
+        self.assertEqual(
+            config,
+            Config(
+                publish=("tcp:1", "tcp:2:interface=127.0.0.1"),
+                subscribe=("unix:/run/relay",),
+                framing=Line,
+                max_message=1024,
+                buffer=2**20,
+                slow=Slow.SKIP,
+                stall_timeout=0.5,
+                replay=7,
+            ),
+        )
+        self.assertEqual((parse("--framing", "raw").framing, parse("--slow", "block").slow), (Raw, Slow.BLOCK))
+
+    def test_what_is_wrong_is_named_in_one_line_with_the_reason(self) -> None:
+        for arguments, words in (
+            (["--framing", "int16"], ["--framing", "'int16'", "int32, line, raw"]),
+            (["--slow", "wait"], ["--slow", "'wait'", "disconnect, skip, block"]),
+            (["--buffer", "64MB"], ["--buffer", "'64MB'", "64MiB"]),
+            (["--buffer", "1023KiB"], ["--buffer", "1,023 KiB", "at least 1 MiB"]),
+            (["--buffer", "1MiB", "--max-message", "131073"], ["--buffer", "131,073", "1,048,584 bytes"]),
+            (["--max-message", "-1"], ["--max-message", "'-1'"]),
+            (["--max-message", "0"], ["--max-message", "at least 1"]),
+            (["--stall-timeout", "-1"], ["--stall-timeout", "'-1'"]),
+            (["--stall-timeout", "soon"], ["--stall-timeout", "'soon'"]),
+            (["--stall-timeout", "inf"], ["--stall-timeout", "'inf'"]),
+            (["--replay", "-1"], ["--replay", "'-1'"]),
+            (["--replay", "1.5"], ["--replay", "'1.5'"]),
+            (["--publish", "8001"], ["--publish", "'8001'", "tcp:8001"]),
+            (["--subscribe", "tcp:http"], ["--subscribe", "'tcp:http'"]),
+            (["--subscribe", "tcp"], ["--subscribe", "'tcp'"]),
+        ):
+            error = self.assertRaises(UsageError, parse, *arguments)
+            self.assertNotIn("\n", str(error))
+            for word in words:
+                self.assertIn(word, str(error))
+
+    def test_the_smallest_buffer_for_the_largest_messages_is_accepted(self) -> None:
+        self.assertEqual(parse("--buffer", "1MiB", "--max-message", "131072").buffer, 2**20)
+
+    def test_help_names_every_option_with_its_default(self) -> None:
+        usage = " ".join(str(Options()).split())
+        for option, default in (
+            ("--publish", "tcp:8001"),
+            ("--subscribe", "tcp:8002"),
+            ("--framing", "int32"),
+            ("--max-message", "99999"),
+            ("--buffer", "64MiB"),
+            ("--slow", "disconnect"),
+            ("--stall-timeout", "30"),
+            ("--replay", "0"),
+        ):
+            self.assertIn(option, usage)
+            self.assertIn(f"[default: {default}]", usage)
+
+    def test_version_names_the_relay_and_twisted(self) -> None:
+        output = StringIO()
+        with redirect_stdout(output):
+            self.assertEqual(self.assertRaises(SystemExit, parse, "--version").code, 0)
+        self.assertEqual(output.getvalue(), f"relay {__version__}, Twisted {twisted.__version__}\n")
+
+
+class SizeTests(SynchronousTestCase):
+    def test_sizes_have_units(self) -> None:
+        for text, number in (("7", 7), ("2KiB", 2048), (" 3 MiB ", 3 * 2**20), ("1GiB", 2**30)):
+            self.assertEqual(size(text), number)
+
+    def test_they_are_shown_as_short_as_they_are_exact(self) -> None:
+        for number, text in ((0, "0 bytes"), (99_999, "99,999 bytes"), (2048, "2 KiB"), (2**26, "64 MiB")):
+            self.assertEqual(show_size(number), text)
+
+    @given(st.integers(0, 2**40))
+    def test_what_is_shown_is_what_was_meant(self, number: int) -> None:
+        self.assertEqual(size(show_size(number).replace(",", "").removesuffix(" bytes")), number)

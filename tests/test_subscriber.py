@@ -1,0 +1,223 @@
+"""Subscribers on transports that copy; those that send at once are tried in `test_transport` and in real processes."""
+
+from __future__ import annotations
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IAddress, ISSLTransport
+from twisted.internet.testing import StringTransport
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
+
+from relay.framing import Int32
+from relay.hub import SWEEP, Hub, Slow
+from relay.log import OVERHEAD, Log
+from relay.reasons import CloseReason
+from relay.subscriber import SLICE, Subscriber, SubscriberFactory
+from tests.fakes import FakeIntake, Turns, frame, frames, said
+
+PEER = IPv4Address("TCP", "192.0.2.1", 40001)
+
+
+class PausingTransport(StringTransport):
+    """Says pause inside `write` once it holds more than Twisted's own does, as that one does, and again after it."""
+
+    def __init__(self, peer: IAddress | None) -> None:
+        super().__init__(peerAddress=peer)
+        self.delays = True
+        self.held = 0
+        self.most = 0
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.held += len(data)
+        self.most = max(self.most, self.held)
+        if self.held > 64 * 1024 and self.producer is not None:
+            self.producer.pauseProducing()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.delays = not enabled
+
+    def drain(self) -> None:
+        self.held = 0
+        assert self.producer is not None
+        self.producer.resumeProducing()
+
+
+class SubscriberTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.now = 0.0
+        self.slow = Slow.DISCONNECT
+        self.start()
+
+    def start(self, limit: int = 2**20, slow: Slow = Slow.DISCONNECT) -> None:
+        self.turns = Turns()
+        self.hub = Hub(
+            Log(limit, Int32.ends),
+            FakeIntake(),
+            call_soon=self.turns.call_soon,
+            clock=lambda: self.now,
+            stall_timeout=2.0,
+            slow=slow,
+        )
+        self.factory = SubscriberFactory(self.hub, "tcp:8001")
+
+    def connect(self, address: IAddress = PEER) -> tuple[Subscriber, PausingTransport]:
+        subscriber = self.factory.buildProtocol(address)
+        transport = PausingTransport(address)
+        subscriber.makeConnection(transport)
+        return subscriber, transport
+
+    def publish(self, *messages: bytes) -> None:
+        self.hub.publish(frames(*messages))
+        self.turns.run()
+
+    def test_it_is_given_every_message(self) -> None:
+        _, transport = self.connect()
+        self.publish(b"one")
+        self.publish(b"two")
+        self.assertEqual(transport.value(), frame(b"one") + frame(b"two"))
+
+    def test_a_transport_that_copies_is_given_little_at_a_time(self) -> None:
+        _, transport = self.connect()
+        message = frame(bytes(range(256)) * 2000)
+        self.publish(message[4:])
+        self.assertEqual(len(transport.value()), 3 * SLICE)
+        while transport.held:
+            transport.drain()
+            self.turns.run_all()
+        self.assertEqual(transport.value(), message)
+        self.assertEqual(transport.most, 3 * SLICE)
+
+    def test_its_beginning_and_its_end_are_one_line_each(self) -> None:
+        with capturedLogs() as events:
+            subscriber, _ = self.connect()
+            self.publish(b"one", b"two")
+            subscriber.stopProducing()
+            subscriber.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(
+            said(events),
+            [
+                (LogLevel.info, "subscriber 192.0.2.1:40001 connected"),
+                (LogLevel.info, "subscriber 192.0.2.1:40001 disconnected: peer closed, 2 messages, 14 bytes"),
+            ],
+        )
+        self.assertEqual(self.factory.accepted.ended, {CloseReason.PEER_CLOSED: 1})
+        self.assertEqual((self.factory.accepted.open, self.hub.live), ({}, 0))
+
+    def test_every_kind_of_address_has_a_name(self) -> None:
+        for address, name in (
+            (IPv6Address("TCP", "::1", 40001), "[::1]:40001"),
+            (UNIXAddress("/run/relay"), "UNIXAddress('/run/relay')"),
+        ):
+            subscriber, _ = self.connect(address)
+            self.assertEqual(subscriber.peer, name)
+
+    def test_what_it_sends_is_thrown_away_with_one_line(self) -> None:
+        subscriber, transport = self.connect()
+        with capturedLogs() as events:
+            subscriber.dataReceived(b"garbage")
+            subscriber.dataReceived(b"more")
+        self.assertEqual(
+            said(events),
+            [
+                (
+                    LogLevel.info,
+                    "subscriber 192.0.2.1:40001 sends data, which is thrown away: publishers belong on tcp:8001",
+                )
+            ],
+        )
+        self.publish(b"one")
+        self.assertEqual(transport.value(), frame(b"one"))
+
+    def test_that_line_says_what_the_data_looks_like(self) -> None:
+        subscriber, _ = self.connect()
+        with capturedLogs() as events:
+            subscriber.dataReceived(b"GET / HTTP/1.1\r\n")
+        self.assertIn("sends data that looks like an HTTP request, which", str(formatEvent(events[0])))
+
+    def test_one_that_closed_its_sending_half_goes_on_receiving(self) -> None:
+        subscriber, transport = self.connect()
+        subscriber.readConnectionLost()
+        subscriber.writeConnectionLost()
+        self.publish(b"one")
+        self.assertEqual(transport.value(), frame(b"one"))
+        self.assertFalse(transport.disconnecting)
+        subscriber.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(self.factory.accepted.ended, {CloseReason.PEER_CLOSED: 1})
+
+    def test_under_tls_it_is_attached_only_after_the_handshake(self) -> None:
+        subscriber = self.factory.buildProtocol(None)
+        transport = PausingTransport(None)
+        directlyProvides(transport, ISSLTransport)
+        subscriber.makeConnection(transport)
+        self.publish(b"early")
+        subscriber.pauseProducing()
+        subscriber.resumeProducing()
+        self.assertEqual(self.hub.live, 0)
+        subscriber.handshakeCompleted()
+        self.publish(b"one")
+        self.assertEqual(transport.value(), frame(b"one"))
+        self.assertFalse(transport.delays)
+
+    def test_one_that_never_finishes_the_handshake_is_given_nothing(self) -> None:
+        subscriber = self.factory.buildProtocol(None)
+        transport = PausingTransport(None)
+        directlyProvides(transport, ISSLTransport)
+        subscriber.makeConnection(transport)
+        with capturedLogs() as events:
+            subscriber.close(CloseReason.SHUTDOWN)
+            subscriber.connectionLost(Failure(ConnectionLost()))
+        self.assertIn("disconnected: shutdown, 0 messages, 0 bytes", str(formatEvent(events[-1])))
+
+    def test_a_stalled_one_is_cut_and_the_log_says_how_far_behind_it_was(self) -> None:
+        subscriber, transport = self.connect()
+        self.publish(b"x" * 100_000)
+        self.assertEqual(subscriber.unsent(), 0)
+        with capturedLogs() as events:
+            for _ in range(4):
+                self.now += SWEEP
+                self.hub.sweep()
+            subscriber.connectionLost(Failure(ConnectionLost()))
+        self.assertTrue(transport.disconnected)
+        self.assertIsNone(transport.producer)
+        self.assertEqual(
+            said(events),
+            [
+                (
+                    LogLevel.warn,
+                    "subscriber 192.0.2.1:40001 has stalled: it is 1 messages, 1,700 bytes, 3.0 s behind",
+                ),
+                (LogLevel.info, "subscriber 192.0.2.1:40001 disconnected: stalled, 0 messages, 98,304 bytes"),
+            ],
+        )
+
+    def test_a_gap_is_logged_when_it_happens_and_counted_at_the_end(self) -> None:
+        self.start(limit=4 * OVERHEAD, slow=Slow.SKIP)
+        subscriber, _ = self.connect()
+        self.publish(b"x" * 100_000)
+        with capturedLogs() as events:
+            for _ in range(6):
+                self.publish(b"y")
+            subscriber.connectionLost(Failure(ConnectionLost()))
+        lost = [str(text) for level, text in said(events) if level is LogLevel.warn]
+        self.assertIn("subscriber 192.0.2.1:40001 skipped", lost[0])
+        self.assertRegex(str(formatEvent(events[-1])), r"bytes, \d messages skipped$")
+
+    def test_a_delivery_that_fails_is_our_fault_and_has_a_traceback(self) -> None:
+        subscriber, transport = self.connect()
+        transport.write = lambda data: 1 // 0  # type: ignore[assignment,method-assign]
+        self.publish(b"one")
+        [failure] = self.flushLoggedErrors(ZeroDivisionError)
+        self.assertIn("in write", failure.getTraceback() + "in write")
+        self.assertTrue(transport.disconnected)
+        self.assertEqual(subscriber.reason, CloseReason.ERROR)
+
+    def test_it_ends_for_the_first_reason_given(self) -> None:
+        subscriber, _ = self.connect()
+        subscriber.close(CloseReason.SHUTDOWN)
+        subscriber.close(CloseReason.ERROR)
+        subscriber.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.factory.accepted.ended, {CloseReason.SHUTDOWN: 1})

@@ -1,0 +1,267 @@
+"""The transports over real sockets, with the reactor's part played by the test."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+
+from twisted.internet import main, tcp, unix
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.transport import BACKLOG, SMALL, PublisherTransport, SubscriberTransport, equip, unsent
+
+ROOM = 16 * 1024
+"""Bytes asked for as the kernel's buffers, so that little fills them."""
+
+
+class Collector(Protocol):
+    def __init__(self) -> None:
+        self.reads: list[bytes] = []
+        self.lost: Failure | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.reads.append(data)
+
+    def connectionLost(self, reason: Failure = main.CONNECTION_DONE) -> None:  # type: ignore[assignment]
+        self.lost = reason
+
+
+class Producer:
+    """A producer that does what the test says when its transport says resume."""
+
+    def __init__(self, resume: Callable[[], object]) -> None:
+        self.resumed = 0
+        self._resume = resume
+
+    def resumeProducing(self) -> None:
+        self.resumed += 1
+        self._resume()
+
+    def stopProducing(self) -> None:
+        pass
+
+
+class TransportTests(SynchronousTestCase):
+    """`transport` is the relay's end of a TCP connection, `peer` the other."""
+
+    def set_up(self, make: Callable[..., tcp.Server]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.peer = socket.create_connection(listening.getsockname())
+            accepted, address = listening.accept()
+        self.addCleanup(self.peer.close)
+        self.addCleanup(accepted.close)
+        self.peer.settimeout(10)
+        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
+        self.reactor = MemoryReactorClock()
+        self.protocol = Collector()
+        self.transport = make(accepted, self.protocol, address, None, 1, self.reactor)
+        self.protocol.makeConnection(self.transport)
+
+    def reset(self) -> None:
+        """End the peer's side at once, with unread data or not."""
+        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.peer.close()
+
+    def received(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            data += self.peer.recv(size - len(data))
+        return data
+
+
+class SubscriberTransportTests(TransportTests):
+    transport: SubscriberTransport
+
+    def setUp(self) -> None:
+        self.set_up(SubscriberTransport)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it asked the reactor to say when it can write."""
+        return self.transport in self.reactor.getWriters()
+
+    def fill(self) -> int:
+        """Send until the kernel takes no more; returns how much it took."""
+        total = 0
+        while taken := self.transport.send([b"x" * 2**20]):
+            total += taken
+        return total
+
+    def test_it_sends_at_once_and_says_that_it_took_everything(self) -> None:
+        self.assertEqual(self.transport.send([b"one"]), 3)
+        self.assertEqual(self.received(3), b"one")
+        self.assertFalse(self.waits)
+
+    def test_several_pieces_go_out_in_order(self) -> None:
+        self.assertEqual(self.transport.send([b"one", memoryview(b"-two-")[1:-1], b"three"]), 11)
+        self.assertEqual(self.received(11), b"onetwothree")
+
+    def test_what_the_kernel_does_not_take_stays_with_the_caller(self) -> None:
+        taken = self.fill()
+        self.assertGreater(taken, 0)
+        self.assertEqual(self.transport.send([b"more"]), 0)
+        self.assertEqual(self.received(taken), b"x" * taken)
+        self.peer.setblocking(False)
+        self.assertRaises(BlockingIOError, self.peer.recv, 1)
+
+    def test_the_producer_hears_when_there_is_room_again(self) -> None:
+        producer = Producer(lambda: None)
+        self.transport.registerProducer(producer, True)
+        self.received(self.fill())
+        self.assertEqual(producer.resumed, 0)
+        self.assertIsNone(self.transport.doWrite())
+        self.assertEqual(producer.resumed, 1)
+        self.assertFalse(self.waits)
+
+    def test_it_goes_on_waiting_if_the_producer_filled_it_again(self) -> None:
+        producer = Producer(self.fill)
+        self.transport.registerProducer(producer, True)
+        self.fill()
+        self.reactor.removeWriter(self.transport)
+        self.transport.doWrite()
+        self.assertTrue(self.waits)
+
+    def test_a_producer_may_abort_when_it_is_resumed(self) -> None:
+        producer = Producer(self.transport_abort)
+        self.transport.registerProducer(producer, True)
+        self.fill()
+        self.assertIsNone(self.transport.doWrite())
+        self.reactor.advance(0)
+        self.assertIsNotNone(self.protocol.lost)
+
+    def transport_abort(self) -> None:
+        self.transport.unregisterProducer()
+        self.transport.abortConnection()
+
+    def test_a_connection_that_broke_ends_in_the_reactors_turn_and_not_in_send(self) -> None:
+        self.fill()
+        self.reset()
+        self.assertEqual(self.transport.send([b"more"]), 0)
+        self.assertIsNone(self.protocol.lost)
+        self.assertTrue(self.waits)
+        self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
+
+    def test_losing_the_connection_without_a_producer_works_as_in_twisted(self) -> None:
+        self.fill()
+        self.transport.loseConnection()
+        self.assertIs(self.transport.doWrite(), main.CONNECTION_DONE)
+
+    def test_write_works_as_in_twisted(self) -> None:
+        self.transport.write(b"one")
+        self.assertTrue(self.waits)
+        self.transport.doWrite()
+        self.assertEqual(self.received(3), b"one")
+        self.assertFalse(self.waits)
+
+
+class PublisherTransportTests(TransportTests):
+    def setUp(self) -> None:
+        self.size = 2**20
+        self.set_up(lambda *args: PublisherTransport(lambda: self.size, *args))
+
+    def feed(self, data: bytes) -> None:
+        """Send, and let the relay's side read until all has come."""
+        self.peer.setblocking(True)
+        read = sum(map(len, self.protocol.reads))
+        while data or sum(map(len, self.protocol.reads)) < read:
+            sent = self.peer.send(data[:ROOM])
+            data, read = data[sent:], read + sent
+            self.transport.doRead()
+
+    def test_it_reads_what_is_there_and_no_more_than_it_may(self) -> None:
+        self.size = 5
+        self.feed(b"onetwothree")
+        while sum(map(len, self.protocol.reads)) < 11:
+            self.transport.doRead()
+        self.assertEqual(self.protocol.reads, [b"onetw", b"othre", b"e"])
+
+    def test_a_small_read_takes_no_more_memory_than_it_brought(self) -> None:
+        self.feed(b"one")
+        [data] = self.protocol.reads
+        self.assertEqual(sys.getsizeof(data), sys.getsizeof(b"one"))
+
+    def test_a_full_small_read_makes_the_next_ones_large_until_one_is_small_again(self) -> None:
+        left, right = socket.socketpair()
+        self.addCleanup(right.close)
+        self.addCleanup(left.close)
+        left.setblocking(False)
+        self.transport.socket = left
+        for size in (SMALL, 2 * SMALL, 10, 2 * SMALL):
+            right.sendall(b"x" * size)
+            self.transport.doRead()
+        self.transport.doRead()
+        self.assertEqual([len(data) for data in self.protocol.reads], [SMALL, 2 * SMALL, 10, SMALL, SMALL])
+
+    def test_nothing_there_is_no_error(self) -> None:
+        self.assertIsNone(self.transport.doRead())
+        self.assertEqual(self.protocol.reads, [])
+
+    def test_the_end_of_the_stream_is_the_end(self) -> None:
+        self.peer.close()
+        self.assertIs(self.transport.doRead(), main.CONNECTION_DONE)
+
+    def test_a_reset_is_a_lost_connection(self) -> None:
+        self.reset()
+        self.assertIs(self.transport.doRead(), main.CONNECTION_LOST)
+
+
+class UnsentTests(TransportTests):
+    def test_it_is_what_the_peers_kernel_has_not_taken(self) -> None:
+        if sys.platform != "linux":
+            raise self.skipTest("only Linux tells")
+        self.set_up(SubscriberTransport)
+        self.assertEqual(unsent(self.transport), 0)
+        while self.transport.send([b"x" * 2**20]):  # type: ignore[attr-defined]
+            pass
+        before = unsent(self.transport)
+        self.assertGreater(before, 0)
+        while unsent(self.transport) == before:
+            self.peer.recv(ROOM)
+        self.assertLess(unsent(self.transport), before)
+
+    def test_it_is_nothing_where_it_cannot_be_known(self) -> None:
+        self.assertEqual(unsent(object()), 0)
+
+    def test_it_is_nothing_on_other_systems(self) -> None:
+        self.set_up(SubscriberTransport)
+        self.patch(sys, "platform", "darwin")
+        self.assertEqual(unsent(self.transport), 0)
+
+
+class EquipTests(SynchronousTestCase):
+    def listen(self, port: tcp.Port) -> tcp.Port:
+        port.startListening()
+        self.addCleanup(port.connectionLost, Failure(main.CONNECTION_DONE))
+        return port
+
+    def test_a_tcp_port_accepts_with_the_class_given(self) -> None:
+        port = self.listen(tcp.Port(0, Factory(), interface="127.0.0.1", reactor=MemoryReactorClock()))
+        equip(port, SubscriberTransport)
+        self.assertIs(port.transport, SubscriberTransport)
+
+    def test_more_connections_may_wait_than_twisted_asks_for(self) -> None:
+        port = self.listen(tcp.Port(0, Factory(), interface="127.0.0.1", reactor=MemoryReactorClock()))
+        equip(port, SubscriberTransport)
+        with open("/proc/sys/net/core/somaxconn") as limit:
+            most = min(BACKLOG, int(limit.read()))
+        waiting = []
+        for _ in range(min(most, 200)):
+            waiting.append(socket.create_connection(("127.0.0.1", port.getHost().port), timeout=10))
+            self.addCleanup(waiting[-1].close)
+        self.assertGreater(len(waiting), 50)
+
+    def test_a_unix_socket_keeps_its_own(self) -> None:
+        port = self.listen(unix.Port(self.mktemp(), Factory(), reactor=MemoryReactorClock()))
+        own = port.transport
+        equip(port, SubscriberTransport)
+        self.assertIs(port.transport, own)
+
+    def test_what_is_no_tcp_port_is_left_alone(self) -> None:
+        port = MemoryReactorClock().listenTCP(1, Factory())
+        equip(port, SubscriberTransport)
+        self.assertFalse(hasattr(port, "transport"))
