@@ -1,0 +1,246 @@
+"""What somebody does first, `bash start.sh` in a fresh checkout or `pip install` of a wheel, and what can go wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import process
+
+ROOT = Path(__file__).parent.parent
+ANY_PORTS = ("--publish", "tcp:0:interface=127.0.0.1", "--subscribe", "tcp:0:interface=127.0.0.1")
+LISTENING = r"listening for publishers on 127\.0\.0\.1:(\d+)"
+INSTALLING = 300.0  # seconds: far more than an installation takes, over a slow network too
+
+Run = Callable[..., process.Lines]
+
+
+def copy_checkout(to: Path) -> Path:
+    """The checkout as a clone of it would be: without what .gitignore names."""
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line[:1] != "#"]
+    shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(".git", *ignored))
+    return to
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; its output and error output are kept apart."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=INSTALLING,
+    )
+
+
+def installs(checkout: Path) -> bool:
+    """Whether a start would install anything: it says so when there is nothing to install with."""
+    start = run("bash", checkout / "start.sh", "--help", cwd=checkout.parent, PYTHON="/no/such/python")
+    return start.returncode != 0 and "no working /no/such/python" in start.stderr
+
+
+def stop(relay: process.Lines) -> None:
+    """End the process that was started. It has to be the relay itself (`exec`), or a supervisor could not end it."""
+    port = int(relay.wait_for(LISTENING)[1])
+    relay.process.terminate()
+    relay.wait_for_end()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Run]:
+    """`start(command...)` runs a program on, with what it started in turn, until the end of the tests at most."""
+    started: list[process.Lines] = []
+
+    def start(*command: str | Path, cwd: Path, **environment: str) -> process.Lines:
+        lines = process.start(*map(str, command), cwd=cwd, env={**os.environ, **environment}, start_new_session=True)
+        started.append(lines)
+        return lines
+
+    yield start
+    for lines in started:
+        with contextlib.suppress(ProcessLookupError):  # none is left of this group
+            os.killpg(lines.process.pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class FirstStart:
+    checkout: Path
+    starts: list[process.Lines]  # ended by now, all well
+
+
+@pytest.fixture(scope="module")
+def first_start(start: Run, tmp_path_factory: pytest.TempPathFactory) -> FirstStart:
+    """A checkout that was started for the first time: once, but killed on the way, then from three terminals."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("first") / "a folder with spaces")
+    command = ("bash", checkout / "start.sh", *ANY_PORTS)
+
+    killed = start(*command, cwd=checkout.parent)
+    killed.wait_for("installing into")
+    os.killpg(killed.process.pid, signal.SIGKILL)
+    killed.wait_for_end()
+    half_a_python = checkout / ".venv" / "bin" / "python"  # wherever the kill came, be in the middle
+    half_a_python.parent.mkdir(parents=True, exist_ok=True)
+    half_a_python.unlink(missing_ok=True)
+    half_a_python.write_text("half")
+    half_a_python.chmod(0o755)
+
+    starts = [start(*command, cwd=checkout.parent)]
+    starts[0].wait_for("installing into")
+    starts += [start(*command, cwd=checkout.parent) for _ in range(2)]
+    for relay in starts:
+        relay.wait_for(LISTENING, timeout=INSTALLING)
+    for relay in starts:
+        stop(relay)
+    return FirstStart(checkout, starts)
+
+
+def test_of_three_first_starts_one_installs_and_the_others_wait(first_start: FirstStart) -> None:
+    assert [len(relay.find("installing into")) for relay in first_start.starts] == [1, 0, 0]
+    assert [len(relay.find("another start is installing, waiting")) for relay in first_start.starts] == [0, 1, 1]
+    assert len({relay.find(LISTENING)[0][1] for relay in first_start.starts}) == 3
+
+
+def test_the_installation_makes_the_plugin_caches_and_a_start_leaves_them_alone(
+    start: Run, first_start: FirstStart
+) -> None:
+    """So a start in a folder that may only be read has nothing to complain about."""
+
+    def written() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in checkout.rglob("dropin.cache")}
+
+    checkout = first_start.checkout
+    before = written()
+    assert {path.parents[2].name for path in before} == {"site-packages", checkout.name}
+    assert max(before.values()) <= (checkout / ".venv" / "ready").stat().st_mtime_ns
+    stop(start("bash", checkout / "start.sh", *ANY_PORTS, cwd=checkout.parent))
+    assert written() == before
+
+
+def test_a_second_start_needs_neither_network_nor_python(start: Run, first_start: FirstStart) -> None:
+    checkout = first_start.checkout
+    relay = start("bash", checkout / "start.sh", *ANY_PORTS, cwd=checkout.parent, PYTHON="/no/such/python")
+    stop(relay)
+    assert not relay.find("^relay: ")  # start.sh has nothing to say, so it installs nothing
+
+
+def test_a_changed_setup_cfg_is_installed(first_start: FirstStart) -> None:
+    setup_cfg = first_start.checkout / "setup.cfg"
+    text = setup_cfg.read_text()
+    setup_cfg.write_text(text.replace("install_requires =", "install_requires =\n    attrs", 1))
+    changed = installs(first_start.checkout)
+    setup_cfg.write_text(text)
+    assert changed
+    assert not installs(first_start.checkout)
+
+
+def test_a_moved_checkout_is_installed_again(first_start: FirstStart) -> None:
+    moved = first_start.checkout.rename(first_start.checkout.with_name("moved"))
+    noticed = installs(moved)
+    moved.rename(first_start.checkout)
+    assert noticed
+    assert not installs(first_start.checkout)
+
+
+def test_a_python_that_was_upgraded_away_is_noticed(first_start: FirstStart) -> None:
+    python = first_start.checkout / ".venv" / "bin" / "python"
+    aside = python.rename(python.with_name("aside"))
+    python.symlink_to("/no/such/python")
+    noticed = installs(first_start.checkout)
+    aside.replace(python)
+    assert noticed
+    assert not installs(first_start.checkout)
+
+
+def test_without_network_pip_has_its_say_and_the_next_start_tries_again(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path / "relay")
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
+    start = run("bash", checkout / "start.sh", cwd=tmp_path, **offline)
+    assert start.returncode == 1
+    assert start.stdout == ""
+    assert "No matching distribution found" in start.stderr
+    assert re.search(r"^relay: could not install .*; the next start tries again$", start.stderr, re.MULTILINE)
+    assert installs(checkout)
+
+
+def python_where(change: str, path: Path) -> None:
+    """Write a Python that knows `-c` only, and to which `change` happens before."""
+    code = f"import sys; {change}; exec(sys.argv[1])"
+    path.write_text(f"""#!/bin/sh\nexec '{sys.executable}' -c '{code}' "$2"\n""")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param("sys.version_info = (3, 10, 13)", "Python 3.11 or newer is needed, and .* is 3.10", id="too old"),
+        pytest.param('sys.modules["ensurepip"] = None', "no venv module .*apt install python3.*-venv", id="no venv"),
+        pytest.param("sys.exit(127)", "no working ", id="broken"),
+    ],
+)
+def test_a_python_that_will_not_do_gets_one_line(tmp_path: Path, change: str, says: str) -> None:
+    checkout = copy_checkout(tmp_path / "relay")
+    python_where(change, tmp_path / "python")
+    start = run("bash", checkout / "start.sh", cwd=tmp_path, PYTHON=str(tmp_path / "python"))
+    assert start.returncode == 1
+    assert start.stdout == ""
+    assert re.fullmatch(f"relay: .*{says}.*; another can be named with PYTHON=.*\n", start.stderr)
+    assert not (checkout / ".venv").exists()
+
+
+def test_when_python3_is_too_old_newer_ones_beside_it_are_tried(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path / "relay")
+    python_where("sys.version_info = (3, 10, 13)", tmp_path / "python3")
+    for name in ("python3.14", "python3.13", "python3.12", "python3.11"):
+        python_where(f'open("tried", "a").write("{name} "); sys.exit(1)', tmp_path / name)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    start = run("bash", checkout / "start.sh", cwd=tmp_path, PYTHON="", PATH=path)
+    assert start.returncode == 1
+    assert "is 3.10;" in start.stderr
+    assert (tmp_path / "tried").read_text() == "python3.14 python3.13 python3.12 python3.11 "
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: building leaves things behind."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = copy_checkout(folder / "source")
+    build = run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, source, cwd=folder)
+    assert build.returncode == 0, build.stderr
+    return next(folder.glob("relay-*.whl"))
+
+
+def test_the_wheel_holds_the_programs_and_nothing_else(wheel: Path) -> None:
+    modules = [*ROOT.glob("relay/**/*.py"), *ROOT.glob("tester/**/*.py"), *ROOT.glob("twisted/plugins/*.py")]
+    expected = {str(path.relative_to(ROOT)) for path in [*modules, ROOT / "relay" / "py.typed"]}
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name for name in archive.namelist() if ".dist-info/" not in name} == expected
+
+
+def test_an_installed_wheel_runs_outside_the_checkout(start: Run, wheel: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "venv" / "bin"
+    for command in (
+        (sys.executable, "-m", "venv", tmp_path / "venv"),
+        (programs / "python", "-m", "pip", "install", wheel),
+        (programs / "python", "-m", "tester.client", "--help"),
+        (programs / "python", "-m", "tester.publisher", "--help"),
+    ):
+        result = run(*command, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+    relay = start(programs / "twistd", "-n", "--pidfile=", "relay", *ANY_PORTS, cwd=tmp_path)
+    stop(relay)
