@@ -169,6 +169,10 @@ class Options(UsageOptions):
             ) from None
         self._endpoints[name].append(endpoint)
 
+    def parseArgs(self, *surplus: str) -> None:
+        if surplus:
+            raise UsageError(f"unexpected argument {surplus[0]!r}")
+
     def opt_version(self) -> None:
         """Show the versions of the relay and of Twisted, and exit."""
         print(f"relay {__version__}, Twisted {twisted.__version__}")

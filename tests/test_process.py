@@ -1,0 +1,387 @@
+"""The relay as a process, over real sockets: what the README promises, tried from outside."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from struct import pack
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint, connectProtocol
+from twisted.internet.threads import deferToThread
+from twisted.protocols.basic import Int32StringReceiver
+
+from tests.fakes import frame
+from tests.process import DEADLINE, TWISTD, Lines, Relay, start
+
+
+@contextmanager
+def connection(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as peer:
+        yield peer
+
+
+@contextmanager
+def subscribers(relay: Relay, count: int = 1) -> Iterator[list[socket.socket]]:
+    """So many subscribers, which the relay knows of."""
+    known = len(relay.log.find("subscriber .* connected"))
+    with ExitStack() as stack:
+        peers = [stack.enter_context(connection(relay.subscribe_port)) for _ in range(count)]
+        relay.log.wait_for("subscriber .* connected", known + count)
+        yield peers
+
+
+def receive(peer: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        part = peer.recv(min(size - len(data), 2**20))
+        assert part, f"the connection ended after {len(data)} of {size} bytes"
+        data += part
+    return bytes(data)
+
+
+def receive_all(peer: socket.socket) -> bytes:
+    """Everything until the connection ends, in order or by a reset."""
+    data = bytearray()
+    try:
+        while part := peer.recv(2**20):
+            data += part
+    except ConnectionResetError:
+        pass
+    return bytes(data)
+
+
+class Stock(Int32StringReceiver):
+    """A peer as anyone writes it with Twisted; `messages` fires once it has received so many."""
+
+    def __init__(self, count: int = 0) -> None:
+        self.received: list[bytes] = []
+        self.count = count
+        self.complete: Deferred[list[bytes]] = Deferred()
+
+    def stringReceived(self, message: bytes) -> None:
+        self.received.append(message)
+        if len(self.received) == self.count:
+            self.complete.callback(self.received)
+
+
+def dial(port: int, protocol: Stock) -> Deferred[Stock]:
+    return connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), protocol)
+
+
+@pytest_twisted.ensureDeferred
+async def test_stock_twisted_peers_get_every_message_of_every_publisher_in_one_order() -> None:
+    publishers, count = 3, 200
+    with Relay() as relay:
+        receivers = await gatherResults(
+            [dial(relay.subscribe_port, Stock(publishers * count)) for _ in range(3)], consumeErrors=True
+        )
+        await deferToThread(relay.log.wait_for, "subscriber .* connected", 3)
+        senders = await gatherResults([dial(relay.publish_port, Stock()) for _ in range(publishers)])
+        sizes = random.Random(1)
+        for number in range(count):
+            for name, sender in enumerate(senders):
+                sender.sendString(b"%d:%d:" % (name, number) + b"x" * sizes.randrange(3000))
+        first, *others = await gatherResults([receiver.complete for receiver in receivers])
+        for peer in (*receivers, *senders):
+            peer.transport.loseConnection()
+    for received in others:
+        assert received == first
+    for name in range(publishers):
+        numbers = [int(message.split(b":")[1]) for message in first if message.startswith(b"%d:" % name)]
+        assert numbers == list(range(count))
+
+
+@pytest_twisted.ensureDeferred
+async def test_unix_sockets_and_many_endpoints_work_too(tmp_path: Path) -> None:
+    """A Unix socket has Twisted's own transport: slower, and otherwise the same."""
+    publish, subscribe = tmp_path / "publish", tmp_path / "subscribe"
+    with Relay("--publish", f"unix:{publish}", "--subscribe", f"unix:{subscribe}") as relay:
+        receiver = await connectProtocol(UNIXClientEndpoint(reactor, str(subscribe)), Stock(2))
+        receiver.MAX_LENGTH = 2**20
+        await deferToThread(relay.log.wait_for, "subscriber .* connected")
+        sender = await connectProtocol(UNIXClientEndpoint(reactor, str(publish)), Stock())
+        sender.sendString(b"x" * 99_999)
+        await deferToThread(relay.log.wait_for, "publisher .* connected")
+        with connection(relay.publish_port) as other:
+            other.sendall(frame(b"over TCP"))
+            received = await receiver.complete
+        for peer in (receiver, sender):
+            peer.transport.loseConnection()
+    assert sorted(map(len, received)) == [8, 99_999]
+
+
+def test_lines_of_a_file_arrive_byte_for_byte_through_netcat(tmp_path: Path) -> None:
+    netcat = shutil.which("nc")
+    if netcat is None:
+        pytest.skip("needs nc (Debian: netcat-openbsd)")
+    words = random.Random(1)
+    file = tmp_path / "lines.txt"
+    file.write_text(
+        "".join(f"{number} {'äß€ '[: words.randrange(4)] * words.randrange(9)}\n" for number in range(10**5))
+    )
+    size = file.stat().st_size
+    with Relay("--framing", "line") as relay, subscribers(relay, 3) as peers:
+        with file.open("rb") as lines:
+            subprocess.run(
+                [netcat, "-N", "127.0.0.1", str(relay.publish_port)], stdin=lines, check=True, timeout=DEADLINE
+            )
+        for peer in peers:
+            assert receive(peer, size) == file.read_bytes()
+
+
+def test_a_subscriber_that_closed_its_sending_half_keeps_receiving() -> None:
+    netcat = shutil.which("nc")
+    if netcat is None:
+        pytest.skip("needs nc (Debian: netcat-openbsd)")
+    with Relay("--framing", "line") as relay:
+        reader = start(netcat, "127.0.0.1", str(relay.subscribe_port))  # its standard input is /dev/null
+        relay.log.wait_for("subscriber .* connected")
+        with connection(relay.publish_port) as publisher:
+            for line in ("one", "two"):
+                publisher.sendall(line.encode() + b"\n")
+                reader.wait_for(line)
+        reader.process.kill()
+        reader.wait_for_end()
+        with connection(relay.publish_port) as publisher:
+            while not relay.log.find("subscriber .* disconnected"):
+                publisher.sendall(b"for nobody\n")
+        assert relay.log.wait_for("subscriber .* disconnected: (.*?),")[1] == "peer closed"
+
+
+def test_raw_takes_every_read_for_a_message() -> None:
+    with (
+        Relay("--framing", "raw") as relay,
+        subscribers(relay, 2) as peers,
+        connection(relay.publish_port) as publisher,
+    ):
+        publisher.sendall(b"\xff\xff\xff\xffanything")
+        for peer in peers:
+            assert receive(peer, 12) == b"\xff\xff\xff\xffanything"
+
+
+def test_bad_input_ends_that_publisher_alone_and_nothing_after_it_is_delivered() -> None:
+    with Relay() as relay, subscribers(relay) as [peer], connection(relay.publish_port) as good:
+        for start_of_bad, line in (
+            (pack("!I", 100_000), r"sent a message of 100,000 bytes, more than the limit of 99,999 bytes$"),
+            (b"GET / HTTP/1.1\r\n\r\n", r"more than the limit of 99,999 bytes; it looks like an HTTP request"),
+            (b"\x16\x03\x01\x02\x00\x01\x00", r"more than the limit of 99,999 bytes; it looks like a TLS handshake"),
+        ):
+            with connection(relay.publish_port) as bad:
+                bad.sendall(start_of_bad + frame(b"late"))
+                assert receive_all(bad) == b""
+            found = relay.log.wait_for(line)
+            assert "#warn]" in found.string
+            assert f"publisher 127.0.0.1:{bad_port(found.string)}" in found.string
+        with connection(relay.publish_port) as bad:
+            bad.sendall(frame(b"before") + pack("!I", 2**32 - 1) + frame(b"late") * 3)
+            assert receive_all(bad) == b""
+        with connection(relay.publish_port) as partial:
+            partial.sendall(frame(b"whole") + frame(b"only begun")[:-1])
+        relay.log.wait_for("13 bytes of an incomplete message dropped")
+        good.sendall(frame(b"good"))
+        expected = frame(b"before") + frame(b"whole") + frame(b"good")
+        assert receive(peer, len(expected)) == expected
+        assert len(relay.log.find("message too long, 0 messages")) == 3
+        assert len(relay.log.find("message too long, 1 messages")) == 1
+
+
+def bad_port(line: str) -> str:
+    return line.split("127.0.0.1:")[1].split()[0]
+
+
+def test_what_a_subscriber_sends_is_thrown_away_with_one_line() -> None:
+    with Relay() as relay, subscribers(relay, 2) as [noisy, quiet], connection(relay.publish_port) as publisher:
+        for _ in range(100):
+            noisy.sendall(frame(b"noise") * 1000)
+        publisher.sendall(frame(b"one"))
+        assert receive(noisy, 7) == receive(quiet, 7) == frame(b"one")
+        relay.log.wait_for(r"sends data, which is thrown away: publishers belong on tcp:0")
+        assert len(relay.log.find("sends data")) == 1
+
+
+def test_a_new_subscriber_starts_with_what_replay_says() -> None:
+    with Relay("--replay", "2") as relay, connection(relay.publish_port) as publisher:
+        with subscribers(relay) as [early]:
+            publisher.sendall(frame(b"one") + frame(b"two") + frame(b"three"))
+            receive(early, 7 + 7 + 9)
+        with subscribers(relay) as [late]:
+            assert receive(late, 16) == frame(b"two") + frame(b"three")
+
+
+def publish_in_step(publisher: socket.socket, healthy: socket.socket, message: bytes, count: int) -> None:
+    """Publish no faster than a healthy subscriber reads, and see to it that it gets every message."""
+    many = frame(message) * 64
+    for _ in range(count // 64):
+        publisher.sendall(many)
+        assert receive(healthy, len(many)) == many
+
+
+def test_one_that_overruns_is_disconnected_and_nobody_waits_for_it() -> None:
+    message, count = b"x" * 1020, 20 * 1024  # 20 MiB, and a buffer of 1
+    with (
+        Relay("--buffer", "1MiB") as relay,
+        subscribers(relay, 2) as [healthy, stuck],
+        connection(relay.publish_port) as publisher,
+    ):
+        publish_in_step(publisher, healthy, message, count)
+        behind = relay.log.wait_for(r"subscriber \S+ has overrun: it is [\d,]+ messages, [\d,]+ bytes, [\d.]+ s behind")
+        assert "#warn]" in behind.string
+        got = receive_all(stuck)
+        assert got == (frame(message) * count)[: len(got)]
+        relay.log.wait_for(r"disconnected: overrun, [\d,]+ messages")
+
+
+def test_one_that_skips_goes_on_at_a_message_and_its_gap_is_exact() -> None:
+    message, count = b"x" * 1020, 20 * 1024
+    with (
+        Relay("--buffer", "1MiB", "--slow", "skip") as relay,
+        subscribers(relay, 2) as [healthy, slow],
+        connection(relay.publish_port) as publisher,
+    ):
+        publish_in_step(publisher, healthy, message, count)
+        publisher.sendall(frame(b"the end"))
+        got = bytearray()
+        while not got.endswith(frame(b"the end")):
+            got += slow.recv(2**20)
+        received = len(got) // 1024
+        assert got == frame(message) * received + frame(b"the end")
+        slow.close()
+        while not relay.log.find("subscriber .* disconnected"):
+            publisher.sendall(frame(b"for nobody"))
+        end = relay.log.wait_for(r"disconnected: .*, ([\d,]+) messages, [\d,]+ bytes, ([\d,]+) messages skipped")
+        messages, skipped = (int(number.replace(",", "")) for number in end.groups())
+        assert messages > received
+        assert skipped == count - received
+        gaps = relay.log.find(r"skipped ([\d,]+) messages, [\d,]+ bytes: it was")
+        assert sum(int(gap[1].replace(",", "")) for gap in gaps) == skipped
+
+
+def test_block_loses_nothing_and_publishers_wait() -> None:
+    message, count = b"x" * 1020, 20 * 1024
+    with (
+        Relay("--buffer", "1MiB", "--slow", "block") as relay,
+        subscribers(relay, 2) as [slow, quick],
+        connection(relay.publish_port) as publisher,
+        ThreadPoolExecutor() as pool,
+    ):
+        publishing = pool.submit(publisher.sendall, frame(message) * count)
+        relay.log.wait_for("publishers wait: the slowest subscriber is .* behind")
+        reading = pool.submit(receive, quick, count * 1024)
+        assert receive(slow, count * 1024) == frame(message) * count
+        assert reading.result(DEADLINE) == frame(message) * count
+        publishing.result(DEADLINE)
+        relay.log.wait_for("publishers go on")
+
+
+def test_a_dead_subscriber_holds_blocked_publishers_for_the_stall_timeout_only() -> None:
+    message, count = b"x" * 1020, 20 * 1024
+    with Relay("--buffer", "1MiB", "--slow", "block", "--stall-timeout", "1") as relay:
+        with subscribers(relay, 2) as [healthy, _], connection(relay.publish_port) as publisher:
+            publish_in_step(publisher, healthy, message, count)
+        assert len(relay.log.find("has stalled")) == 1
+
+
+def test_a_message_a_turn_stays_within_the_buffer_as_surely_as_a_flood() -> None:
+    """`raw` with a limit of 64 bytes reads one message of 64 bytes a turn, as fast as the relay can: the batches are
+    as small as they get, and there are three times as many as the buffer can hold."""
+    count = 3 * 64 * 2**20 // 600
+    with (
+        Relay("--framing", "raw", "--max-message", "64") as relay,
+        subscribers(relay, 2) as [healthy, _],
+        connection(relay.publish_port) as publisher,
+        ThreadPoolExecutor() as pool,
+    ):
+        before = resident(relay.pid, "VmRSS")
+        publishing = pool.submit(publisher.sendall, b"x" * 64 * count)
+        receive(healthy, 64 * count)
+        publishing.result(DEADLINE)
+        peak = resident(relay.pid, "VmHWM")
+    assert peak < 64 * 2**20 + 60 * 10**6, f"{peak:,} bytes, {before:,} before"
+
+
+def resident(pid: int, field: str) -> int:
+    """Resident memory of a process in bytes."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        pytest.skip("needs /proc")
+    [line] = [line for line in status.read_text().splitlines() if line.startswith(field)]
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_status_0_and_no_traceback(number: signal.Signals) -> None:
+    with Relay() as relay, subscribers(relay) as [peer], connection(relay.publish_port) as publisher:
+        publisher.sendall(frame(b"one"))
+        assert receive(peer, 7) == frame(b"one")
+        relay.log.process.send_signal(signal.SIGUSR1)
+        relay.log.process.send_signal(number)
+        assert relay.log.wait_for_end() == 0
+        relay.log.wait_for(f"{number.name} received, stopping")
+        assert len(relay.log.find("disconnected: shutdown")) == 2
+        assert not relay.log.find("Traceback")
+
+
+def test_a_taken_port_ends_the_start_with_one_line() -> None:
+    with Relay() as relay:
+        taken = f"tcp:{relay.subscribe_port}:interface=127.0.0.1"
+        second = start(
+            TWISTD, "-n", "--pidfile=", "relay", "--publish", "tcp:0:interface=127.0.0.1", "--subscribe", taken
+        )
+        assert second.wait_for_end() == 1
+    assert len(second.find(f"relay cannot start: --subscribe {taken}: cannot listen on {relay.subscribe_port}")) == 1
+    assert not second.find("Traceback|listening for")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--framing", "int16"], "--framing: 'int16' is not one of int32, line, raw"),
+        (["--buffer", "1000"], "--buffer: 1,000 bytes is too small: at least 1 MiB"),
+        (["--replay", "-1"], "--replay: '-1' is not a whole number from 0"),
+        (["--publish", "tcp:http"], "--publish: 'tcp:http' is not an endpoint"),
+        (["--bufer", "1MiB"], "--bufer"),
+        (["surplus"], "unexpected argument 'surplus'"),
+    ],
+)
+def test_a_bad_option_ends_the_start_with_one_line(options: list[str], reason: str) -> None:
+    relay = start(TWISTD, "-n", "--pidfile=", "relay", *options)
+    assert relay.wait_for_end() == 1
+    assert reason in relay.text.splitlines()[-1]
+    assert "Traceback" not in relay.text
+
+
+def test_as_a_daemon_it_has_a_pid_file_and_a_log_file_and_a_second_one_says_why_it_does_not_start(
+    tmp_path: Path,
+) -> None:
+    def twistd(name: str, publish: str) -> Lines:
+        files = ("--pidfile", str(tmp_path / f"{name}.pid"), "--logfile", str(tmp_path / f"{name}.log"))
+        endpoints = ("--publish", publish, "--subscribe", "tcp:0:interface=127.0.0.1")
+        return start(TWISTD, *files, "relay", *endpoints)
+
+    assert twistd("first", "tcp:0:interface=127.0.0.1").wait_for_end() == 0
+    log = start("tail", "-n", "+1", "-F", str(tmp_path / "first.log"))
+    try:
+        port = int(log.wait_for(r"listening for publishers on 127\.0\.0\.1:(\d+)")[1])
+        second = twistd("second", f"tcp:{port}:interface=127.0.0.1")
+        assert second.wait_for_end() == 1
+        reason = f"relay cannot start: --publish tcp:{port}:interface=127.0.0.1: cannot listen on {port}"
+        assert reason[:60] in second.text
+        assert reason in (tmp_path / "second.log").read_text()
+        assert not (tmp_path / "second.pid").exists()
+        os.kill(int((tmp_path / "first.pid").read_text()), signal.SIGTERM)
+        log.wait_for("Server Shut Down")
+    finally:
+        log.process.kill()
+        log.wait_for_end()
