@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from struct import pack
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -170,6 +170,7 @@ class RawTests(SynchronousTestCase):
         self.assertEqual(framing.feed(b"abc"), [Frames(b"abc", 1, 3)])
         self.assertEqual(framing.partial, 0)
 
+    @example(b"x" * (2 * LIMIT + 1))
     @given(st.binary(min_size=1, max_size=4 * LIMIT))
     def test_a_read_over_the_limit_is_cut_and_not_refused(self, data: bytes) -> None:
         found = Raw(LIMIT).feed(data)

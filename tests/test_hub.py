@@ -262,6 +262,17 @@ class LaggingTests(HubTests):
         self.turns.run_all()
         self.assertEqual(len(slow.received), self.log.size)
 
+    def test_one_that_is_resumed_while_a_turn_is_due_gets_one_turn_more_and_not_two(self) -> None:
+        self.set_up()
+        slow = FakeSubscriber(self.hub, room=0)
+        for _ in range(8):
+            self.publish(b"x" * (CATCH_UP // 2))
+        slow.read()
+        self.hub.resume(slow.subscription)
+        self.assertEqual(len(slow.received), 2 * CATCH_UP)
+        self.turns.run()
+        self.assertEqual(len(slow.received), 3 * CATCH_UP)
+
     def test_one_that_says_pause_after_it_took_everything_lags_until_it_says_resume(self) -> None:
         self.set_up()
         copying = FakeSubscriber(self.hub, room=3, copies=True)
@@ -334,6 +345,17 @@ class SlowTests(HubTests):
         self.assertEqual(subscriber.lag, Lag(kept + 2, len(behind) + 23 - 10, float(kept)))
         self.assertEqual(subscriber.received, (frame(b"one") + frame(b"two"))[:10])
         self.assertEqual(self.hub.detach(subscriber.subscription), Tally(1, 10, 0))
+
+    def test_only_those_that_the_log_has_left_behind_have_overrun(self) -> None:
+        self.set_up(limit=self.LIMIT)
+        far, near = FakeSubscriber(self.hub, room=0), FakeSubscriber(self.hub)
+        self.publish(b"one")
+        near.room = 0
+        for _ in range(19):
+            self.publish(b"more")
+        self.assertEqual((far.reason, near.reason), (CloseReason.OVERRUN, None))
+        near.read()
+        self.assertEqual(near.received, frame(b"one") + frame(b"more") * 19)
 
     def test_skip_finishes_the_message_and_goes_to_the_newest_batch(self) -> None:
         subscriber = self.overrun(Slow.SKIP)
