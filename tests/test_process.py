@@ -19,6 +19,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint, connectProtocol
+from twisted.internet.interfaces import ITransport
 from twisted.internet.threads import deferToThread
 from twisted.protocols.basic import Int32StringReceiver
 
@@ -63,7 +64,9 @@ def receive_all(peer: socket.socket) -> bytes:
 
 
 class Stock(Int32StringReceiver):
-    """A peer as anyone writes it with Twisted; `messages` fires once it has received so many."""
+    """A peer as anyone writes it with Twisted; `complete` fires once it has received so many messages."""
+
+    transport: ITransport
 
     def __init__(self, count: int = 0) -> None:
         self.received: list[bytes] = []
@@ -77,7 +80,8 @@ class Stock(Int32StringReceiver):
 
 
 def dial(port: int, protocol: Stock) -> Deferred[Stock]:
-    return connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), protocol)
+    dialled: Deferred[Stock] = connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), protocol)
+    return dialled
 
 
 @pytest_twisted.ensureDeferred
