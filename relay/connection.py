@@ -65,11 +65,22 @@ class Connection(Protocol):
         self._accepted.open[self] = None
         self.log.info("{role} {peer} connected", role=self.role, peer=self.peer)
 
-    def close(self, reason: CloseReason) -> None:
+    def abort(self, reason: CloseReason) -> None:
         """Cut the connection, in the next turn of the reactor, whether or not the peer reads."""
-        if self.reason is None:
-            self.reason = reason
+        if self._begin_end(reason):
             self.transport.abortConnection()  # type: ignore[attr-defined]  # all that we accept have it
+
+    def close(self, reason: CloseReason) -> None:
+        """End the connection in an orderly way, after what its transport has been given."""
+        if self._begin_end(reason):
+            self.transport.loseConnection()
+
+    def _begin_end(self, reason: CloseReason) -> bool:
+        """Take down the reason; returns whether it is the first."""
+        first = self.reason is None
+        if first:
+            self.reason = reason
+        return first
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         if self.reason is None:

@@ -63,7 +63,7 @@ class Publisher(Connection):
             limit=error.limit,
             hint=f"; it looks like {looks}, which does not belong on this port" if looks else "",
         )
-        self.close(CloseReason.MESSAGE_TOO_LONG)
+        self.abort(CloseReason.MESSAGE_TOO_LONG)
 
     def pause(self) -> None:
         """Read no more from this publisher, and let its own system stop it when its buffers are full."""

@@ -111,7 +111,7 @@ class Subscriber(Connection):
                 bytes=lag.bytes,
                 seconds=lag.seconds,
             )
-        self.close(reason)
+        self.abort(reason)
 
     # What the transport calls
 
@@ -144,11 +144,12 @@ class Subscriber(Connection):
     def writeConnectionLost(self) -> None:
         """We never close our half alone."""
 
-    def close(self, reason: CloseReason) -> None:
-        if self._subscription is not None and self.reason is None:
+    def _begin_end(self, reason: CloseReason) -> bool:
+        first = super()._begin_end(reason)
+        if first and self._subscription is not None:
             self._hub.detach(self._subscription)
             self.transport.unregisterProducer()  # type: ignore[attr-defined]  # all that we accept have it
-        super().close(reason)
+        return first
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         if self._half_closed and self.reason is None:

@@ -218,6 +218,6 @@ class SubscriberTests(SynchronousTestCase):
     def test_it_ends_for_the_first_reason_given(self) -> None:
         subscriber, _ = self.connect()
         subscriber.close(CloseReason.SHUTDOWN)
-        subscriber.close(CloseReason.ERROR)
+        subscriber.abort(CloseReason.ERROR)
         subscriber.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.factory.accepted.ended, {CloseReason.SHUTDOWN: 1})
