@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.cursor import Lag, Tally
 from relay.framing import Frames, Int32
-from relay.hub import CATCH_UP, FLUSH, LARGE, LEAST_READ, READ, SWEEP, TURN, Hub, Slow
+from relay.hub import CATCH_UP, FLUSH, LARGE, LEAST_READ, MANY, READ, SWEEP, TURN, Hub, Slow
 from relay.log import OVERHEAD, Log
 from relay.reasons import CloseReason
 from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames
@@ -129,13 +129,16 @@ class ReadSizeTests(HubTests):
 
     def test_many_subscribers_and_many_publishers_make_it_smaller(self) -> None:
         self.set_up()
-        for _ in range(1023):
+        for _ in range(MANY - 1):
             FakeSubscriber(self.hub)
-        self.assertEqual(self.hub.read_size(), TURN // 1024)
+        self.assertEqual(self.hub.read_size(), TURN // MANY)
+        for _ in range(9 * MANY):
+            FakeSubscriber(self.hub)
+        self.assertEqual(self.hub.read_size(), TURN // MANY)
         for _ in range(4):
             self.hub.publish(frames(b"x"))
         self.turns.run()
-        self.assertEqual(self.hub.read_size(), TURN // 1024 // 4)
+        self.assertEqual(self.hub.read_size(), TURN // MANY // 4)
         for _ in range(400):
             self.hub.publish(frames(b"x"))
         self.turns.run()
