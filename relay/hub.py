@@ -64,8 +64,19 @@ class Slow(StrEnum):
 class Subscriber(Protocol):
     """What the hub needs of a subscriber's connection. Only the hub calls these."""
 
-    def deliver(self, pieces: Sequence[Buffer]) -> int:
-        """Take bytes, in order; returns how many. After fewer than all, `Hub.resume` must follow when more can go."""
+    @property
+    def deliver(self) -> Callable[[Sequence[Buffer]], int]:
+        """Takes bytes, in order, and returns how many: `socket.sendmsg`, or what behaves like it, errors included.
+
+        Asked for once, when the subscriber is attached.
+        """
+        ...
+
+    def await_room(self, error: OSError | None) -> None:
+        """The last delivery took fewer bytes than it was given, or failed with `error`.
+
+        `Hub.resume` must follow when more can go, or `Hub.detach` if none ever can.
+        """
         ...
 
     def unsent(self) -> int:
@@ -77,7 +88,11 @@ class Subscriber(Protocol):
         ...
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
-        """Cut the connection. The hub has let go of the subscriber already."""
+        """Cut the connection. The hub has let go of the subscriber already, here and in `fail`."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """Cut the connection: a delivery failed with what is no error of a socket, so it is our fault."""
         ...
 
 
@@ -99,10 +114,11 @@ class Subscription:
     It is *waiting* from when its transport says pause until it says resume.
     """
 
-    __slots__ = ("cursor", "idle", "moved", "scheduled", "subscriber", "tally", "unsent", "waiting")
+    __slots__ = ("cursor", "deliver", "idle", "moved", "scheduled", "subscriber", "tally", "unsent", "waiting")
 
     def __init__(self, subscriber: Subscriber, cursor: Cursor) -> None:
         self.subscriber = subscriber
+        self.deliver = subscriber.deliver
         self.cursor = cursor
         self.waiting = False
         self.scheduled = False  # a turn of catching up is due
@@ -110,6 +126,11 @@ class Subscription:
         self.unsent = 0  # bytes that the kernel held for it at the last sweep
         self.idle = 0.0  # seconds without progress
         self.tally: Tally | None = None  # final, once it is detached
+
+
+def _deliver_nothing(pieces: Sequence[Buffer]) -> int:
+    """How a subscriber that is detached is delivered to, if a flush is under way that began before."""
+    return 0
 
 
 class Hub:
@@ -190,16 +211,13 @@ class Hub:
         pieces = [self.log.batch(number).data for number in range(start, self.log.end)]
         self._make_room()
         for subscription in tuple(self._live):
-            if subscription.tally is not None:
-                continue
             try:
-                taken = subscription.subscriber.deliver(pieces)
-            except Exception:
-                subscription.cursor.stand(start)
-                self._end(subscription, CloseReason.ERROR)
-                continue
-            if taken != size:
-                self._fall_behind(subscription, start, taken)
+                taken = subscription.deliver(pieces)
+            except Exception as error:
+                self._fall_behind(subscription, start, 0, error)
+            else:
+                if taken != size:
+                    self._fall_behind(subscription, start, taken)
         if self.slow is Slow.BLOCK:
             self._regulate()
 
@@ -261,6 +279,7 @@ class Hub:
         """Let go of a subscriber, whose connection is gone; returns what it was given. May be repeated."""
         if subscription.tally is None:
             subscription.tally = subscription.cursor.tally()
+            subscription.deliver = _deliver_nothing
             self._live.pop(subscription, None)
             self._lagging.pop(subscription, None)
             self._regulate_soon()
@@ -299,38 +318,47 @@ class Hub:
         subscription.moved = True
         subscription.idle = 0.0
 
-    def _fall_behind(self, subscription: Subscription, start: int, taken: int) -> None:
-        """A live subscriber took only part of what begins with batch `start`."""
+    def _fall_behind(self, subscription: Subscription, start: int, taken: int, error: Exception | None = None) -> None:
+        """A live subscriber took only part of what begins with batch `start`, or none because of an error."""
         if subscription.tally is None:
-            subscription.waiting = True
             subscription.cursor.stand(start)
             subscription.cursor.advance(taken)
             self._lag(subscription)
+            self._wait(subscription, error)
+
+    def _wait(self, subscription: Subscription, error: Exception | None) -> None:
+        """A subscriber took less than it was given: wait until it takes more, or end it if we failed."""
+        if error is None or isinstance(error, OSError):
+            subscription.waiting = True
+            subscription.subscriber.await_room(error)
+        else:
+            self.detach(subscription)
+            subscription.subscriber.fail(error)
 
     def _catch_up(self, subscription: Subscription) -> None:
         """Give a lagging subscriber one turn's worth of what it lacks."""
         if subscription.waiting or subscription not in self._lagging:
             return
         pieces, size = subscription.cursor.read(CATCH_UP, PIECES)
+        taken, error = 0, None
         if pieces:
             try:
-                taken = subscription.subscriber.deliver(pieces)
-            except Exception:
-                self._end(subscription, CloseReason.ERROR)
-                return
-            if subscription.tally is not None:
-                return
-            if taken:
-                subscription.moved = True
-                subscription.cursor.advance(taken)
-                self._regulate_soon()
-            if taken != size:
-                subscription.waiting = True
+                taken = subscription.deliver(pieces)
+            except Exception as raised:
+                error = raised
+        if subscription.tally is not None:
+            return
+        if taken:
+            subscription.moved = True
+            subscription.cursor.advance(taken)
+            self._regulate_soon()
+        if taken != size:
+            self._wait(subscription, error)
         self._settle(subscription)
 
     def _settle(self, subscription: Subscription) -> None:
         """After a subscriber took what it was given: it is live if that was all, else another turn is due."""
-        if subscription.waiting:
+        if subscription.waiting or subscription.tally is not None:
             return
         if subscription.cursor.at_end:
             del self._lagging[subscription]

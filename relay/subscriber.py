@@ -7,7 +7,7 @@ what is copied for a subscriber that does not read stays below 100 KiB.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -51,6 +51,7 @@ class Subscriber(Connection):
         self._hub = hub
         self._publish = publish
         self._subscription: Subscription | None = None
+        self.deliver: Callable[[Sequence[Buffer]], int] = self._write
         self._half_closed = False
         self._sent_data = False
 
@@ -67,13 +68,13 @@ class Subscriber(Connection):
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
         if isinstance(transport, SubscriberTransport):
-            self.deliver = transport.send  # type: ignore[method-assign]  # one call less for every delivery
+            self.deliver = transport.send  # nothing of ours is in between
         transport.registerProducer(self, True)  # type: ignore[attr-defined]  # all that we accept have it
         self._subscription = self._hub.attach(self)
 
     # What the hub calls
 
-    def deliver(self, pieces: Sequence[Buffer]) -> int:
+    def _write(self, pieces: Sequence[Buffer]) -> int:
         """Hand copies to the transport until it says pause; returns how many bytes it was given."""
         assert self._subscription is not None
         taken = 0
@@ -85,6 +86,12 @@ class Subscriber(Connection):
                 self.transport.write(part)
                 taken += len(part)
         return taken
+
+    def await_room(self, error: OSError | None) -> None:
+        if isinstance(self.transport, SubscriberTransport):
+            self.transport.await_room(error)
+        elif error is not None:
+            self.abort(CloseReason.CONNECTION_LOST)
 
     def unsent(self) -> int:
         """Bytes that the kernel holds for the peer, unacknowledged; 0 where that cannot be known."""
@@ -100,18 +107,19 @@ class Subscriber(Connection):
         )
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
-        if reason is CloseReason.ERROR:
-            self.log.failure("subscriber {peer}: delivery failed", peer=self.peer)
-        else:
-            self.log.warn(
-                "subscriber {peer} has {reason}: it is {messages:,} messages, {bytes:,} bytes, {seconds:.1f} s behind",
-                peer=self.peer,
-                reason=reason,
-                messages=lag.messages,
-                bytes=lag.bytes,
-                seconds=lag.seconds,
-            )
+        self.log.warn(
+            "subscriber {peer} has {reason}: it is {messages:,} messages, {bytes:,} bytes, {seconds:.1f} s behind",
+            peer=self.peer,
+            reason=reason,
+            messages=lag.messages,
+            bytes=lag.bytes,
+            seconds=lag.seconds,
+        )
         self.abort(reason)
+
+    def fail(self, error: Exception) -> None:
+        self.log.failure("subscriber {peer}: delivery failed", failure=Failure(error), peer=self.peer)
+        self.abort(CloseReason.ERROR)
 
     # What the transport calls
 
@@ -168,7 +176,7 @@ class Subscriber(Connection):
             skipped=skipped,
             lost=f", {skipped:,} messages skipped" if skipped else "",
         )
-        self.__dict__.pop("deliver", None)  # it holds the transport, which holds us
+        del self.deliver  # it holds us, or the socket
 
 
 class SubscriberFactory(Factory):

@@ -1,9 +1,9 @@
 """TCP transports that do at once what Twisted's own put off, and the only file that touches Twisted's internals.
 
 Twisted's `write` waits for the next writable event, which puts two `epoll_ctl` and one `epoll_wait` around every
-`send`, and copies what is left over into a buffer for each connection. `SubscriberTransport.send` calls the kernel
-directly and copies nothing: what the kernel does not take stays with the caller, who hears through
-`resumeProducing` when there is room again.
+`send`, and copies what is left over into a buffer for each connection. `SubscriberTransport.send` is the kernel's
+own call and copies nothing: what the kernel does not take stays with the caller, who hears through `resumeProducing`
+when there is room again.
 
 `PublisherTransport` reads up to 256 KiB at once where Twisted reads 64, and as much as it is allowed at that moment.
 A large `recv` that brings little keeps a page or more for it, so that small reads go through one buffer that is
@@ -46,23 +46,24 @@ class SubscriberTransport(tcp.Server):
     _failed = False
     _short = False
 
-    def send(self, pieces: Sequence[Buffer]) -> int:
-        """Give bytes to the kernel, in order; returns how many it took.
+    @property
+    def send(self) -> Callable[[Sequence[Buffer]], int]:
+        """Gives bytes to the kernel, in order, and returns how many it took; an OSError says that it took none.
 
-        After fewer than all, the registered producer's `resumeProducing` is called when it takes more, or the
-        connection is lost. Must not be mixed with `write`.
+        It is the socket's own `sendmsg`: a delivery costs no Python function. It must not be mixed with `write`, and
+        after fewer bytes than all, or an error, `await_room` has to be called.
         """
-        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
-        try:
-            taken = self.socket.send(pieces[0]) if len(pieces) == 1 else self.socket.sendmsg(pieces)
-        except OSError as error:
-            taken = 0
-            # The reactor ends the connection in its next turn: not in here, in the middle of the caller's loop.
-            self._failed = error.errno not in (EAGAIN, ENOBUFS)
-        if taken < size:
-            self._short = True
-            self.startWriting()
-        return taken
+        return self.socket.sendmsg
+
+    def await_room(self, error: OSError | None) -> None:
+        """Have the registered producer's `resumeProducing` called when the kernel takes bytes again.
+
+        An `error` other than that there is no room ends the connection instead, in the reactor's next turn: not in
+        here, in the middle of the caller's loop.
+        """
+        self._short = True
+        self._failed = error is not None and error.errno not in (EAGAIN, ENOBUFS)
+        self.startWriting()
 
     def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
         if self._failed:

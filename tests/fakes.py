@@ -77,6 +77,7 @@ class FakeSubscriber:
         assert self.reason is None, "delivered to after the end"
         self.calls += 1
         if self.error:
+            self.short = True
             raise self.error
         data = b"".join(pieces)
         taken = len(data) if self.copies else int(min(self.room, len(data)))
@@ -86,6 +87,9 @@ class FakeSubscriber:
         if self.copies and self.short:
             self.hub.pause(self.subscription)
         return taken
+
+    def await_room(self, error: OSError | None) -> None:
+        assert self.short, "told to wait for room that there is"
 
     def read(self, size: float = float("inf")) -> None:
         """The peer reads so many bytes, and the transport says resume if it had said pause."""
@@ -103,6 +107,10 @@ class FakeSubscriber:
     def end(self, reason: CloseReason, lag: Lag) -> None:
         assert self.reason is None, "ended twice"
         self.reason, self.lag = reason, lag
+
+    def fail(self, error: Exception) -> None:
+        assert error is self.error
+        self.end(CloseReason.ERROR, self.subscription.cursor.lag(lambda: 0.0))
 
 
 class FakeIntake:

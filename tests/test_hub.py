@@ -227,7 +227,7 @@ class AttachTests(HubTests):
             self.hub.detach(first.subscription)
             return deliver(pieces) - 1
 
-        first.deliver = leave  # type: ignore[method-assign]
+        first.subscription.deliver = leave
         self.publish(b"one")
         self.assertEqual(second.calls, 0)
         self.assertEqual((self.hub.live, self.hub.lagging), (0, 0))
@@ -303,6 +303,18 @@ class LaggingTests(HubTests):
         self.assertEqual(self.hub.detach(bad.subscription), Tally(0, 0, 0))
         self.assertEqual(good.received, frame(b"one"))
 
+    def test_an_error_of_the_socket_is_the_transports_business(self) -> None:
+        self.set_up()
+        broken, good = FakeSubscriber(self.hub), FakeSubscriber(self.hub)
+        broken.error = ConnectionResetError()
+        self.publish(b"one")
+        self.assertEqual((broken.reason, self.hub.lagging), (None, 1))
+        broken.read()
+        self.assertEqual((broken.reason, self.hub.lagging), (None, 1))
+        self.assertEqual(self.hub.detach(broken.subscription), Tally(0, 0, 0))
+        self.publish(b"two")
+        self.assertEqual(good.received, frame(b"one") + frame(b"two"))
+
     def test_a_failure_while_it_catches_up_does_too(self) -> None:
         self.set_up()
         bad, good = FakeSubscriber(self.hub, room=0), FakeSubscriber(self.hub)
@@ -322,7 +334,7 @@ class LaggingTests(HubTests):
             self.hub.detach(slow.subscription)
             return 1
 
-        slow.deliver = leave  # type: ignore[method-assign]
+        slow.subscription.deliver = leave
         slow.read()
         self.assertEqual((self.hub.live, self.hub.lagging), (0, 0))
 

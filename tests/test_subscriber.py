@@ -215,6 +215,17 @@ class SubscriberTests(SynchronousTestCase):
         self.assertTrue(transport.disconnected)
         self.assertEqual(subscriber.reason, CloseReason.ERROR)
 
+    def test_a_transport_that_copies_and_breaks_is_a_lost_connection(self) -> None:
+        subscriber, transport = self.connect()
+
+        def broken(data: bytes) -> None:
+            raise ConnectionResetError
+
+        transport.write = broken  # type: ignore[method-assign]
+        self.publish(b"one")
+        self.assertTrue(transport.disconnected)
+        self.assertEqual(subscriber.reason, CloseReason.CONNECTION_LOST)
+
     def test_it_ends_for_the_first_reason_given(self) -> None:
         subscriber, _ = self.connect()
         subscriber.close(CloseReason.SHUTDOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from collections.abc import Callable
@@ -86,10 +87,13 @@ class SubscriberTransportTests(TransportTests):
         return self.transport in self.reactor.getWriters()
 
     def fill(self) -> int:
-        """Send until the kernel takes no more; returns how much it took."""
+        """Send until the kernel takes no more, and wait for room; returns how much it took."""
         total = 0
-        while taken := self.transport.send([b"x" * 2**20]):
-            total += taken
+        try:
+            while True:
+                total += self.transport.send([b"x" * 2**20])
+        except BlockingIOError as error:
+            self.transport.await_room(error)
         return total
 
     def test_it_sends_at_once_and_says_that_it_took_everything(self) -> None:
@@ -104,7 +108,7 @@ class SubscriberTransportTests(TransportTests):
     def test_what_the_kernel_does_not_take_stays_with_the_caller(self) -> None:
         taken = self.fill()
         self.assertGreater(taken, 0)
-        self.assertEqual(self.transport.send([b"more"]), 0)
+        self.assertRaises(BlockingIOError, self.transport.send, [b"more"])
         self.assertEqual(self.received(taken), b"x" * taken)
         self.peer.setblocking(False)
         self.assertRaises(BlockingIOError, self.peer.recv, 1)
@@ -141,7 +145,7 @@ class SubscriberTransportTests(TransportTests):
     def test_a_connection_that_broke_ends_in_the_reactors_turn_and_not_in_send(self) -> None:
         self.fill()
         self.reset()
-        self.assertEqual(self.transport.send([b"more"]), 0)
+        self.transport.await_room(self.assertRaises(OSError, self.transport.send, [b"more"]))
         self.assertIsNone(self.protocol.lost)
         self.assertTrue(self.waits)
         self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
@@ -216,8 +220,9 @@ class UnsentTests(TransportTests):
             raise self.skipTest("only Linux tells")
         self.set_up(SubscriberTransport)
         self.assertEqual(unsent(self.transport), 0)
-        while self.transport.send([b"x" * 2**20]):  # type: ignore[attr-defined]
-            pass
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.transport.send([b"x" * 2**20])  # type: ignore[attr-defined]
         before = unsent(self.transport)
         self.assertGreater(before, 0)
         while unsent(self.transport) == before:
