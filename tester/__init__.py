@@ -1,0 +1,1 @@
+"""Programs that you point at a relay."""

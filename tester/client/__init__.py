@@ -1,0 +1,1 @@
+"""Receives what a relay sends and prints it."""

@@ -1,0 +1,89 @@
+"""A connection to a relay that comes back: whether the relay starts later, restarts, or drops it."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.internet import ClientService, backoffPolicy
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.error import ConnectingCancelledError, ConnectionDone
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+Say = Callable[[str], None]  # tells a person something, in a line
+
+# A person who restarts a relay sees its peers come back at once, and one who leaves a tester running
+# overnight without a relay costs the network a packet every few seconds. Seconds, plus up to 0.2 at random.
+RETRY = backoffPolicy(initialDelay=0.2, maxDelay=5.0, jitter=lambda: random.uniform(0, 0.2))
+
+
+def connect(reactor: Any, address: str, build: Callable[[], Protocol], say: Say) -> ClientService:
+    """A service, not yet started, that keeps a connection of `build()` to `address` and says how that goes.
+
+    `address` is an endpoint string such as `tcp:127.0.0.1:8001`, or just HOST:PORT; anything else ends the program.
+    """
+    endpoint = SpokenEndpoint(parse_endpoint(reactor, address), address, say)
+    return ClientService(endpoint, SpokenFactory(build, address, say), RETRY, clock=reactor)
+
+
+def parse_endpoint(reactor: Any, address: str) -> IStreamClientEndpoint:
+    """The endpoint that `address` names; the end of the program if it names none."""
+    if re.fullmatch(r"(?!tcp:|unix:)[\w.-]+:\d+", address):
+        address = f"tcp:{address}"
+    try:
+        endpoint: IStreamClientEndpoint = clientFromString(reactor, address)
+    except (ValueError, TypeError, KeyError) as error:  # the latter: a part is missing, or there is one too many
+        raise SystemExit(f"{address!r} is no HOST:PORT and no endpoint string: {error}") from None
+    return endpoint
+
+
+class SpokenFactory(Factory):
+    """Says when a connection is made, before its protocol can say anything."""
+
+    noisy = False
+
+    def __init__(self, build: Callable[[], Protocol], address: str, say: Say) -> None:
+        self._build = build
+        self._address = address
+        self._say = say
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        self._say(f"connected to {self._address}")
+        return self._build()
+
+
+@implementer(IStreamClientEndpoint)
+class SpokenEndpoint:
+    """Says why no connection can be made: at the first attempt that fails, not at each of a row."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint, address: str, say: Say) -> None:
+        self._endpoint = endpoint
+        self._address = address
+        self._say = say
+        self._said = False
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return self._endpoint.connect(protocolFactory).addCallbacks(self._made, self._failed)
+
+    def _made(self, protocol: IProtocol) -> IProtocol:
+        self._said = False
+        return protocol
+
+    def _failed(self, failure: Failure) -> Failure:
+        if not self._said and not failure.check(CancelledError, ConnectingCancelledError):
+            self._said = True
+            self._say(f"waiting for a relay at {self._address}: {failure.getErrorMessage()}")
+        return failure
+
+
+def explain(reason: Failure) -> str:
+    """Why a connection ended, as a line for people."""
+    if reason.check(ConnectionDone):
+        return "the relay closed the connection"
+    return f"the connection broke: {reason.getErrorMessage()}"

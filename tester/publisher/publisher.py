@@ -1,0 +1,178 @@
+"""The publishing side of a connection to a relay, in each framing, with the backpressure of its transport.
+
+A program sends through an `Outlet`, which outlives connections:
+
+    publisher = await outlet.ready()  # waits while there is no relay, or it takes no more for now
+    publisher.send(payload)
+
+So at most one message more than a transport's buffer waits in this process. What had been sent when a
+connection broke is not sent again: there is no acknowledgement that would tell how much of it arrived.
+At the end, `Outlet.finish` closes the sending half and waits until the relay closes the other: TCP delivers
+in order, so a relay that answers our end with its own has read everything before it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
+from twisted.internet.protocol import Protocol
+from twisted.protocols.basic import Int32StringReceiver, LineOnlyReceiver
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tester.connection import Say, explain
+
+
+@implementer(IPushProducer)
+class Outlet:
+    """Where messages leave: the connection of the moment, while its transport wants more."""
+
+    def __init__(self) -> None:
+        self.connection: Publisher | None = None
+        self.lossless = True  # False once a connection broke that may have had messages on their way
+        self._paused = False
+        self._change: Deferred[None] = Deferred()  # fires at the next change, for the one who waits
+
+    async def ready(self) -> Publisher:
+        """Wait until a message can be sent, and by what."""
+        while self.connection is None or self._paused:
+            await self._changed()
+        return self.connection
+
+    async def finish(self) -> None:
+        """End the connection, if there is one, and wait until the relay has read everything or it broke."""
+        if self.connection is not None:
+            self.connection.end()
+        while self.connection is not None:
+            await self._changed()
+
+    def abort(self, why: str) -> None:
+        """Drop the connection, if there is one, and what is queued."""
+        if self.connection is not None:
+            self.connection.abort(why)
+
+    def _changed(self) -> Deferred[None]:
+        self._change = Deferred()
+        return self._change
+
+    def _tell(self) -> None:
+        change, self._change = self._change, Deferred()
+        change.callback(None)
+
+    def connected(self, connection: Publisher) -> None:
+        """There is a connection now."""
+        self.connection = connection
+        self.resumeProducing()
+
+    def disconnected(self, lossless: bool) -> None:
+        """There is none any more. Was everything that had been sent read?"""
+        self.connection = None
+        self.lossless = self.lossless and lossless
+        self._tell()
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._tell()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; `disconnected` follows."""
+
+
+@implementer(IHalfCloseableProtocol)
+class Publisher(Protocol):
+    """One connection, for sending. A subclass knows the framing."""
+
+    transport: Any  # ITCPTransport and IConsumer in one: zope interfaces cannot say that
+
+    def __init__(self, outlet: Outlet, say: Say) -> None:
+        self._outlet = outlet
+        self._say = say
+        self._sent = False  # whether anything was
+        self._all_taken = False  # whether the kernel has everything up to our end
+        self._reproached = False
+
+    def send(self, payload: bytes) -> None:
+        """Send one message. Ask `Outlet.ready` before each."""
+        self._sent = True
+        self.write_frame(payload)
+
+    def write_frame(self, payload: bytes) -> None:
+        """Write a message to the transport in this framing."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Send what is queued, then that no more comes. The relay answers by closing, or drops us."""
+        self.transport.unregisterProducer()
+        if ISSLTransport.providedBy(self.transport):  # TLS has no half to close
+            self._all_taken = True
+            self.transport.loseConnection()
+        else:
+            self.transport.loseWriteConnection()
+
+    def abort(self, why: str) -> None:
+        """Drop what is queued, and the connection, and say why."""
+        self._say(why)
+        self.transport.unregisterProducer()
+        self.transport.abortConnection()
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self._outlet, True)
+        self._outlet.connected(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """A relay never speaks to a publisher: whatever this is, it is not a relay's port for publishers."""
+        if not self._reproached:
+            self._reproached = True
+            self._say("this peer sends something, which a relay never does to a publisher: is it the right port?")
+
+    def writeConnectionLost(self) -> None:
+        """The kernel has everything, and our end."""
+        self._all_taken = True
+
+    def readConnectionLost(self) -> None:
+        """The relay has closed its side: it reads no more, so what is still queued cannot arrive."""
+        if self._all_taken:
+            self.transport.loseConnection()
+        else:
+            self.abort("the relay closed the connection")
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        clean = self._all_taken and reason.check(ConnectionDone) is not None
+        if not clean and not reason.check(ConnectionAborted):  # `abort` has said why
+            self._say(explain(reason))
+        self._outlet.disconnected(lossless=clean or not self._sent)
+
+
+class Int32Publisher(Publisher, Int32StringReceiver):
+    """Frames as Twisted's own `Int32StringReceiver` makes them."""
+
+    def write_frame(self, payload: bytes) -> None:
+        """A length of 4 bytes, big-endian, and the message."""
+        self.sendString(payload)
+
+
+class LinePublisher(Publisher, LineOnlyReceiver):
+    """Frames as Twisted's own `LineOnlyReceiver` makes them."""
+
+    delimiter = b"\n"
+
+    def write_frame(self, payload: bytes) -> None:
+        """The message and a newline."""
+        self.sendLine(payload)
+
+
+class RawPublisher(Publisher):
+    """No frames."""
+
+    def write_frame(self, payload: bytes) -> None:
+        """The message alone; the relay may read it in parts, or together with the next."""
+        self.transport.write(payload)
+
+
+PUBLISHERS: dict[str, type[Publisher]] = {"int32": Int32Publisher, "line": LinePublisher, "raw": RawPublisher}
