@@ -16,6 +16,7 @@ sees (TLS), Twisted's own `write` serves: see `Subscriber.deliver`.
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from errno import EAGAIN, ENOBUFS
@@ -33,8 +34,14 @@ BACKLOG = 4096
 """Connections that the kernel may hold until they are accepted; Twisted asks for 50, too few for a reconnect of all."""
 SMALL = 64 * 1024
 """Bytes of the buffer for small reads. A read that fills it makes the next one large."""
+UNSENT = 256 * 1024
+"""Bytes that the kernel takes for a peer while it cannot send them yet. Its own limit is some megabytes for each peer
+that never reads. Bytes on their way are not limited, so that a distant peer is sent as much as ever."""
 SIOCOUTQ = 0x5411
 """Linux: bytes in the send queue that the peer has not acknowledged (tcp(7), unix(7))."""
+
+TCP_NOTSENT_LOWAT: int = socket.TCP_NOTSENT_LOWAT if sys.platform == "linux" else 0x201
+"""Linux: tcp(7). macOS: netinet/tcp.h, where it only delays the moment at which a peer counts as writable."""
 
 _INT = Struct("i")
 _scratch = bytearray(SMALL)  # no read is under way while another begins: one buffer serves all connections
@@ -45,6 +52,10 @@ class SubscriberTransport(tcp.Server):
 
     _failed = False
     _short = False
+
+    def __init__(self, sock: socket.socket, *args: Any) -> None:  # args: what Twisted passes to its own
+        super().__init__(sock, *args)
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
 
     @property
     def send(self) -> Callable[[Sequence[Buffer]], int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 
 from twisted.internet import main, tcp, unix
@@ -13,7 +14,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.transport import BACKLOG, SMALL, PublisherTransport, SubscriberTransport, equip, unsent
+from relay.transport import BACKLOG, SMALL, UNSENT, PublisherTransport, SubscriberTransport, equip, unsent
 
 ROOM = 16 * 1024
 """Bytes asked for as the kernel's buffers, so that little fills them."""
@@ -49,15 +50,16 @@ class Producer:
 class TransportTests(SynchronousTestCase):
     """`transport` is the relay's end of a TCP connection, `peer` the other."""
 
-    def set_up(self, make: Callable[..., tcp.Server]) -> None:
+    def set_up(self, make: Callable[..., tcp.Server], room: int | None = ROOM) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.peer = socket.create_connection(listening.getsockname())
             accepted, address = listening.accept()
         self.addCleanup(self.peer.close)
         self.addCleanup(accepted.close)
         self.peer.settimeout(10)
-        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
-        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
+        if room is not None:
+            self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
         self.reactor = MemoryReactorClock()
         self.protocol = Collector()
         self.transport = make(accepted, self.protocol, address, None, 1, self.reactor)
@@ -112,6 +114,12 @@ class SubscriberTransportTests(TransportTests):
         self.assertEqual(self.received(taken), b"x" * taken)
         self.peer.setblocking(False)
         self.assertRaises(BlockingIOError, self.peer.recv, 1)
+
+    def test_a_peer_that_never_reads_holds_little_of_the_kernels_memory(self) -> None:
+        if sys.platform != "linux":
+            raise self.skipTest("other systems limit it themselves")
+        self.set_up(SubscriberTransport, room=None)
+        self.assertLess(self.fill(), 4 * UNSENT)
 
     def test_the_producer_hears_when_there_is_room_again(self) -> None:
         producer = Producer(lambda: None)
@@ -261,7 +269,9 @@ class EquipTests(SynchronousTestCase):
         self.assertGreater(len(waiting), 50)
 
     def test_a_unix_socket_keeps_its_own(self) -> None:
-        port = self.listen(unix.Port(self.mktemp(), Factory(), reactor=MemoryReactorClock()))
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        port = self.listen(unix.Port(f"{folder.name}/port", Factory(), reactor=MemoryReactorClock()))
         own = port.transport
         equip(port, SubscriberTransport)
         self.assertIs(port.transport, own)
