@@ -271,7 +271,7 @@ class EquipTests(SynchronousTestCase):
     def test_a_unix_socket_keeps_its_own(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        port = self.listen(unix.Port(f"{folder.name}/port", Factory(), reactor=MemoryReactorClock()))
+        port = self.listen(unix.Port(f"{folder.name}/port".encode(), Factory(), reactor=MemoryReactorClock()))
         own = port.transport
         equip(port, SubscriberTransport)
         self.assertIs(port.transport, own)
