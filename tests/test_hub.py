@@ -108,8 +108,15 @@ class PublishTests(HubTests):
         self.publish(b"one")
         self.assertEqual(self.log.next, 2)
 
-    def test_the_buffer_is_bounded_with_nobody_behind(self) -> None:
-        self.set_up(limit=10 * OVERHEAD)
+    def test_nothing_is_kept_that_nobody_needs(self) -> None:
+        self.set_up()
+        FakeSubscriber(self.hub)
+        for _ in range(100):
+            self.publish(b"x")
+            self.assertEqual(self.log.end - self.log.oldest, 1)
+
+    def test_what_a_replay_may_need_is_kept_within_the_limit(self) -> None:
+        self.set_up(limit=10 * OVERHEAD, replay=1)
         for _ in range(100):
             self.publish(b"")
             self.assertLessEqual(self.log.held, self.log.limit)
