@@ -252,6 +252,16 @@ class LaggingTests(HubTests):
         self.assertEqual(slow.received, quick.received)
         self.assertEqual(self.hub.live, 2)
 
+    def test_the_first_to_lag_may_do_so_in_the_first_of_several_batches(self) -> None:
+        self.set_up()
+        slow, quick = FakeSubscriber(self.hub, room=1), FakeSubscriber(self.hub)
+        for message in (b"a", b"b" * LARGE, b"c" * LARGE):
+            self.hub.publish(frames(message))
+        self.turns.run()
+        slow.read()
+        self.assertEqual(slow.received, quick.received)
+        self.assertEqual(len(quick.received), 13 + 2 * LARGE)
+
     def test_many_small_batches_are_caught_up_with_in_one_call(self) -> None:
         self.set_up()
         slow = FakeSubscriber(self.hub, room=0)

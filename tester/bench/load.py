@@ -1,0 +1,166 @@
+"""The load: processes with publishers and subscribers, told what to do through pipes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import TypeAlias
+
+from tester.bench.counters import Counters
+from tester.bench.phase import Failed, Phase, Received, Report, Sent, Site
+from tester.bench.publishing import publish
+from tester.bench.receiving import receive
+
+PATIENCE = 30.0  # seconds: what else has to happen, beside a phase's own time
+WARM_UP = Phase(PATIENCE, rate=50, until_heard=True)
+
+Advance: TypeAlias = Callable[[float], None]  # told how many more seconds are over
+Pipe: TypeAlias = "Connection[Phase, Report]"  # quoted: it is generic for type checkers alone
+
+
+class LoadError(Exception):
+    """The load could not be put on the system, in one line."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What all processes together say about a phase."""
+
+    seconds: float  # from the first write to the last read
+    published: int
+    octets: int  # that all subscribers together received
+    incomplete: int
+    damaged: int
+    orders: int  # in which the subscribers saw the messages; 0 if nobody looked
+    delays: Counter[int]
+    generator_cores: float  # share of a core that the busiest process used
+    generator_total: float  # the same of all together
+
+
+def processes_for(subscribers: int, cores: int) -> int:
+    """How many processes receive: the system and the publishers have to have a core each."""
+    return max(1, min(subscribers, cores - 2, 4))
+
+
+class Load:
+    """Publishers and subscribers, connected and warm within a `with` block."""
+
+    def __init__(self, site: Site, subscribers: int, publishers: int, window: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        places = processes_for(subscribers, os.cpu_count() or 1)
+        self._counters = Counters(context, places)
+        self._processes: list[SpawnProcess] = []
+        self._receivers: list[Pipe] = []
+        self._publisher: Pipe
+        # Processes inherit what is blocked: Ctrl-C is for this one alone, which ends the others. The first start of
+        # any would also start multiprocessing's tracker, and that unblocks SIGINT: so it is started before.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            for place in range(places):
+                share = len(range(place, subscribers, places))
+                self._receivers.append(self._start(context, receive, site, share, place))
+            self._publisher = self._start(context, publish, site, publishers, window)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    def _start(
+        self, context: multiprocessing.context.SpawnContext, target: Callable[..., None], *arguments: object
+    ) -> Pipe:
+        here, there = context.Pipe()
+        process = context.Process(target=target, args=(*arguments, self._counters, there), daemon=True)
+        process.start()
+        there.close()
+        self._processes.append(process)
+        return here
+
+    def __enter__(self) -> Load:
+        try:
+            self._collect([*self._receivers, self._publisher], PATIENCE)
+            deaf = self.run(WARM_UP).incomplete
+            if deaf:
+                raise LoadError(f"{deaf} subscribers received nothing within {PATIENCE:g} seconds")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+        for pipe in (*self._receivers, self._publisher):
+            pipe.close()
+
+    def run(self, phase: Phase, advance: Advance = lambda _: None) -> Outcome:
+        """Go through a phase."""
+        self._begin(phase)
+        reports = self._collect([*self._receivers, self._publisher], phase.seconds + PATIENCE, advance)
+        received = [report for report in reports if isinstance(report, Received)]
+        (sent,) = [report for report in reports if isinstance(report, Sent)]
+        seconds = max(report.finished for report in received) - sent.started
+        shares = [sent.cpu / seconds, *(report.cpu / seconds for report in received)]
+        return Outcome(
+            seconds,
+            sent.messages,
+            octets=sum(report.octets for report in received),
+            incomplete=sum(report.incomplete for report in received),
+            damaged=sum(report.damaged for report in received),
+            orders=len(frozenset[int]().union(*(report.orders for report in received))),
+            delays=sum((report.delays for report in received), Counter[int]()),
+            generator_cores=max(shares),
+            generator_total=sum(shares),
+        )
+
+    def _begin(self, phase: Phase) -> None:
+        self._counters.reset()
+        for pipe in self._receivers:
+            pipe.send(phase)
+        self._collect(self._receivers, PATIENCE)
+        self._publisher.send(phase)
+
+    def _collect(self, pipes: list[Pipe], patience: float, advance: Advance = lambda _: None) -> list[Report]:
+        """One report of each. When the time is over, everybody is told to give up and has some more to say so."""
+        reports: list[Report] = []
+        waiting = list(pipes)
+        now = time.monotonic()
+        deadline = now + patience
+        while waiting:
+            for pipe in wait(waiting, 0.1):
+                assert isinstance(pipe, Connection)
+                reports.append(_report(pipe))
+                waiting.remove(pipe)
+            before, now = now, time.monotonic()
+            advance(now - before)
+            if now > deadline:
+                if self._counters.stopped:
+                    raise LoadError("the system takes nothing any more")
+                self._counters.stop()
+                deadline += PATIENCE
+        return reports
+
+
+def _report(pipe: Pipe) -> Report:
+    try:
+        report = pipe.recv()
+    except EOFError:
+        raise LoadError("a process of the load ended") from None
+    if isinstance(report, Failed):
+        raise LoadError(report.reason)
+    return report

@@ -1,0 +1,178 @@
+"""The command line of `python -m tester.bench`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tester.bench.systems import PEERS
+from tester.options import Parser, seconds, whole
+
+Address = tuple[str, int]
+
+SMALLEST = 16  # bytes: a message starts with when it was sent and which one it is
+LARGEST = 2**20  # bytes: NATS sends no more by default
+MOST_SUBSCRIBERS = 20_000  # each has a local port, and Linux has some 28,000 of them
+
+
+class Options(argparse.Namespace):
+    """What the benchmark is told."""
+
+    publish: Address | None
+    subscribe: Address | None
+    pid: int | None
+    compare: list[str]
+    subscribers: list[int]
+    publishers: int
+    size: int
+    rate: float | None  # messages/s; None: as many as are taken
+    seconds: float
+    runs: int
+    window: int
+    verify: bool
+    json: Path | None
+    plot: Path | None
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """The options that `arguments` (by default the process's own) give; exits with one line if they are wrong."""
+    parser = Parser(
+        prog="python -m tester.bench",
+        description="Measure how many messages a relay delivers to how many subscribers, how late, and for how much"
+        " processor time and memory. Starts a relay of its own on free ports of this machine, unless told of one.",
+    )
+    _add_systems(parser)
+    _add_load(parser)
+    _add_results(parser)
+    options = parser.parse_args(arguments, Options())
+    if (options.publish is None) != (options.subscribe is None):
+        parser.error("--publish and --subscribe belong together")
+    if options.pid is not None and options.publish is None:
+        parser.error("--pid is for a relay that --publish and --subscribe name")
+    if options.seconds == 0:
+        parser.error("--seconds is more than 0")
+    if options.plot is not None and options.plot.suffix != ".svg":
+        parser.error(f"--plot writes SVG: {options.plot} does not end in .svg")
+    for file in (options.json, options.plot):
+        if file is not None and not os.access(file.parent, os.W_OK):
+            parser.error(f"no file can be written in {file.parent}")
+    return options
+
+
+def _add_systems(parser: Parser) -> None:
+    group = parser.add_argument_group("what is measured")
+    group.add_argument(
+        "--publish", metavar="HOST:PORT", type=address, help="measure the relay whose publishers connect here"
+    )
+    group.add_argument("--subscribe", metavar="HOST:PORT", type=address, help="and whose subscribers connect here")
+    group.add_argument(
+        "--pid",
+        type=whole(minimum=1),
+        help="its process on this machine; without it, processor time and memory are not known",
+    )
+    group.add_argument(
+        "--compare",
+        metavar="NAMES",
+        type=names,
+        default=[],
+        help=f"put the same load on these, too, in turns: {','.join(PEERS)}",
+    )
+
+
+def _add_load(parser: Parser) -> None:
+    group = parser.add_argument_group("the load")
+    group.add_argument(
+        "--subscribers",
+        metavar="N[,N...]",
+        type=numbers,
+        default=[10],
+        help="connections that receive; several numbers are measured one after the other (default: 10)",
+    )
+    group.add_argument(
+        "--publishers",
+        metavar="N",
+        type=whole(minimum=1, maximum=1000),
+        default=1,
+        help="connections that send (default: %(default)s)",
+    )
+    group.add_argument(
+        "--size",
+        metavar="BYTES",
+        type=whole(minimum=SMALLEST, maximum=LARGEST),
+        default=1024,
+        help=f"length of each message, {SMALLEST} to {LARGEST} bytes (default: %(default)s)",
+    )
+    group.add_argument(
+        "--rate",
+        metavar="MESSAGES",
+        type=rate,
+        help="messages a second, of all publishers together; or flood, as many as are taken (default: flood)",
+    )
+    group.add_argument(
+        "--seconds",
+        type=seconds,
+        default=5.0,
+        help="how long messages are published in each run (default: %(default)g)",
+    )
+    group.add_argument(
+        "--runs", metavar="N", type=whole(minimum=1), default=1, help="runs, of which medians are taken (default: 1)"
+    )
+    group.add_argument(
+        "--window",
+        metavar="BYTES",
+        type=whole(minimum=4 * LARGEST),
+        # Less than any of the systems keeps for a subscriber, so that none has a reason to drop one.
+        default=4 * LARGEST,
+        help="publishers stay at most so far ahead of the slowest subscriber, and less with more than 1,024 of them"
+        " (default: %(default)s)",
+    )
+    group.add_argument(
+        "--verify",
+        action="store_true",
+        help="look at every byte that every subscriber receives; costs much time, and fails if anything is wrong",
+    )
+
+
+def _add_results(parser: Parser) -> None:
+    group = parser.add_argument_group("the results")
+    group.add_argument("--json", metavar="FILE", type=Path, help="keep all figures, and what they were measured on")
+    group.add_argument("--plot", metavar="FILE.svg", type=Path, help="draw deliveries a second over subscribers")
+
+
+def address(text: str) -> Address:
+    """A conversion for argparse: HOST:PORT, where an IPv6 address may be in brackets."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"not HOST:PORT: {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def numbers(text: str) -> list[int]:
+    """A conversion for argparse: numbers of subscribers, with commas, in ascending order."""
+    convert = whole(minimum=1, maximum=MOST_SUBSCRIBERS)
+    return sorted({convert(part) for part in text.split(",")})
+
+
+def names(text: str) -> list[str]:
+    """A conversion for argparse: names of peers, with commas."""
+    chosen = list(dict.fromkeys(text.split(",")))
+    for name in chosen:
+        if name not in PEERS:
+            raise argparse.ArgumentTypeError(f"not one of {', '.join(PEERS)}: {name!r}")
+    return chosen
+
+
+def rate(text: str) -> float | None:
+    """A conversion for argparse: messages a second; None for a flood."""
+    if text == "flood":
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"neither messages a second nor flood: {text!r}")
+    return number

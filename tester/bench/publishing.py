@@ -1,0 +1,90 @@
+"""The process whose connections publish.
+
+Nobody is asked to drop anything: publishers stay at most a window ahead of the slowest subscriber, also at a rate
+that the system cannot keep up with.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from socket import MSG_DONTWAIT, socket
+
+from tester.bench.counters import Counters
+from tester.bench.phase import Connected, Failed, Phase, Report, Sent, Site, dial
+from tester.bench.wire import Wire
+
+WRITE = 64 * 1024  # bytes in one write, so that the cost of the load is none of what is measured
+PAUSE = 0.0001  # seconds between two looks at how far the subscribers are
+
+
+def publish(site: Site, connections: int, window: int, counters: Counters, pipe: Connection[Report, Phase]) -> None:
+    """Connect, and publish one phase after the other until the other end of the pipe is closed."""
+    try:
+        publishers = [dial(site.publish, site.wire.publisher_hello) for _ in range(connections)]
+        pipe.send(Connected())
+        while True:
+            pipe.send(Publishing(publishers, site.wire, window, counters, pipe.recv()).run())
+    except EOFError:
+        pass
+    except OSError as error:
+        pipe.send(Failed(f"a publisher's connection: {error}"))
+
+
+class Publishing:
+    """One phase. Publishers take turns."""
+
+    def __init__(self, publishers: list[socket], wire: Wire, window: int, counters: Counters, phase: Phase) -> None:
+        self._publishers = publishers
+        self._wire = wire
+        self._window = window // wire.delivered_length  # messages
+        self._counters = counters
+        self._phase = phase
+        self._most = max(1, WRITE // wire.published_length)  # messages in one write
+        # What nobody looks at is made once.
+        self._plain = phase.rate is None and not phase.verify and wire.published(0, 0) * self._most
+        self._junk = bytearray(WRITE)
+
+    def run(self) -> Sent:
+        """Publish until the time is over."""
+        started, cpu = time.monotonic(), time.process_time()
+        sent = 0
+        turns = self._turns()
+        while time.monotonic() < started + self._phase.seconds and not self._is_over():
+            messages = self._due(sent, time.monotonic() - started)
+            if not messages:
+                time.sleep(PAUSE)
+                continue
+            publisher, numbers = next(turns)
+            publisher.sendall(self._plain or self._marked(list(itertools.islice(numbers, messages))))
+            sent += messages
+            self._counters.published = sent
+            self._forget_answers(publisher)
+        self._counters.end = sent
+        return Sent(started, time.process_time() - cpu, sent)
+
+    def _is_over(self) -> bool:
+        return self._counters.stopped or (self._phase.until_heard and self._counters.least > 0)
+
+    def _turns(self) -> Iterator[tuple[socket, Iterator[int]]]:
+        return itertools.cycle([(each, itertools.count(i << 48)) for i, each in enumerate(self._publishers)])
+
+    def _due(self, sent: int, elapsed: float) -> int:
+        """How many messages the next write is to have."""
+        room = self._window - sent + self._counters.least // self._wire.delivered_length
+        if self._phase.rate is None:
+            return self._most if room >= self._most else 0
+        return max(0, min(int(elapsed * self._phase.rate) + 1 - sent, room, self._most))
+
+    def _marked(self, numbers: list[int]) -> bytes:
+        now = time.monotonic_ns()
+        return b"".join([self._wire.published(number, now) for number in numbers])
+
+    def _forget_answers(self, publisher: socket) -> None:
+        try:
+            while publisher.recv_into(self._junk, 0, MSG_DONTWAIT) == len(self._junk):
+                pass
+        except BlockingIOError:
+            pass

@@ -1,0 +1,157 @@
+"""The processes whose connections subscribe.
+
+The benchmark's own cost must not be what it measures: what nobody looks at is thrown away by the kernel, where the
+kernel can do that (recv(2), MSG_TRUNC on TCP: Linux alone), and not even copied.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import sys
+import time
+from collections import Counter
+from multiprocessing.connection import Connection
+
+from tester.bench.counters import UNKNOWN, Counters
+from tester.bench.inspector import Inspector
+from tester.bench.phase import Connected, Failed, Phase, Received, Report, Settled, Site, dial
+
+TICK = 0.02  # seconds: how soon a process notices that a phase is over
+QUIET = 0.2  # seconds without a byte, until nothing is taken to be on its way
+DISCARD = socket.MSG_TRUNC if sys.platform == "linux" else 0
+DISCARDED = 4 * 2**20  # bytes, at most, with one call
+LOOKED_AT = 256 * 1024  # bytes, at most, with one call
+SAMPLED = 64  # subscribers, at most, that a process looks at to see how late messages are
+STAMPS = 50_000  # messages a second, at most, that it looks at: half of what Python can do
+GONE = 2**62  # bytes: a subscriber that is no more holds nobody
+
+
+def receive(site: Site, connections: int, place: int, counters: Counters, pipe: Connection[Report, Phase]) -> None:
+    """Connect, and receive one phase after the other until the other end of the pipe is closed."""
+    try:
+        subscribers = [dial(site.subscribe, site.wire.subscriber_hello) for _ in range(connections)]
+        pipe.send(Connected())
+        with selectors.DefaultSelector() as selector:
+            for index, subscriber in enumerate(subscribers):
+                subscriber.setblocking(False)
+                selector.register(subscriber, selectors.EVENT_READ, index)
+            receiving = Receiving(site, selector, subscribers, place, counters)
+            while True:
+                phase = pipe.recv()
+                receiving.settle()
+                pipe.send(Settled())
+                pipe.send(receiving.run(phase))
+    except EOFError:
+        pass
+    except OSError as error:
+        pipe.send(Failed(f"a subscriber's connection: {error}"))
+
+
+class Receiving:
+    """The subscribers of one process."""
+
+    def __init__(
+        self,
+        site: Site,
+        selector: selectors.BaseSelector,
+        subscribers: list[socket.socket],
+        place: int,
+        counters: Counters,
+    ) -> None:
+        self._wire = site.wire
+        self._selector = selector
+        self._subscribers = subscribers
+        self._place = place
+        self._counters = counters
+        self._parent = os.getppid()
+        self._buffer = bytearray(DISCARDED)
+        self._received = [0] * len(subscribers)  # bytes in this phase
+        self._inspectors: dict[int, Inspector] = {}
+        self._octets = 0
+        self._last = 0.0  # when something was received
+
+    def settle(self) -> None:
+        """Throw away what is still coming."""
+        self._inspectors.clear()
+        while self._read(QUIET):
+            pass
+
+    def run(self, phase: Phase) -> Received:
+        """Receive until every subscriber has everything, or everybody is to give up."""
+        self._received = [GONE if octets >= GONE else 0 for octets in self._received]
+        self._octets = 0
+        self._last = time.monotonic()
+        chosen = self._choose(phase)
+        self._inspectors = {index: Inspector(self._wire, phase.verify, phase.timed) for index in chosen}
+        cpu = time.process_time()
+        while not self._counters.stopped and not self._is_complete(phase):
+            self._read(TICK)
+        return self._report(phase, time.process_time() - cpu)
+
+    def _choose(self, phase: Phase) -> range:
+        """The subscribers whose messages are looked at: all, none, or some, evenly, because a system may well
+        serve them in the order in which they came."""
+        count = len(self._subscribers)
+        if phase.verify:
+            return range(count)
+        if not phase.timed:
+            return range(0)
+        most = min(SAMPLED, int(STAMPS / (phase.rate or STAMPS)))
+        return range(0, count, -(-count // max(1, most)))
+
+    def _is_complete(self, phase: Phase) -> bool:
+        least = min(self._received)
+        self._counters.set_least(self._place, least)
+        if phase.until_heard:
+            return least > 0
+        end = self._counters.end
+        return end != UNKNOWN and least >= end * self._wire.delivered_length
+
+    def _read(self, patience: float) -> bool:
+        """Take what has come, or wait for so many seconds; says whether anything came."""
+        events = self._selector.select(patience)
+        for key, _ in events:
+            index = key.data
+            try:
+                octets = self._take(index)
+            except BlockingIOError:
+                continue
+            except OSError:
+                octets = 0
+            if octets:
+                self._received[index] += octets
+                self._octets += octets
+            else:
+                self._selector.unregister(key.fileobj)
+                self._received[index] = GONE
+        if events:
+            self._last = time.monotonic()
+        elif os.getppid() != self._parent:
+            raise EOFError("nobody is interested any more")
+        return bool(events)
+
+    def _take(self, index: int) -> int:
+        subscriber = self._subscribers[index]
+        inspector = self._inspectors.get(index)
+        if inspector is None:
+            return subscriber.recv_into(self._buffer, 0, DISCARD)
+        data = subscriber.recv(LOOKED_AT)
+        inspector.feed(data, time.monotonic_ns())
+        return len(data)
+
+    def _report(self, phase: Phase, cpu: float) -> Received:
+        expected = 1 if phase.until_heard else self._counters.end * self._wire.delivered_length
+        delays: Counter[int] = Counter()
+        for inspector in self._inspectors.values():
+            delays.update(inspector.delays)
+        return Received(
+            self._last,
+            cpu,
+            self._octets,
+            incomplete=sum(1 for octets in self._received if octets >= GONE or octets < expected),
+            damaged=sum(inspector.damaged for inspector in self._inspectors.values()),
+            orders=frozenset(inspector.order for inspector in self._inspectors.values() if inspector.verify),
+            delays=delays,
+        )

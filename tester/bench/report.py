@@ -1,0 +1,113 @@
+"""What the benchmark prints, and what it keeps in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from tester.bench.figures import Figures
+from tester.bench.options import Options
+from tester.bench.systems import System
+
+COLUMNS = (
+    "system",
+    "subscribers",
+    "deliveries/s",
+    "MB/s",
+    "at messages/s",
+    "p50 µs",
+    "p99 µs",
+    "p99.9 µs",
+    "CPU µs/delivery",
+    "peak MB",
+)
+CAPTION = "p50 to p99.9: from sending a message to receiving it, at that many messages/s. CPU and memory: the server's."
+WIDTH = 140  # characters, where there is no terminal
+
+
+def row(figures: Figures) -> list[str]:
+    """One line of the table, as `COLUMNS` has it."""
+    latency, memory = figures.latency, figures.server_peak_memory
+    return [
+        figures.system,
+        f"{figures.subscribers:,}",
+        f"{figures.deliveries_per_second:,.0f}",
+        f"{figures.megabytes_per_second:,.0f}",
+        _number(latency.rate if latency else None, ",.0f"),
+        _number(latency.p50 if latency else None, ",.0f"),
+        _number(latency.p99 if latency else None, ",.0f"),
+        _number(latency.p999 if latency else None, ",.0f"),
+        _number(figures.server_cpu_per_delivery, ".3f"),
+        _number(None if memory is None else memory / 1e6, ",.0f"),
+    ]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "unknown" if value is None else format(value, form)
+
+
+def show(options: Options, results: Sequence[Figures]) -> None:
+    """Print all results as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title(options), caption=CAPTION, title_justify="left", caption_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "system" else "right", no_wrap=True)
+    for figures, following in zip(results, [*results[1:], None], strict=True):
+        last = following is None or following.subscribers != figures.subscribers
+        table.add_row(*row(figures), end_section=last)
+    # Who keeps the output in a file wants whole lines.
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    console.print(table)
+
+
+def title(options: Options) -> str:
+    """The load, in a line."""
+    publishers = "1 publisher" if options.publishers == 1 else f"{options.publishers:,} publishers"
+    pace = "as fast as they are taken" if options.rate is None else f"{options.rate:,.10g} messages/s"
+    runs = "" if options.runs == 1 else f", medians of {options.runs} runs"
+    verified = ", all verified" if options.verify else ""
+    return f"{publishers}, messages of {options.size:,} bytes, {pace}, {options.seconds:g} s{runs}{verified}"
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    return {"cpu": cpu_model(), "cores": os.cpu_count(), "kernel": f"{platform.system()} {platform.release()}"}
+
+
+def cpu_model() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def versions(systems: Iterable[System]) -> dict[str, str]:
+    """Of everything that took part."""
+    own = {"relay": version("relay"), "Twisted": version("Twisted"), "Python": platform.python_version()}
+    return own | {system.name: system.find_version() for system in systems if system.name != "relay"}
+
+
+def write(file: Path, systems: Iterable[System], runs: Sequence[Figures], medians: Sequence[Figures]) -> None:
+    """Keep everything as JSON."""
+    kept = {
+        "command": shlex.join(["python", "-m", "tester.bench", *sys.argv[1:]]),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": versions(systems),
+        "figures": [asdict(figures) for figures in medians],
+        "runs": [asdict(figures) for figures in runs],
+    }
+    file.write_text(json.dumps(kept, indent=2) + "\n")

