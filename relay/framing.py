@@ -19,7 +19,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from struct import Struct
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, NoReturn, Protocol
 
 Buffer = bytes | memoryview
 
@@ -133,8 +133,8 @@ def _equal(data: Buffer, start: int, step: int, most: int) -> int:
     return equal
 
 
-class Int32:
-    """A 4-byte big-endian length before each message."""
+class Buffered:
+    """What framings have in common that wait for the rest of a message."""
 
     self_delimiting: ClassVar[bool] = True
 
@@ -156,10 +156,7 @@ class Int32:
             start = self._complete(data, frames)
             if self._partial:
                 return frames
-        stop = start
-        messages = 0
-        for stop, count in _runs(data, start, self.limit):  # noqa: B007  # `stop` is used after the loop
-            messages += count
+        stop, messages = self._whole(data, start)
         if messages:
             frames.append(_part(data, start, stop, messages))
         if stop < len(data):
@@ -168,6 +165,31 @@ class Int32:
 
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
         """Move bytes from the front of `data` to the partial message until it is whole; returns how many."""
+        raise NotImplementedError
+
+    def _whole(self, data: bytes, start: int) -> tuple[int, int]:
+        """Where the whole messages from `start` on end, as far as none is over the limit, and how many they are."""
+        raise NotImplementedError
+
+    def _keep(self, data: bytes, start: int, frames: list[Frames]) -> None:
+        """Make the rest of `data` the partial message, or refuse it as soon as it shows that it is too long."""
+        raise NotImplementedError
+
+    def _finish(self, frames: list[Frames]) -> None:
+        """The partial message is whole."""
+        frames.append(Frames(bytes(self._partial), 1, len(self._partial)))
+        self._partial = bytearray()
+
+    def _refuse(self, length: int | None, start: bytes, frames: list[Frames]) -> NoReturn:
+        self._failed = True
+        self._partial = bytearray()
+        raise MessageTooLong(length, self.limit, start, frames)
+
+
+class Int32(Buffered):
+    """A 4-byte big-endian length before each message."""
+
+    def _complete(self, data: bytes, frames: list[Frames]) -> int:
         partial = self._partial
         taken = 0
         if len(partial) < HEADER.size:
@@ -175,28 +197,29 @@ class Int32:
             partial += data[:taken]
             if len(partial) < HEADER.size:
                 return len(data)
-        length = self._length(partial, 0, frames)
-        stop = taken + HEADER.size + length - len(partial)
+        stop = taken + HEADER.size + self._length(partial, 0, frames) - len(partial)
         partial += memoryview(data)[taken:stop]
         if stop <= len(data):
-            frames.append(Frames(bytes(partial), 1, len(partial)))
-            self._partial = bytearray()
+            self._finish(frames)
         return stop
 
+    def _whole(self, data: bytes, start: int) -> tuple[int, int]:
+        stop = start
+        messages = 0
+        for stop, count in _runs(data, start, self.limit):  # noqa: B007  # `stop` is used after the loop
+            messages += count
+        return stop, messages
+
     def _keep(self, data: bytes, start: int, frames: list[Frames]) -> None:
-        """Keep the rest of `data`, which is no whole frame; refuse it as soon as its header can be read."""
         if len(data) - start >= HEADER.size:
             self._length(data, start, frames)
         self._partial += memoryview(data)[start:]
 
     def _length(self, data: bytes | bytearray, start: int, frames: list[Frames]) -> int:
-        """The length in the header at `start`; raises MessageTooLong."""
+        """The length in the header at `start`."""
         length: int = HEADER.unpack_from(data, start)[0]
         if length > self.limit:
-            self._failed = True
-            header = bytes(data[start : start + HEADER.size])
-            self._partial = bytearray()
-            raise MessageTooLong(length, self.limit, header, frames)
+            self._refuse(length, bytes(data[start : start + HEADER.size]), frames)
         return length
 
     @staticmethod
@@ -210,64 +233,32 @@ class Int32:
         return found
 
 
-class Line:
+class Line(Buffered):
     """`\\n` after each message. The terminator goes out too, but is not counted in the message's length."""
 
-    self_delimiting: ClassVar[bool] = True
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._partial = bytearray()
-        self._failed = False
-
-    @property
-    def partial(self) -> int:
-        return len(self._partial)
-
-    def feed(self, data: bytes) -> list[Frames]:
-        if self._failed:
-            return []
-        frames: list[Frames] = []
-        start = 0
-        if self._partial:
-            start = self._complete(data, frames)
-            if self._partial:
-                return frames
-        stop = self._whole(data, start)
-        if stop > start:
-            frames.append(_part(data, start, stop, data.count(b"\n", start, stop)))
-        self._partial += memoryview(data)[stop:]
-        self._check(frames)
-        return frames
-
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
-        """Move bytes from the front of `data` to the partial line until it is whole; returns how many."""
         stop = data.find(b"\n", 0, self.limit + 1 - len(self._partial)) + 1
-        self._partial += memoryview(data)[: stop or self.limit + 1]
         if not stop:
-            self._check(frames)
+            self._keep(data, 0, frames)
             return len(data)
-        frames.append(Frames(bytes(self._partial), 1, len(self._partial)))
-        self._partial = bytearray()
+        self._partial += memoryview(data)[:stop]
+        self._finish(frames)
         return stop
 
-    def _whole(self, data: bytes, start: int) -> int:
-        """Where the last whole line ends that no line over the limit stands before.
+    def _whole(self, data: bytes, start: int) -> tuple[int, int]:
+        """From one line's start, the last terminator within the limit is as far as one look can reach.
 
-        From one line's start, the last terminator within the limit is as far as one look can reach; two looks
-        cover at least the limit, so a byte is looked at about twice at most, whatever the lines' lengths.
+        Two looks cover at least the limit, so a byte is looked at about twice at most, whatever the lines' lengths.
         """
         stop = start
         while found := data.rfind(b"\n", stop, stop + self.limit + 1) + 1:
             stop = found
-        return stop
+        return stop, data.count(b"\n", start, stop)
 
-    def _check(self, frames: list[Frames]) -> None:
+    def _keep(self, data: bytes, start: int, frames: list[Frames]) -> None:
+        self._partial += memoryview(data)[start : start + self.limit + 1]
         if len(self._partial) > self.limit:
-            self._failed = True
-            start = bytes(self._partial[:16])
-            self._partial = bytearray()
-            raise MessageTooLong(None, self.limit, start, frames)
+            self._refuse(None, bytes(self._partial[:16]), frames)
 
     @staticmethod
     def ends(data: Buffer) -> array[int]:
