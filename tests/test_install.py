@@ -227,7 +227,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_programs_and_nothing_else(wheel: Path) -> None:
     modules = [*ROOT.glob("relay/**/*.py"), *ROOT.glob("tester/**/*.py"), *ROOT.glob("twisted/plugins/*.py")]
-    expected = {str(path.relative_to(ROOT)) for path in [*modules, ROOT / "relay" / "py.typed"]}
+    data = [ROOT / "relay/py.typed", ROOT / "tester/bench/relay.c", ROOT / "tester/bench/relay.js"]
+    expected = {str(path.relative_to(ROOT)) for path in [*modules, *data]}
     with zipfile.ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if ".dist-info/" not in name} == expected
 
