@@ -21,15 +21,16 @@ The hub knows nothing of Twisted: a subscriber is something that takes bytes, th
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from itertools import accumulate
 from typing import Protocol
 
 from relay.cursor import Cursor, Lag, Tally
-from relay.framing import Buffer, Frames
+from relay.framing import Frames
 from relay.log import Log
 from relay.reasons import CloseReason
+from relay.subscription import Subscriber, Subscription
 
 READ = 256 * 1024
 """Bytes read from a publisher at once, at most. More did not make a flood faster."""
@@ -61,41 +62,6 @@ class Slow(StrEnum):
     BLOCK = "block"
 
 
-class Subscriber(Protocol):
-    """What the hub needs of a subscriber's connection. Only the hub calls these."""
-
-    @property
-    def deliver(self) -> Callable[[Sequence[Buffer]], int]:
-        """Takes bytes, in order, and returns how many: `socket.sendmsg`, or what behaves like it, errors included.
-
-        Asked for once, when the subscriber is attached.
-        """
-        ...
-
-    def await_room(self, error: OSError | None) -> None:
-        """The last delivery took fewer bytes than it was given, or failed with `error`.
-
-        `Hub.resume` must follow when more can go, or `Hub.detach` if none ever can.
-        """
-        ...
-
-    def unsent(self) -> int:
-        """Bytes that the kernel holds for the peer, unacknowledged; 0 where that cannot be known."""
-        ...
-
-    def skipped(self, gap: Lag) -> None:
-        """The subscriber has lost messages: `gap` says how many, and how far back the first of them was."""
-        ...
-
-    def end(self, reason: CloseReason, lag: Lag) -> None:
-        """Cut the connection. The hub has let go of the subscriber already, here and in `fail`."""
-        ...
-
-    def fail(self, error: Exception) -> None:
-        """Cut the connection: a delivery failed with what is no error of a socket, so it is our fault."""
-        ...
-
-
 class Intake(Protocol):
     """What the hub needs of the publishers, all together."""
 
@@ -106,31 +72,6 @@ class Intake(Protocol):
     def resume(self) -> None:
         """Read from them again."""
         ...
-
-
-class Subscription:
-    """One attached subscriber. `Hub.attach` returns it; its holder names itself with it, and only the hub changes it.
-
-    It is *waiting* from when its transport says pause until it says resume.
-    """
-
-    __slots__ = ("cursor", "deliver", "idle", "moved", "scheduled", "subscriber", "tally", "unsent", "waiting")
-
-    def __init__(self, subscriber: Subscriber, cursor: Cursor) -> None:
-        self.subscriber = subscriber
-        self.deliver = subscriber.deliver
-        self.cursor = cursor
-        self.waiting = False
-        self.scheduled = False  # a turn of catching up is due
-        self.moved = True  # it took something since the last sweep
-        self.unsent = 0  # bytes that the kernel held for it at the last sweep
-        self.idle = 0.0  # seconds without progress
-        self.tally: Tally | None = None  # final, once it is detached
-
-
-def _deliver_nothing(pieces: Sequence[Buffer]) -> int:
-    """How a subscriber that is detached is delivered to, if a flush is under way that began before."""
-    return 0
 
 
 class Hub:
@@ -284,13 +225,10 @@ class Hub:
 
     def detach(self, subscription: Subscription) -> Tally:
         """Let go of a subscriber, whose connection is gone; returns what it was given. May be repeated."""
-        if subscription.tally is None:
-            subscription.tally = subscription.cursor.tally()
-            subscription.deliver = _deliver_nothing
-            self._live.pop(subscription, None)
-            self._lagging.pop(subscription, None)
-            self._regulate_soon()
-        return subscription.tally
+        self._live.pop(subscription, None)
+        self._lagging.pop(subscription, None)
+        self._regulate_soon()
+        return subscription.finish()
 
     def pause(self, subscription: Subscription) -> None:
         """The transport takes no more for now."""

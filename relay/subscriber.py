@@ -26,8 +26,9 @@ from zope.interface import implementer
 from relay.connection import Accepted, Connection, looks_like
 from relay.cursor import Lag
 from relay.framing import Buffer
-from relay.hub import Hub, Subscription
+from relay.hub import Hub
 from relay.reasons import CloseReason
+from relay.subscription import Subscription
 from relay.transport import SubscriberTransport, unsent
 
 SLICE = 32 * 1024

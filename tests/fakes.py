@@ -10,8 +10,9 @@ from twisted.logger import LogLevel, formatEvent
 
 from relay.cursor import Lag
 from relay.framing import Buffer, Frames
-from relay.hub import Hub, Subscription
+from relay.hub import Hub
 from relay.reasons import CloseReason
+from relay.subscription import Subscription
 
 
 def frame(message: bytes) -> bytes:
