@@ -75,7 +75,7 @@ class Cursor:
         self.offset = offset
 
     def read(self, most: int, pieces: int) -> tuple[list[Buffer], int]:
-        """What comes next, at most `pieces` buffers and about `most` bytes of it; and how many bytes."""
+        """What comes next: the tail, and at most `pieces` buffers and `most` bytes of the log; and how many bytes."""
         found, size = self._log.read(self.batch, self.offset, most, pieces)
         if self.tail:
             found.insert(0, self.tail)
@@ -114,7 +114,7 @@ class Cursor:
         )
 
     def _position(self) -> int:
-        """Position of the first message that the subscriber has not wholly taken, or has begun to be past."""
+        """Position of the first message from the place on that is not wholly taken; a tail is before it."""
         return self._log.next if self.live else self._log.position(self.batch, self.offset)
 
     def _byte(self) -> int:
