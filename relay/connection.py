@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import ClassVar
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, ITransport
@@ -11,6 +10,8 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.limits import Limits
+from relay.lines import Lines
 from relay.reasons import CloseReason
 
 _LOOKS = {
@@ -38,9 +39,13 @@ def address_name(address: IAddress) -> str:
 
 
 class Accepted:
-    """The connections of one role."""
+    """The connections of one role, from the moment when they are accepted."""
 
-    def __init__(self) -> None:
+    def __init__(self, role: str, limits: Limits, lines: Lines) -> None:
+        """`role` is a word for the log. Both roles share `limits` and `lines`."""
+        self.role = role
+        self.limits = limits
+        self.lines = lines
         self.open: dict[Connection, None] = {}
         """Oldest first."""
         self.ended: Counter[CloseReason] = Counter()
@@ -51,29 +56,59 @@ class Connection(Protocol):
     """A peer's connection. Its end is logged and counted once, with the reason that was given first."""
 
     log = Logger()
-    role: ClassVar[str]
     transport: ITransport
 
-    def __init__(self, accepted: Accepted) -> None:
-        """`accepted` is where the connection is kept from its beginning to its end."""
+    def __init__(self, accepted: Accepted, address: IAddress | None) -> None:
+        """`accepted` is where it is kept from its beginning to its end.
+
+        `address` is the other end's own, whatever a proxy says of it; no matter what it is, a Unix socket has no limit.
+        """
         self.peer = "?"
         self.reason: CloseReason | None = None
         self._accepted = accepted
+        self._lines = accepted.lines
+        self._host: str | None = getattr(address, "host", None)
+        self._admitted = False
+        self._why = ""
 
     def connectionMade(self) -> None:
+        accepted = self._accepted
+        accepted.open[self] = None
         self.peer = address_name(self.transport.getPeer())
-        self._accepted.open[self] = None
-        self.log.info("{role} {peer} connected", role=self.role, peer=self.peer)
+        refusal = accepted.limits.admit(self._host)
+        if refusal is None:
+            self._admitted = True
+            self._lines.info(self.log, "{role} {peer} connected", role=accepted.role, peer=self.peer)
+            self._begin()
+        else:
+            self._lines.warn(
+                self.log, "{role} {peer} refused: {reason}", role=accepted.role, peer=self.peer, reason=refusal
+            )
+            self.abort(refusal)
 
-    def abort(self, reason: CloseReason) -> None:
-        """Cut the connection, in the next turn of the reactor, whether or not the peer reads."""
+    def _begin(self) -> None:
+        """The connection was admitted."""
+        raise NotImplementedError
+
+    def abort(self, reason: CloseReason, why: str = "") -> None:
+        """Cut the connection, in the next turn of the reactor, whether or not the peer reads.
+
+        `why` is for an operator: it is said in the log with the end of the connection, as a warning.
+        """
         if self._begin_end(reason):
+            self._why = why
             self.transport.abortConnection()  # type: ignore[attr-defined]  # all that we accept have it
 
-    def close(self, reason: CloseReason) -> None:
-        """End the connection in an orderly way, after what its transport has been given."""
-        if self._begin_end(reason):
+    def drain(self) -> bool:
+        """The relay stops: end in an orderly way. Returns whether that has begun; to be repeated until it has."""
+        if self._begin_end(CloseReason.SHUTDOWN):
             self.transport.loseConnection()
+        return True
+
+    def cut(self) -> None:
+        """There is no time left to end in an orderly way."""
+        self._begin_end(CloseReason.SHUTDOWN)
+        self.transport.abortConnection()  # type: ignore[attr-defined]  # as above
 
     def _begin_end(self, reason: CloseReason) -> bool:
         """Take down the reason; returns whether it is the first."""
@@ -86,5 +121,24 @@ class Connection(Protocol):
         if self.reason is None:
             done = reason.check(ConnectionDone) is not None
             self.reason = CloseReason.PEER_CLOSED if done else CloseReason.CONNECTION_LOST
-        self._accepted.ended[self.reason] += 1
         del self._accepted.open[self]
+        self._accepted.ended[self.reason] += 1
+        if self._admitted:
+            self._accepted.limits.release(self._host)
+            self._end()
+
+    def _end(self) -> None:
+        """A connection that was admitted is gone, for `reason`: let go of it, and log its end."""
+        raise NotImplementedError
+
+    def _log_end(self, line: str, **fields: object) -> None:
+        """One line for the end, with what was exchanged until then."""
+        (self._lines.warn if self._why else self._lines.info)(
+            self.log,
+            "{role} {peer} disconnected: {reason}, " + line + "{why}",
+            role=self._accepted.role,
+            peer=self.peer,
+            reason=self.reason,
+            why=f"; {self._why}" if self._why else "",
+            **fields,
+        )

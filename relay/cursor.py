@@ -26,6 +26,9 @@ class Lag:
     seconds: float
     """How long ago the first message that it lacks was published."""
 
+    def __str__(self) -> str:
+        return f"{self.messages:,} messages, {self.bytes:,} bytes, {self.seconds:.1f} s behind"
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:

@@ -12,8 +12,7 @@ middle of and moves it to the newest batch, counting the gap; `block` lets it no
 publishers while the slowest subscriber is more than half the limit behind, until it is less than a quarter behind.
 
 A subscriber that takes nothing at all for the stall timeout while something waits for it is ended, whatever the
-policy. Its kernel taking bytes, or its peer acknowledging some, is progress; time that the relay itself slept is not
-counted (`sweep` charges at most its own interval).
+policy. Its kernel taking bytes, or its peer acknowledging some, is progress.
 
 The hub knows nothing of Twisted: a subscriber is something that takes bytes, the reactor is `call_soon` and `clock`.
 """
@@ -38,7 +37,9 @@ FLUSH = 256 * 1024
 """Bytes published in one turn that are handed on before its end, while they are still in the processor's cache: with
 1 MiB instead, 50 publishers and 50 subscribers were a third slower."""
 CATCH_UP = 1024 * 1024
-"""Bytes that one lagging subscriber is given in one turn: a fast reader far behind must not own the turn."""
+"""Bytes that one lagging subscriber is given in one turn, at most: a fast reader far behind must not own the turn."""
+LEAST_CATCH_UP = 64 * 1024
+"""The same if so many lag that `TURN` is less: a smaller send would cost more than it saves."""
 PIECES = 1023
 """Buffers of the log in one call; one `sendmsg` takes 1,024 (IOV_MAX of Linux and macOS), and there may be a tail."""
 LARGE = 64 * 1024
@@ -50,8 +51,6 @@ MANY = 1000
 """Subscribers above which a turn takes longer in proportion: smaller reads would cost more than the wait."""
 LEAST_READ = 16 * 1024
 """Bytes read from a publisher at once however many subscribers there are: less would only cost more turns."""
-SWEEP = 1.0
-"""Seconds between two looks for stalled subscribers."""
 
 
 class Slow(StrEnum):
@@ -115,7 +114,6 @@ class Hub:
         self._live: dict[Subscription, None] = {}
         self._lagging: dict[Subscription, None] = {}
         self._slowest = 0  # no lagging subscriber stands before this batch
-        self._swept = clock()
 
     # What publishers call
 
@@ -284,7 +282,8 @@ class Hub:
         """Give a lagging subscriber one turn's worth of what it lacks."""
         if subscription.waiting or subscription not in self._lagging:
             return
-        pieces, size = subscription.cursor.read(CATCH_UP, PIECES)
+        share = min(CATCH_UP, max(LEAST_CATCH_UP, TURN // len(self._lagging)))
+        pieces, size = subscription.cursor.read(share, PIECES)
         taken, error = 0, None
         if pieces:
             try:
@@ -324,7 +323,7 @@ class Hub:
 
     def _overrun(self, subscription: Subscription) -> None:
         if self.slow is not Slow.SKIP:
-            self._end(subscription, CloseReason.OVERRUN)
+            self.end(subscription, CloseReason.OVERRUN)
             return
         gap = subscription.cursor.skip(self._clock)
         if gap.messages:
@@ -353,15 +352,11 @@ class Hub:
         self._regulate_scheduled = False
         self._regulate()
 
-    def sweep(self) -> None:
-        """End the subscribers that make no progress; to be called every `SWEEP` seconds.
+    def sweep(self, passed: float) -> None:
+        """End the subscribers that make no progress; `passed` is the time since the last sweep, in seconds.
 
-        A call charges them the time since the last one, or one interval if it was more: what the relay slept
-        itself, stopped or suspended, is nobody's fault.
+        Time that the relay slept itself, stopped or suspended, must not be in it: that is nobody's fault.
         """
-        now = self._clock()
-        passed = min(now - self._swept, SWEEP)
-        self._swept = now
         for subscription in tuple(self._lagging):
             unsent = subscription.subscriber.unsent()
             progress = subscription.moved or unsent < subscription.unsent or not subscription.waiting
@@ -369,9 +364,10 @@ class Hub:
             subscription.moved = False
             subscription.unsent = unsent
             if 0 < self.stall_timeout <= subscription.idle:
-                self._end(subscription, CloseReason.STALLED)
+                self.end(subscription, CloseReason.STALLED)
 
-    def _end(self, subscription: Subscription, reason: CloseReason) -> None:
+    def end(self, subscription: Subscription, reason: CloseReason) -> None:
+        """End a subscriber whether or not it has everything."""
         lag = subscription.cursor.lag(self._clock)
         self.detach(subscription)
         subscription.subscriber.end(reason, lag)

@@ -23,6 +23,10 @@ SUBSCRIBE = "tcp:8002"
 UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 LEAST_BUFFER = 2**20
 """Bytes: below it there would be little but bookkeeping in the buffer."""
+LEAST_SEND_BUFFER = 4096
+"""Bytes: with less, the kernel would wake us for every few packets."""
+MOST_KEEPALIVE = 32_767
+"""Seconds: the most that Linux takes (MAX_TCP_KEEPIDLE in its net/tcp.h)."""
 LARGEST_MESSAGES = 8
 """How many of the largest messages the buffer must hold: what one turn brings has to fit well inside it."""
 
@@ -41,6 +45,13 @@ class Config:
     slow: Slow
     stall_timeout: float
     replay: int
+    max_connections: int | None
+    """None: as many as the descriptors are enough for."""
+    max_per_address: int
+    frame_timeout: float
+    keepalive: int
+    send_buffer: int
+    drain_timeout: float
 
 
 def size(text: str) -> int:
@@ -62,6 +73,10 @@ def count(text: str) -> int:
     if not re.fullmatch(r"\d+", text.strip()):
         raise ValueError(f"{text!r} is not a whole number from 0")
     return int(text)
+
+
+def _count_or_auto(text: str) -> int | None:
+    return None if text.strip() == "auto" else count(text)
 
 
 def seconds(text: str) -> float:
@@ -140,6 +155,38 @@ class Options(UsageOptions):
             count,
             "messages before the newest that a new subscriber starts with, at most what a quarter of the buffer holds",
         ),
+        _parameter(
+            "max-connections",
+            "auto",
+            _count_or_auto,
+            "connections of both roles together, after which new ones are closed at once; "
+            "auto: what the limit of open files allows, at most 65,536",
+        ),
+        _parameter("max-per-address", "0", count, "the same for connections from one address; 0: no such limit"),
+        _parameter(
+            "frame-timeout",
+            "30",
+            seconds,
+            "seconds in which a publisher must complete a message that it began, or is cut; 0: for ever",
+        ),
+        _parameter(
+            "keepalive",
+            "60",
+            count,
+            "seconds of silence after which TCP asks, six times in a minute, whether a peer is still there; 0: never",
+        ),
+        _parameter(
+            "send-buffer",
+            "256KiB",
+            size,
+            "what the kernel may hold for one subscriber before it can send it, a SIZE: it is outside of the buffer",
+        ),
+        _parameter(
+            "drain-timeout",
+            "5",
+            seconds,
+            "seconds that subscribers have, when the relay stops, to read what is there for them",
+        ),
     ]
 
     def __init__(self) -> None:
@@ -182,6 +229,12 @@ class Options(UsageOptions):
         """Check what only shows when all options are known."""
         if self["max-message"] < 1:
             raise UsageError("--max-message: at least 1 byte")
+        if self["max-connections"] == 0:
+            raise UsageError("--max-connections: at least 1, or auto")
+        if not LEAST_SEND_BUFFER <= self["send-buffer"] < 2**31:
+            raise UsageError(f"--send-buffer: at least {show_size(LEAST_SEND_BUFFER)}, and less than 2 GiB")
+        if self["keepalive"] > MOST_KEEPALIVE:
+            raise UsageError(f"--keepalive: at most {MOST_KEEPALIVE:,} seconds")
         if self["buffer"] < LEAST_BUFFER:
             raise UsageError(f"--buffer: {show_size(self['buffer'])} is too small: at least {show_size(LEAST_BUFFER)}")
         if self["buffer"] < LARGEST_MESSAGES * self["max-message"]:
@@ -201,4 +254,10 @@ class Options(UsageOptions):
             slow=self["slow"],
             stall_timeout=self["stall-timeout"],
             replay=self["replay"],
+            max_connections=self["max-connections"],
+            max_per_address=self["max-per-address"],
+            frame_timeout=self["frame-timeout"],
+            keepalive=self["keepalive"],
+            send_buffer=self["send-buffer"],
+            drain_timeout=self["drain-timeout"],
         )

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from relay.connection import Accepted, Connection, looks_like
 from relay.cursor import Lag
@@ -21,22 +19,26 @@ from relay.reasons import CloseReason
 class Publisher(Connection):
     """One publisher's connection."""
 
-    role = "publisher"
     log = Logger()
 
-    def __init__(self, accepted: Accepted, hub: Hub, framing: Framing, intake: Intake) -> None:
-        super().__init__(accepted)
+    def __init__(
+        self, accepted: Accepted, address: IAddress | None, hub: Hub, framing: Framing, intake: Intake
+    ) -> None:
+        super().__init__(accepted, address)
         self.messages = 0
         self.bytes = 0
         self._hub = hub
         self._framing = framing
         self._intake = intake
+        self._whole = 0  # messages that were complete when an incomplete one was last looked at
+        self._late: float | None = None  # seconds that it has been incomplete for, at least
 
-    def connectionMade(self) -> None:
-        super().connectionMade()
+    def _begin(self) -> None:
         self._intake.add(self)
 
     def dataReceived(self, data: bytes) -> None:
+        if self.reason is not None:
+            return  # over TLS, bytes come until the peer has closed its side too
         try:
             frames = self._framing.feed(data)
         except MessageTooLong as error:
@@ -55,15 +57,18 @@ class Publisher(Connection):
 
     def _refuse(self, error: MessageTooLong) -> None:
         looks = looks_like(error.start) if not self.messages else None
-        self.log.warn(
-            "publisher {peer} sent {error}{hint}",
-            peer=self.peer,
-            error=error,
-            length=error.length,
-            limit=error.limit,
-            hint=f"; it looks like {looks}, which does not belong on this port" if looks else "",
-        )
-        self.abort(CloseReason.MESSAGE_TOO_LONG)
+        hint = f"; it looks like {looks}, which does not belong on this port" if looks else ""
+        self.abort(CloseReason.MESSAGE_TOO_LONG, f"it sent {error}{hint}")
+
+    def sweep(self, passed: float, timeout: float) -> None:
+        """The publisher was read for so many seconds: cut it if a message has been incomplete for the timeout."""
+        if not self._framing.partial or self.messages != self._whole:
+            self._whole = self.messages
+            self._late = None
+            return
+        self._late = 0.0 if self._late is None else self._late + passed
+        if self._late >= timeout:
+            self.abort(CloseReason.FRAME_TIMEOUT, f"it began a message and did not complete it in {timeout:g} s")
 
     def pause(self) -> None:
         """Read no more from this publisher, and let its own system stop it when its buffers are full."""
@@ -73,27 +78,26 @@ class Publisher(Connection):
         """Read from it again."""
         cast(IPushProducer, self.transport).resumeProducing()
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
-        super().connectionLost(reason)
+    def _end(self) -> None:
         self._intake.remove(self)
-        self.log.info(
-            "publisher {peer} disconnected: {reason}, {messages:,} messages, {bytes:,} bytes{lost}",
-            peer=self.peer,
-            reason=self.reason,
+        partial = self._framing.partial
+        self._log_end(
+            "{messages:,} messages, {bytes:,} bytes{lost}",
             messages=self.messages,
             bytes=self.bytes,
-            partial=self._framing.partial,
-            lost=f", {self._framing.partial:,} bytes of an incomplete message dropped" if self._framing.partial else "",
+            partial=partial,
+            lost=f", {partial:,} bytes of an incomplete message dropped" if partial else "",
         )
 
 
 class Intake:
-    """All publishers together, which the slow policy `block` stops and starts."""
+    """All publishers together: which `block` stops and starts, and of which none may leave a message incomplete."""
 
     log = Logger()
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` is in seconds and never goes back."""
+    def __init__(self, clock: Callable[[], float], frame_timeout: float = 30.0) -> None:
+        """`clock` is in seconds and never goes back; `frame_timeout` in seconds, 0 for never."""
+        self.frame_timeout = frame_timeout
         self._clock = clock
         self._publishers: dict[Publisher, None] = {}
         self._paused_since: float | None = None
@@ -132,18 +136,27 @@ class Intake:
             publisher.resume()
         self.log.info("publishers go on, after {seconds:.1f} s", seconds=waited)
 
+    def sweep(self, passed: float) -> None:
+        """Cut publishers that leave a message incomplete; `passed` is the time since the last sweep, in seconds.
+
+        Nobody can complete anything while we do not read.
+        """
+        if self.frame_timeout and not self.paused:
+            for publisher in tuple(self._publishers):
+                publisher.sweep(passed, self.frame_timeout)
+
 
 class PublisherFactory(Factory):
     """Accepts publishers, on any number of ports."""
 
     noisy = False
 
-    def __init__(self, hub: Hub, intake: Intake, framing: Callable[[], Framing]) -> None:
+    def __init__(self, accepted: Accepted, hub: Hub, intake: Intake, framing: Callable[[], Framing]) -> None:
         """`framing` makes what reads one connection's stream."""
-        self.accepted = Accepted()
+        self.accepted = accepted
         self._hub = hub
         self._intake = intake
         self._framing = framing
 
     def buildProtocol(self, addr: IAddress | None) -> Publisher:
-        return Publisher(self.accepted, self._hub, self._framing(), self._intake)
+        return Publisher(self.accepted, addr, self._hub, self._framing(), self._intake)

@@ -19,16 +19,21 @@ from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.connection import address_name
+from relay.connection import Accepted, address_name
+from relay.drain import Drain
 from relay.framing import Raw
-from relay.hub import READ, SWEEP, Hub
+from relay.hub import READ, Hub
+from relay.limits import MOST as MOST_CONNECTIONS
+from relay.limits import RESERVE, Limits, raise_descriptor_limit
+from relay.lines import Lines
 from relay.log import Log
 from relay.options import Config, Options, show_size
 from relay.publisher import Intake, PublisherFactory
-from relay.reasons import CloseReason
 from relay.subscriber import SubscriberFactory
 from relay.transport import PublisherTransport, SubscriberTransport, equip
 
+SWEEP = 1.0
+"""Seconds between two looks for connections whose time is over."""
 TOTALS = 60.0
 """Seconds between two lines of totals in the log."""
 
@@ -53,11 +58,14 @@ class RelayService(Service):
         self._reactor = reactor
         self._timers: list[LoopingCall] = []
         self._published = 0  # messages, when totals were last logged
+        self._drain: Drain | None = None
         framing = config.framing
-        intake = Intake(time.monotonic)
+        self.limits = Limits(max_per_address=config.max_per_address)
+        self.lines = Lines()
+        self.intake = Intake(time.monotonic, config.frame_timeout)
         self.hub = Hub(
             Log(config.buffer, framing.ends),
-            intake,
+            self.intake,
             call_soon=partial(reactor.callLater, 0),
             clock=time.monotonic,
             self_delimiting=framing.self_delimiting,
@@ -66,8 +74,15 @@ class RelayService(Service):
             stall_timeout=config.stall_timeout,
             replay=config.replay,
         )
-        self.publishers = PublisherFactory(self.hub, intake, partial(framing, config.max_message))
-        self.subscribers = SubscriberFactory(self.hub, publish=" or ".join(config.publish))
+        self.publishers = PublisherFactory(
+            Accepted("publisher", self.limits, self.lines),
+            self.hub,
+            self.intake,
+            partial(framing, config.max_message),
+        )
+        self.subscribers = SubscriberFactory(
+            Accepted("subscriber", self.limits, self.lines), self.hub, publish=" or ".join(config.publish)
+        )
 
     # Starting
 
@@ -78,7 +93,8 @@ class RelayService(Service):
         if not self.ports:  # started by something else than twistd
             self._listen()
         super().startService()
-        self._every(SWEEP, self.hub.sweep)
+        for sweep in (self.hub.sweep, self.intake.sweep, self.subscribers.sweep, self.lines.sweep):
+            self._every(SWEEP, sweep)
         self._every(TOTALS, self._log_totals)
         self._reactor.callWhenRunning(self._begin)
 
@@ -101,10 +117,22 @@ class RelayService(Service):
 
     def _listen(self) -> None:
         config = self.config
+        self._set_limit()
         for endpoint in config.publish:
             self._listen_on("publish", endpoint, self.publishers, partial(PublisherTransport, self.hub.read_size))
         for endpoint in config.subscribe:
-            self._listen_on("subscribe", endpoint, self.subscribers, SubscriberTransport)
+            self._listen_on("subscribe", endpoint, self.subscribers, partial(SubscriberTransport, config.send_buffer))
+
+    def _set_limit(self) -> None:
+        """Have descriptors for as many connections as there may be."""
+        most = self.config.max_connections
+        allowed = raise_descriptor_limit((most or MOST_CONNECTIONS) + RESERVE) - RESERVE
+        if allowed < (most or 1):
+            raise CannotStart(
+                f"relay cannot start: --max-connections {most or 'auto'}: the limit of open files allows "
+                f"{max(allowed, 0):,}; raise it (ulimit -n, LimitNOFILE=)"
+            )
+        self.limits.max_connections = most or min(allowed, MOST_CONNECTIONS)
 
     def _listen_on(self, option: str, endpoint: str, factory: Factory, transport: Callable[..., Server]) -> None:
         """Listen on an endpoint; raises CannotStart if that is not so when this returns."""
@@ -117,17 +145,24 @@ class RelayService(Service):
             self.ports.clear()
             raise CannotStart(f"relay cannot start: --{option} {endpoint}: {_why(result.value)}")
         port = cast(IListeningPort, result)
-        equip(port, transport)
+        equip(port, transport, self.config.keepalive, self.lines)
         self.ports.append((option.rstrip("e") + "ers", port))
 
-    def _every(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call that often, also after it failed: a LoopingCall by itself stops at the first exception."""
+    def _every(self, seconds: float, call: Callable[[float], None]) -> None:
+        """Call that often, also after it failed: a LoopingCall by itself stops at the first exception.
+
+        It is told how many seconds have passed since it was last called, at most `seconds`: what is more, the relay
+        slept itself, stopped or suspended.
+        """
+        last = self._reactor.seconds()
 
         def guarded() -> None:
+            nonlocal last
+            passed, last = self._reactor.seconds() - last, self._reactor.seconds()
             try:
-                call()
+                call(min(passed, seconds))
             except Exception:
-                self.log.failure("{call} failed", call=call.__name__)
+                self.log.failure("{call} failed", call=call.__qualname__)
 
         timer = LoopingCall(guarded)
         timer.clock = self._reactor
@@ -136,7 +171,7 @@ class RelayService(Service):
 
     # While it runs
 
-    def _log_totals(self) -> None:
+    def _log_totals(self, passed: float) -> None:
         """One line, if there was traffic since the last one."""
         log, hub = self.hub.log, self.hub
         published = log.next - 1
@@ -171,20 +206,30 @@ class RelayService(Service):
         if self.running:
             self.log.info("{signal} received, stopping", signal=name)
             self._reactor.stop()
+        elif self._drain is not None:
+            self.log.info("{signal} received again, stopping at once", signal=name)
+            self._drain.cut()
 
     def stopService(self) -> Deferred[Any]:  # Any: nobody looks at what comes out
-        """Stop listening, hand on what was published, and close every connection."""
+        """Stop listening, hand on what was published, and end every connection; fires when all are gone."""
         super().stopService()
         for timer in self._timers:
             timer.stop()
         self._timers.clear()
-        stopped = DeferredList([maybeDeferred(port.stopListening) for _, port in self.ports])
+        stopped = [maybeDeferred(port.stopListening) for _, port in self.ports]
         self.ports.clear()
+        for publisher in tuple(self.publishers.accepted.open):
+            publisher.drain()
         self.hub.flush()
-        for accepted in (self.publishers.accepted, self.subscribers.accepted):
-            for connection in tuple(accepted.open):
-                connection.close(CloseReason.SHUTDOWN)
-        return stopped
+        accepted = [self.publishers.accepted, self.subscribers.accepted]
+        self._drain = Drain(accepted, self.config.drain_timeout, self._reactor)
+        if self.hub.lagging:
+            self.log.info(
+                "{lagging:,} subscribers lag: they have {seconds:g} s to read the rest",
+                lagging=self.hub.lagging,
+                seconds=self.config.drain_timeout,
+            )
+        return DeferredList([*stopped, self._drain.begin()])
 
 
 def _why(error: BaseException | None) -> str:
@@ -197,6 +242,8 @@ def makeService(options: Options) -> RelayService:
     """What twistd runs, from the options that it parsed."""
     from twisted.internet import reactor
 
+    # Twisted's timers follow the wall clock, which somebody may set (https://github.com/twisted/twisted/issues/2424).
+    cast(Any, reactor).seconds = time.monotonic  # Any: no interface says that it can be set
     return RelayService(options.config(), reactor)
 
 

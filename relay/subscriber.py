@@ -8,6 +8,7 @@ what is copied for a subscriber that does not read stays below 100 KiB.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -29,7 +30,7 @@ from relay.framing import Buffer
 from relay.hub import Hub
 from relay.reasons import CloseReason
 from relay.subscription import Subscription
-from relay.transport import SubscriberTransport, unsent
+from relay.transport import SubscriberTransport, failed, unsent
 
 SLICE = 32 * 1024
 """Bytes handed to a transport that copies. It says pause once it holds more than 64 KiB (`bufferSize` in
@@ -44,25 +45,25 @@ class Subscriber(Connection):
     receiving. It listens for the end of a TLS handshake because before it nobody knows who is there.
     """
 
-    role = "subscriber"
     log = Logger()
 
-    def __init__(self, accepted: Accepted, hub: Hub, publish: str) -> None:
-        super().__init__(accepted)
+    def __init__(self, accepted: Accepted, address: IAddress | None, hub: Hub, publish: str) -> None:
+        super().__init__(accepted, address)
         self._hub = hub
         self._publish = publish
         self._subscription: Subscription | None = None
         self.deliver: Callable[[Sequence[Buffer]], int] = self._write
         self._half_closed = False
         self._sent_data = False
+        self._given = False  # everything, and our half is closed
 
-    def connectionMade(self) -> None:
-        super().connectionMade()
+    def _begin(self) -> None:
         if not ISSLTransport.providedBy(self.transport):
             self._attach()
 
     def handshakeCompleted(self) -> None:
-        self._attach()
+        if self.reason is None:
+            self._attach()
 
     def _attach(self) -> None:
         transport = self.transport
@@ -99,7 +100,8 @@ class Subscriber(Connection):
         return unsent(self.transport)
 
     def skipped(self, gap: Lag) -> None:
-        self.log.warn(
+        self._lines.warn(
+            self.log,
             "subscriber {peer} skipped {messages:,} messages, {bytes:,} bytes: it was {seconds:.1f} s behind",
             peer=self.peer,
             messages=gap.messages,
@@ -108,15 +110,7 @@ class Subscriber(Connection):
         )
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
-        self.log.warn(
-            "subscriber {peer} has {reason}: it is {messages:,} messages, {bytes:,} bytes, {seconds:.1f} s behind",
-            peer=self.peer,
-            reason=reason,
-            messages=lag.messages,
-            bytes=lag.bytes,
-            seconds=lag.seconds,
-        )
-        self.abort(reason)
+        self.abort(reason, f"it was {lag}")
 
     def fail(self, error: Exception) -> None:
         self.log.failure("subscriber {peer}: delivery failed", failure=Failure(error), peer=self.peer)
@@ -140,7 +134,8 @@ class Subscriber(Connection):
             return
         self._sent_data = True
         looks = looks_like(data)
-        self.log.info(
+        self._lines.info(
+            self.log,
             "subscriber {peer} sends data{hint}, which is thrown away: publishers belong on {publish}",
             peer=self.peer,
             hint=f" that looks like {looks}" if looks else "",
@@ -149,9 +144,42 @@ class Subscriber(Connection):
 
     def readConnectionLost(self) -> None:
         self._half_closed = True
+        if self._given:
+            self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
-        """We never close our half alone."""
+        """We closed our half; `readConnectionLost` follows when the peer has closed its own."""
+
+    # What the factory and the drain call
+
+    def sweep(self) -> None:
+        """Notice the end of a peer that closed its sending half, and is not watched any more."""
+        if self._half_closed and failed(self.transport):
+            self.abort(CloseReason.CONNECTION_LOST)
+
+    def drain(self) -> bool:
+        """Close our half once everything was given. The peer closes its own then; what it sends until then is read,
+        because to close a socket with something unread in it destroys what is on its way to the peer."""
+        if self._subscription is None:
+            self.abort(CloseReason.SHUTDOWN)  # in the middle of a handshake
+        elif self.reason is None:
+            if not self._subscription.cursor.live:
+                return False
+            self._begin_end(CloseReason.SHUTDOWN)
+            self._given = True
+            if self._half_closed or ISSLTransport.providedBy(self.transport):
+                self.transport.loseConnection()
+            else:
+                self.transport.loseWriteConnection()  # type: ignore[attr-defined]  # all but TLS has it
+        return True
+
+    def cut(self) -> None:
+        if self._given and isinstance(self.transport, SubscriberTransport):
+            self.transport.loseConnection()  # the kernel has everything, and goes on with it
+        elif self.reason is None and self._subscription is not None:
+            self._hub.end(self._subscription, CloseReason.SHUTDOWN)
+        else:
+            super().cut()
 
     def _begin_end(self, reason: CloseReason) -> bool:
         first = super()._begin_end(reason)
@@ -160,18 +188,13 @@ class Subscriber(Connection):
             self.transport.unregisterProducer()  # type: ignore[attr-defined]  # all that we accept have it
         return first
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
-        if self._half_closed and self.reason is None:
-            self.reason = CloseReason.PEER_CLOSED  # it said that it would send no more: our reset found it gone
-        super().connectionLost(reason)
+    def _end(self) -> None:
         messages = size = skipped = 0
         if self._subscription is not None:
             tally = self._hub.detach(self._subscription)
             messages, size, skipped = tally.messages, tally.bytes, tally.skipped
-        self.log.info(
-            "subscriber {peer} disconnected: {reason}, {messages:,} messages, {bytes:,} bytes{lost}",
-            peer=self.peer,
-            reason=self.reason,
+        self._log_end(
+            "{messages:,} messages, {bytes:,} bytes{lost}",
             messages=messages,
             bytes=size,
             skipped=skipped,
@@ -179,17 +202,27 @@ class Subscriber(Connection):
         )
         del self.deliver  # it holds us, or the socket
 
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
+        if self._half_closed and self.reason is None:
+            self.reason = CloseReason.PEER_CLOSED  # it said that it would send no more: our reset found it gone
+        super().connectionLost(reason)
+
 
 class SubscriberFactory(Factory):
     """Accepts subscribers, on any number of ports."""
 
     noisy = False
 
-    def __init__(self, hub: Hub, publish: str) -> None:
+    def __init__(self, accepted: Accepted, hub: Hub, publish: str) -> None:
         """`publish` names the endpoints of publishers, for those who took the wrong port."""
-        self.accepted = Accepted()
+        self.accepted = accepted
         self._hub = hub
         self._publish = publish
 
+    def sweep(self, passed: float) -> None:
+        """Notice who is gone without a word; to be called every second or so."""
+        for subscriber in tuple(self.accepted.open):
+            cast(Subscriber, subscriber).sweep()
+
     def buildProtocol(self, addr: IAddress | None) -> Subscriber:
-        return Subscriber(self.accepted, self._hub, self._publish)
+        return Subscriber(self.accepted, addr, self._hub, self._publish)

@@ -19,30 +19,39 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from errno import EAGAIN, ENOBUFS
+from errno import EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from fcntl import ioctl
 from struct import Struct
 from typing import Any, cast
 
 from twisted.internet import main, tcp
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IListeningPort, IPushProducer
+from twisted.internet.interfaces import IListeningPort, IPushProducer, IReactorTime
+from twisted.logger import Logger
 
 from relay.framing import Buffer
+from relay.lines import Lines
 
 BACKLOG = 4096
 """Connections that the kernel may hold until they are accepted; Twisted asks for 50, too few for a reconnect of all."""
 SMALL = 64 * 1024
 """Bytes of the buffer for small reads. A read that fills it makes the next one large."""
-UNSENT = 256 * 1024
-"""Bytes that the kernel takes for a peer while it cannot send them yet. Its own limit is some megabytes for each peer
-that never reads. Bytes on their way are not limited, so that a distant peer is sent as much as ever."""
+KEEPALIVE_INTERVAL = 10
+"""Seconds between two such questions, and"""
+KEEPALIVE_PROBES = 6
+"""how many may stay without an answer: a peer that vanished is gone after two minutes, and a minute without the
+network is survived."""
+BACK_OFF = 1.0
+"""Seconds until accepting is tried again when the system had no room."""
 SIOCOUTQ = 0x5411
 """Linux: bytes in the send queue that the peer has not acknowledged (tcp(7), unix(7))."""
 
 TCP_NOTSENT_LOWAT: int = socket.TCP_NOTSENT_LOWAT if sys.platform == "linux" else 0x201
 """Linux: tcp(7). macOS: netinet/tcp.h, where it only delays the moment at which a peer counts as writable."""
+TCP_KEEPIDLE: int = socket.TCP_KEEPIDLE if sys.platform == "linux" else 0x10
+"""Linux: tcp(7). macOS calls it TCP_KEEPALIVE (netinet/tcp.h)."""
 
+_log = Logger(namespace="relay.transport")
 _INT = Struct("i")
 _scratch = bytearray(SMALL)  # no read is under way while another begins: one buffer serves all connections
 
@@ -53,9 +62,12 @@ class SubscriberTransport(tcp.Server):
     _failed = False
     _short = False
 
-    def __init__(self, sock: socket.socket, *args: Any) -> None:  # args: what Twisted passes to its own
+    def __init__(self, send_buffer: int, sock: socket.socket, *args: Any) -> None:  # args: what Twisted passes
+        """The kernel takes `send_buffer` bytes while it cannot send them yet. Its own limit is some megabytes for each
+        peer that never reads. Bytes on their way are not limited: a distant peer is sent as much as ever.
+        """
         super().__init__(sock, *args)
-        sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, send_buffer)
 
     @property
     def send(self) -> Callable[[Sequence[Buffer]], int]:
@@ -116,15 +128,57 @@ class PublisherTransport(tcp.Server):
         return self._dataReceived(data)
 
 
-def equip(port: IListeningPort, transport: Callable[..., tcp.Server]) -> None:
+class ListeningSocket(socket.socket):
+    """Accepts connections, and says when the system has no room for more, which Twisted would ask for at once again."""
+
+    exhausted: Callable[[OSError], None]
+
+    def accept(self) -> tuple[socket.socket, Any]:  # Any: an address, as socket declares it
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
+                raise
+            self.exhausted(error)
+            raise BlockingIOError(EAGAIN, "nothing to accept for now") from error
+
+
+def equip(port: IListeningPort, transport: Callable[..., tcp.Server], keepalive: int, lines: Lines) -> None:
     """Let a port that listens already accept connections of that class, and more of them at once.
 
-    A port that is not plain TCP (a Unix socket's is a `tcp.Port` too) keeps its own.
+    After `keepalive` seconds of silence the kernel begins to ask whether the peer is still there; 0: it does not.
+    A port that is not plain TCP (a Unix socket's is a `tcp.Port` too) keeps its own class.
     """
-    if isinstance(port, tcp.Port):
-        port.socket.listen(BACKLOG)
-        if port.transport is tcp.Server:
-            port.transport = cast("type[tcp.Server]", transport)  # Twisted only calls it
+    if not isinstance(port, tcp.Port):
+        return
+    listening = port.socket = ListeningSocket(fileno=port.socket.detach())
+    port.fileno = listening.fileno  # type: ignore[method-assign]  # as Twisted's own startListening does
+    listening.listen(BACKLOG)
+    listening.setblocking(False)
+    if keepalive and listening.family in (socket.AF_INET, socket.AF_INET6):  # accepted sockets inherit it
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listening.setsockopt(socket.IPPROTO_TCP, TCP_KEEPIDLE, keepalive)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+    def back_off(error: OSError) -> None:
+        port.stopReading()
+        cast(IReactorTime, port.reactor).callLater(BACK_OFF, lambda: port.connected and port.startReading())
+        lines.warn(
+            _log,
+            "cannot accept connections: {error}; the next try is in {seconds:g} s",
+            error=error.strerror,
+            seconds=BACK_OFF,
+        )
+
+    listening.exhausted = back_off
+    if port.transport is tcp.Server:
+        port.transport = cast("type[tcp.Server]", transport)  # Twisted only calls it
+
+
+def failed(transport: object) -> bool:
+    """Whether the kernel has given up a connection that is not watched: it was reset, or its peer does not answer."""
+    return bool(transport.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))  # type: ignore[attr-defined]
 
 
 def unsent(transport: object) -> int:

@@ -8,9 +8,12 @@ from typing import Any
 
 from twisted.logger import LogLevel, formatEvent
 
+from relay.connection import Accepted
 from relay.cursor import Lag
 from relay.framing import Buffer, Frames
 from relay.hub import Hub
+from relay.limits import Limits
+from relay.lines import Lines
 from relay.reasons import CloseReason
 from relay.subscription import Subscription
 
@@ -29,6 +32,11 @@ def frames(*messages: bytes) -> list[Frames]:
 def said(events: Iterable[dict[str, Any]]) -> list[tuple[LogLevel, str | None]]:
     """Log events as level and text. Any: an event is what was logged."""
     return [(event["log_level"], formatEvent(event)) for event in events]
+
+
+def accepted(role: str) -> Accepted:
+    """Nobody yet, and no limit that a test reaches."""
+    return Accepted(role, Limits(), Lines())
 
 
 class Turns:

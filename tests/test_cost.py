@@ -18,7 +18,7 @@ from relay.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
 from relay.subscriber import SubscriberFactory
 from relay.transport import PublisherTransport, SubscriberTransport
-from tests.fakes import FakeIntake, Turns, frame
+from tests.fakes import FakeIntake, Turns, accepted, frame
 
 
 def calls(action: Callable[[], object]) -> Counter[str]:
@@ -52,18 +52,18 @@ class CostTests(SynchronousTestCase):
             clock=lambda: 0.0,
             self_delimiting=framing.self_delimiting,
         )
-        self.factory = PublisherFactory(self.hub, Intake(lambda: 0.0), lambda: framing(2**17))
-        accepting = SubscriberFactory(self.hub, "")
+        self.factory = PublisherFactory(accepted("publisher"), self.hub, Intake(lambda: 0.0), lambda: framing(2**17))
+        accepting = SubscriberFactory(accepted("subscriber"), self.hub, "")
         self.peers: list[socket.socket] = []
         with socket.create_server(("127.0.0.1", 0)) as listening:
             for _ in range(subscribers):
                 self.peers.append(socket.create_connection(listening.getsockname()))
-                accepted, address = listening.accept()
+                connection, address = listening.accept()
                 subscriber = accepting.buildProtocol(None)
-                transport = SubscriberTransport(accepted, subscriber, address, None, 1, MemoryReactorClock())
+                transport = SubscriberTransport(2**18, connection, subscriber, address, None, 1, MemoryReactorClock())
                 subscriber.makeConnection(transport)
                 self.addCleanup(self.peers[-1].close)
-                self.addCleanup(accepted.close)
+                self.addCleanup(connection.close)
 
     def publisher(self) -> Publisher:
         publisher = self.factory.buildProtocol(None)

@@ -36,6 +36,12 @@ class OptionsTests(SynchronousTestCase):
                 slow=Slow.DISCONNECT,
                 stall_timeout=30.0,
                 replay=0,
+                max_connections=None,
+                max_per_address=0,
+                frame_timeout=30.0,
+                keepalive=60,
+                send_buffer=256 * 1024,
+                drain_timeout=5.0,
             ),
         )
 
@@ -44,6 +50,8 @@ class OptionsTests(SynchronousTestCase):
             *("--publish", "tcp:1", "--publish", "tcp:2:interface=127.0.0.1", "--subscribe", "unix:/run/relay"),
             *("--framing", "line", "--max-message", "1KiB", "--buffer", "1 MiB", "--slow", "skip"),
             *("--stall-timeout", "0.5", "--replay", "7"),
+            *("--max-connections", "100", "--max-per-address", "10", "--frame-timeout", "1.5"),
+            *("--keepalive", "0", "--send-buffer", "64KiB", "--drain-timeout", "0"),
         )
         self.assertEqual(
             config,
@@ -56,6 +64,12 @@ class OptionsTests(SynchronousTestCase):
                 slow=Slow.SKIP,
                 stall_timeout=0.5,
                 replay=7,
+                max_connections=100,
+                max_per_address=10,
+                frame_timeout=1.5,
+                keepalive=0,
+                send_buffer=64 * 1024,
+                drain_timeout=0.0,
             ),
         )
         self.assertEqual((parse("--framing", "raw").framing, parse("--slow", "block").slow), (Raw, Slow.BLOCK))

@@ -17,7 +17,7 @@ from relay.hub import Hub
 from relay.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
 from relay.reasons import CloseReason
-from tests.fakes import Turns, frame, said
+from tests.fakes import Turns, accepted, frame, said
 
 
 class IntakeCase(SynchronousTestCase):
@@ -29,7 +29,7 @@ class IntakeCase(SynchronousTestCase):
         self.intake = Intake(lambda: self.now)
         self.log = Log(2**20, Int32.ends)
         self.hub = Hub(self.log, self.intake, call_soon=self.turns.call_soon, clock=lambda: self.now)
-        self.factory = PublisherFactory(self.hub, self.intake, lambda: Int32(40))
+        self.factory = PublisherFactory(accepted("publisher"), self.hub, self.intake, lambda: Int32(40))
 
     def connect(self) -> tuple[Publisher, StringTransport]:
         address = IPv4Address("TCP", "192.0.2.1", 40001)
@@ -78,19 +78,20 @@ class PublisherTests(IntakeCase):
         with capturedLogs() as events:
             publisher.dataReceived(frame(b"one") + pack("!I", 41) + b"x" * 41 + frame(b"two"))
             publisher.dataReceived(frame(b"three"))
-        self.turns.run()
-        self.assertEqual(self.log.next, 2)
-        self.assertTrue(transport.disconnected)
+            self.turns.run()
+            self.assertEqual(self.log.next, 2)
+            self.assertTrue(transport.disconnected)
+            publisher.connectionLost(Failure(ConnectionLost()))
         self.assertEqual(
             said(events),
             [
                 (
                     LogLevel.warn,
-                    "publisher 192.0.2.1:40001 sent a message of 41 bytes, more than the limit of 40 bytes",
+                    "publisher 192.0.2.1:40001 disconnected: message too long, 1 messages, 7 bytes; "
+                    "it sent a message of 41 bytes, more than the limit of 40 bytes",
                 )
             ],
         )
-        publisher.connectionLost(Failure(ConnectionLost()))
         self.assertEqual(self.factory.accepted.ended, {CloseReason.MESSAGE_TOO_LONG: 1})
 
     def test_who_took_the_wrong_port_is_told_what_it_looks_like(self) -> None:
@@ -102,6 +103,7 @@ class PublisherTests(IntakeCase):
             publisher, _ = self.connect()
             with capturedLogs() as events:
                 publisher.dataReceived(start)
+                publisher.connectionLost(Failure(ConnectionLost()))
             [(level, text)] = said(events)
             self.assertEqual(level, LogLevel.warn)
             self.assertIn(f"it looks like {looks}, which does not belong on this port", str(text))
@@ -110,6 +112,7 @@ class PublisherTests(IntakeCase):
         publisher, _ = self.connect()
         with capturedLogs() as events:
             publisher.dataReceived(frame(b"one") + b"GET / HTTP/1.1\r\n")
+            publisher.connectionLost(Failure(ConnectionLost()))
         [(_, text)] = said(events)
         self.assertNotIn("HTTP", str(text))
 
@@ -139,3 +142,96 @@ class IntakeTests(IntakeCase):
         )
         _, later = self.connect()
         self.assertEqual(later.producerState, "producing")
+
+
+class FrameTimeoutTests(IntakeCase):
+    """30 seconds, the default."""
+
+    def sweep(self, times: int) -> None:
+        for _ in range(times):
+            self.intake.sweep(1.0)
+
+    def test_a_message_that_is_not_completed_in_time_ends_its_publisher(self) -> None:
+        publisher, transport = self.connect()
+        self.sweep(100)
+        publisher.dataReceived(frame(b"whole") + b"\0\0\0\7abc")
+        with capturedLogs() as events:
+            self.sweep(30)
+            self.assertFalse(transport.disconnected)
+            self.sweep(2)
+            self.assertTrue(transport.disconnected)
+            publisher.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(
+            said(events),
+            [
+                (
+                    LogLevel.warn,
+                    "publisher 192.0.2.1:40001 disconnected: frame timeout, 1 messages, 9 bytes, 7 bytes of an "
+                    "incomplete message dropped; it began a message and did not complete it in 30 s",
+                )
+            ],
+        )
+
+    def test_part_of_another_message_begins_anew(self) -> None:
+        publisher, transport = self.connect()
+        publisher.dataReceived(frame(b"one")[:3])
+        for _ in range(10):
+            self.sweep(20)
+            publisher.dataReceived(frame(b"one")[3:] + frame(b"one")[:3])
+        self.assertFalse(transport.disconnected)
+
+    def test_bytes_alone_are_no_excuse(self) -> None:
+        publisher, transport = self.connect()
+        for byte in frame(b"x" * 36)[:-1]:
+            publisher.dataReceived(bytes([byte]))
+            self.sweep(1)
+        self.assertTrue(transport.disconnected)
+
+    def test_what_comes_after_the_end_is_not_published(self) -> None:
+        publisher, _ = self.connect()
+        publisher.dataReceived(frame(b"one")[:3])
+        self.sweep(32)
+        publisher.dataReceived(frame(b"one")[3:])
+        self.turns.run()
+        self.assertEqual(self.log.next, 1)
+
+    def test_time_in_which_the_relay_did_not_read_does_not_count(self) -> None:
+        publisher, transport = self.connect()
+        publisher.dataReceived(frame(b"one")[:3])
+        self.sweep(20)
+        self.intake.pause(Lag(1, 1, 1.0))
+        self.sweep(1000)
+        self.intake.resume()
+        self.sweep(5)
+        self.assertFalse(transport.disconnected)
+        self.sweep(10)
+        self.assertTrue(transport.disconnected)
+
+    def test_zero_is_never(self) -> None:
+        publisher, transport = self.connect()
+        self.intake.frame_timeout = 0
+        publisher.dataReceived(frame(b"one")[:3])
+        self.sweep(1000)
+        self.assertFalse(transport.disconnected)
+
+
+class LimitTests(IntakeCase):
+    def test_one_too_many_is_closed_at_once_and_says_why_in_one_line(self) -> None:
+        self.factory.accepted.limits.max_connections = 1
+        first, _ = self.connect()
+        with capturedLogs() as events:
+            second, transport = self.connect()
+            second.connectionLost(Failure(ConnectionDone()))
+        self.assertTrue(transport.disconnected)
+        self.assertEqual(said(events), [(LogLevel.warn, "publisher 192.0.2.1:40001 refused: connection limit")])
+        self.assertEqual(self.factory.accepted.ended, {CloseReason.CONNECTION_LIMIT: 1})
+        self.intake.pause(Lag(1, 1, 1.0))
+        first.connectionLost(Failure(ConnectionDone()))
+        _, transport = self.connect()
+        self.assertFalse(transport.disconnected)
+
+    def test_so_is_one_too_many_from_an_address(self) -> None:
+        self.factory.accepted.limits.max_per_address = 1
+        self.connect()
+        second, _ = self.connect()
+        self.assertEqual(second.reason, CloseReason.ADDRESS_LIMIT)

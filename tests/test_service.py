@@ -12,9 +12,11 @@ from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogLevel, capturedLogs
 from twisted.plugin import getPlugins
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay import service
@@ -40,6 +42,18 @@ class FakeReactor(MemoryReactorClock):
         self.advance(0)
 
 
+class FakeTransport(StringTransport):
+    """Twisted's transport for tests, with what TCP has besides."""
+
+    half_closed = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        pass
+
+    def loseWriteConnection(self) -> None:
+        self.half_closed = True
+
+
 class ServiceTests(SynchronousTestCase):
     def make(self, *arguments: str) -> RelayService:
         options = Options()
@@ -61,13 +75,12 @@ class ServiceTests(SynchronousTestCase):
         for call, args, kwargs in self.reactor.whenRunningHooks:
             call(*args, **kwargs)
 
-    def connect(self, number: int) -> tuple[Any, StringTransport]:  # Any: a protocol of either role
+    def connect(self, number: int) -> tuple[Any, FakeTransport]:  # Any: a protocol of either role
         """Connect to the port that was listened on as the `number`th."""
         address = IPv4Address("TCP", "192.0.2.1", 40001)
         protocol = self.reactor.tcpServers[number][1].buildProtocol(address)
         assert protocol is not None
-        transport = StringTransport()
-        transport.setTcpNoDelay = lambda enabled: None  # type: ignore[attr-defined]
+        transport = FakeTransport()
         protocol.makeConnection(transport)
         return protocol, transport
 
@@ -148,28 +161,40 @@ class ServiceTests(SynchronousTestCase):
         relay = self.start()
         calls = []
 
-        def sweep() -> None:
-            calls.append(1)
+        def sweep(passed: float) -> None:
+            calls.append(passed)
             raise ZeroDivisionError
 
         relay._every(1.0, sweep)
         self.reactor.pump([1.0] * 3)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), len(calls))
-        self.assertEqual(len(calls), 3)
+        self.assertEqual(calls, [1.0] * 3)
+
+    def test_time_that_the_relay_slept_is_not_charged_to_anybody(self) -> None:
+        relay = self.start()
+        calls: list[float] = []
+        relay._every(1.0, calls.append)
+        self.reactor.advance(1.0)
+        self.reactor.advance(0.5)
+        self.reactor.advance(10_000)
+        self.assertEqual(calls, [1.0, 1.0])
 
     def test_stopping_hands_on_what_was_published_and_closes_everything(self) -> None:
         relay = self.start()
         publisher, publishing = self.connect(0)
-        _, received = self.connect(1)
+        subscriber, received = self.connect(1)
         publisher.dataReceived(frame(b"one"))
         stopped = relay.stopService()
-        self.successResultOf(stopped)
         self.assertEqual(received.value(), frame(b"one"))
         self.assertTrue(publishing.disconnecting)
-        self.assertTrue(received.disconnecting)
+        self.assertTrue(received.half_closed)
         self.assertFalse(received.disconnected, "a reset could destroy what is on its way")
         self.assertEqual(publisher.reason, CloseReason.SHUTDOWN)
+        self.assertNoResult(stopped)
+        for protocol in (publisher, subscriber):
+            protocol.connectionLost(Failure(ConnectionDone()))
         self.reactor.pump([1.0] * 100)
+        self.successResultOf(stopped)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_signals_stop_it_once_with_status_0(self) -> None:

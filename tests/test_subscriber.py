@@ -12,11 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
 from relay.framing import Int32
-from relay.hub import SWEEP, Hub, Slow
+from relay.hub import Hub, Slow
 from relay.log import OVERHEAD, Log
 from relay.reasons import CloseReason
 from relay.subscriber import SLICE, Subscriber, SubscriberFactory
-from tests.fakes import FakeIntake, Turns, frame, frames, said
+from tests.fakes import FakeIntake, Turns, accepted, frame, frames, said
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40001)
 
@@ -27,6 +27,7 @@ class PausingTransport(StringTransport):
     def __init__(self, peer: IAddress | None) -> None:
         super().__init__(peerAddress=peer)
         self.delays = True
+        self.half_closed = False
         self.held = 0
         self.most = 0
 
@@ -40,13 +41,18 @@ class PausingTransport(StringTransport):
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.delays = not enabled
 
+    def loseWriteConnection(self) -> None:
+        self.half_closed = True
+
     def drain(self) -> None:
         self.held = 0
         assert self.producer is not None
         self.producer.resumeProducing()
 
 
-class SubscriberTests(SynchronousTestCase):
+class SubscriberCase(SynchronousTestCase):
+    """A hub that subscribers connect to."""
+
     def setUp(self) -> None:
         self.now = 0.0
         self.slow = Slow.DISCONNECT
@@ -62,7 +68,7 @@ class SubscriberTests(SynchronousTestCase):
             stall_timeout=2.0,
             slow=slow,
         )
-        self.factory = SubscriberFactory(self.hub, "tcp:8001")
+        self.factory = SubscriberFactory(accepted("subscriber"), self.hub, "tcp:8001")
 
     def connect(self, address: IAddress = PEER) -> tuple[Subscriber, PausingTransport]:
         subscriber = self.factory.buildProtocol(address)
@@ -74,6 +80,8 @@ class SubscriberTests(SynchronousTestCase):
         self.hub.publish(frames(*messages))
         self.turns.run()
 
+
+class SubscriberTests(SubscriberCase):
     def test_it_is_given_every_message(self) -> None:
         _, transport = self.connect()
         self.publish(b"one")
@@ -168,7 +176,7 @@ class SubscriberTests(SynchronousTestCase):
         directlyProvides(transport, ISSLTransport)
         subscriber.makeConnection(transport)
         with capturedLogs() as events:
-            subscriber.close(CloseReason.SHUTDOWN)
+            self.assertTrue(subscriber.drain())
             subscriber.connectionLost(Failure(ConnectionLost()))
         self.assertIn("disconnected: shutdown, 0 messages, 0 bytes", str(formatEvent(events[-1])))
 
@@ -178,8 +186,8 @@ class SubscriberTests(SynchronousTestCase):
         self.assertEqual(subscriber.unsent(), 0)
         with capturedLogs() as events:
             for _ in range(4):
-                self.now += SWEEP
-                self.hub.sweep()
+                self.now += 1.0
+                self.hub.sweep(1.0)
             subscriber.connectionLost(Failure(ConnectionLost()))
         self.assertTrue(transport.disconnected)
         self.assertIsNone(transport.producer)
@@ -188,9 +196,9 @@ class SubscriberTests(SynchronousTestCase):
             [
                 (
                     LogLevel.warn,
-                    "subscriber 192.0.2.1:40001 has stalled: it is 1 messages, 1,700 bytes, 3.0 s behind",
+                    "subscriber 192.0.2.1:40001 disconnected: stalled, 0 messages, 98,304 bytes; "
+                    "it was 1 messages, 1,700 bytes, 3.0 s behind",
                 ),
-                (LogLevel.info, "subscriber 192.0.2.1:40001 disconnected: stalled, 0 messages, 98,304 bytes"),
             ],
         )
 
@@ -228,7 +236,76 @@ class SubscriberTests(SynchronousTestCase):
 
     def test_it_ends_for_the_first_reason_given(self) -> None:
         subscriber, _ = self.connect()
-        subscriber.close(CloseReason.SHUTDOWN)
+        subscriber.drain()
         subscriber.abort(CloseReason.ERROR)
         subscriber.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.factory.accepted.ended, {CloseReason.SHUTDOWN: 1})
+
+
+class DrainTests(SubscriberCase):
+    """What a subscriber does when the relay stops."""
+
+    def test_one_that_has_everything_is_told_so_by_the_end_of_the_stream(self) -> None:
+        subscriber, transport = self.connect()
+        self.assertTrue(subscriber.drain())
+        self.assertTrue(transport.half_closed)
+        self.assertFalse(transport.disconnecting, "what it sends still has to be read")
+        subscriber.dataReceived(b"anything")
+        subscriber.readConnectionLost()
+        self.assertTrue(transport.disconnecting)
+
+    def test_one_that_closed_its_half_before_is_closed(self) -> None:
+        subscriber, transport = self.connect()
+        subscriber.readConnectionLost()
+        self.assertFalse(transport.disconnecting)
+        self.assertTrue(subscriber.drain())
+        self.assertTrue(transport.disconnecting)
+
+    def test_tls_has_no_halves(self) -> None:
+        subscriber = self.factory.buildProtocol(PEER)
+        transport = PausingTransport(PEER)
+        directlyProvides(transport, ISSLTransport)
+        subscriber.makeConnection(transport)
+        subscriber.handshakeCompleted()
+        self.assertTrue(subscriber.drain())
+        self.assertTrue(transport.disconnecting)
+
+    def test_one_that_lags_is_given_the_rest_first(self) -> None:
+        subscriber, transport = self.connect()
+        self.publish(b"x" * 150_000)
+        self.assertFalse(subscriber.drain())
+        self.assertFalse(subscriber.drain())
+        transport.drain()
+        self.turns.run_all()
+        self.assertTrue(subscriber.drain())
+        self.assertTrue(transport.half_closed)
+        self.assertEqual(transport.value(), frame(b"x" * 150_000))
+
+    def test_one_that_lags_for_too_long_is_cut_and_the_log_says_how_far_behind_it_was(self) -> None:
+        subscriber, transport = self.connect()
+        self.publish(b"x" * 150_000)
+        with capturedLogs() as events:
+            subscriber.drain()
+            subscriber.cut()
+            self.assertTrue(transport.disconnected)
+            subscriber.connectionLost(Failure(ConnectionLost()))
+        [(level, text)] = said(events)
+        self.assertIs(level, LogLevel.warn)
+        self.assertRegex(str(text), "disconnected: shutdown, .*; it was 1 messages, [0-9,]+ bytes, 0.0 s behind$")
+
+    def test_a_transport_that_copies_may_hold_something_for_ever(self) -> None:
+        subscriber, transport = self.connect()
+        subscriber.drain()
+        subscriber.cut()
+        self.assertTrue(transport.disconnected)
+
+    def test_one_that_never_finishes_the_handshake_is_cut(self) -> None:
+        subscriber = self.factory.buildProtocol(PEER)
+        transport = PausingTransport(PEER)
+        directlyProvides(transport, ISSLTransport)
+        subscriber.makeConnection(transport)
+        self.assertTrue(subscriber.drain())
+        self.assertTrue(transport.disconnected)
+        subscriber.handshakeCompleted()
+        self.publish(b"late")
+        self.assertEqual(transport.value(), b"")

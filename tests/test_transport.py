@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 import socket
 import sys
 import tempfile
 from collections.abc import Callable
+from errno import ENFILE
+from functools import partial
+from typing import cast
 
 from twisted.internet import main, tcp, unix
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.transport import BACKLOG, SMALL, UNSENT, PublisherTransport, SubscriberTransport, equip, unsent
+from relay.lines import Lines
+from relay.transport import (
+    BACKLOG,
+    SMALL,
+    TCP_KEEPIDLE,
+    ListeningSocket,
+    PublisherTransport,
+    SubscriberTransport,
+    equip,
+    failed,
+    unsent,
+)
+from tests.fakes import said
 
 ROOM = 16 * 1024
 """Bytes asked for as the kernel's buffers, so that little fills them."""
+
+
+UNSENT = 256 * 1024
+at_once = partial(SubscriberTransport, UNSENT)
 
 
 class Collector(Protocol):
@@ -81,7 +103,7 @@ class SubscriberTransportTests(TransportTests):
     transport: SubscriberTransport
 
     def setUp(self) -> None:
-        self.set_up(SubscriberTransport)
+        self.set_up(at_once)
 
     @property
     def waits(self) -> bool:
@@ -118,7 +140,7 @@ class SubscriberTransportTests(TransportTests):
     def test_a_peer_that_never_reads_holds_little_of_the_kernels_memory(self) -> None:
         if sys.platform != "linux":
             raise self.skipTest("other systems limit it themselves")
-        self.set_up(SubscriberTransport, room=None)
+        self.set_up(at_once, room=None)
         self.assertLess(self.fill(), 4 * UNSENT)
 
     def test_the_producer_hears_when_there_is_room_again(self) -> None:
@@ -226,7 +248,7 @@ class UnsentTests(TransportTests):
     def test_it_is_what_the_peers_kernel_has_not_taken(self) -> None:
         if sys.platform != "linux":
             raise self.skipTest("only Linux tells")
-        self.set_up(SubscriberTransport)
+        self.set_up(at_once)
         self.assertEqual(unsent(self.transport), 0)
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -241,42 +263,120 @@ class UnsentTests(TransportTests):
         self.assertEqual(unsent(object()), 0)
 
     def test_it_is_nothing_on_other_systems(self) -> None:
-        self.set_up(SubscriberTransport)
+        self.set_up(at_once)
         self.patch(sys, "platform", "darwin")
         self.assertEqual(unsent(self.transport), 0)
 
 
+class FailedTests(TransportTests):
+    def test_a_reset_shows_without_a_read_or_a_write(self) -> None:
+        self.set_up(at_once)
+        self.peer.shutdown(socket.SHUT_WR)
+        self.assertFalse(failed(self.transport))
+        self.reset()
+        self.assertTrue(failed(self.transport))
+
+
 class EquipTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.lines = Lines()
+
     def listen(self, port: tcp.Port) -> tcp.Port:
         port.startListening()
         self.addCleanup(port.connectionLost, Failure(main.CONNECTION_DONE))
         return port
 
+    def equipped(self, keepalive: int = 60) -> tcp.Port:
+        port = self.listen(tcp.Port(0, Factory.forProtocol(Collector), interface="127.0.0.1", reactor=self.reactor))
+        equip(port, at_once, keepalive, self.lines)
+        return port
+
+    def connect(self, port: tcp.Port) -> socket.socket:
+        peer = socket.create_connection(("127.0.0.1", port.getHost().port), timeout=10)
+        self.addCleanup(peer.close)
+        return peer
+
+    def accept(self, port: tcp.Port) -> SubscriberTransport:
+        self.connect(port)
+        port.doRead()
+        [transport] = [one for one in self.reactor.getReaders() if one is not port]
+        self.addCleanup(transport.connectionLost, Failure(main.CONNECTION_DONE))
+        assert isinstance(transport, SubscriberTransport)
+        return transport
+
     def test_a_tcp_port_accepts_with_the_class_given(self) -> None:
-        port = self.listen(tcp.Port(0, Factory(), interface="127.0.0.1", reactor=MemoryReactorClock()))
-        equip(port, SubscriberTransport)
-        self.assertIs(port.transport, SubscriberTransport)
+        self.accept(self.equipped())
 
     def test_more_connections_may_wait_than_twisted_asks_for(self) -> None:
-        port = self.listen(tcp.Port(0, Factory(), interface="127.0.0.1", reactor=MemoryReactorClock()))
-        equip(port, SubscriberTransport)
+        port = self.equipped()
         with open("/proc/sys/net/core/somaxconn") as limit:
             most = min(BACKLOG, int(limit.read()))
-        waiting = []
-        for _ in range(min(most, 200)):
-            waiting.append(socket.create_connection(("127.0.0.1", port.getHost().port), timeout=10))
-            self.addCleanup(waiting[-1].close)
+        waiting = [self.connect(port) for _ in range(min(most, 200))]
         self.assertGreater(len(waiting), 50)
+
+    def test_the_kernel_asks_whether_silent_peers_are_still_there(self) -> None:
+        def option(transport: SubscriberTransport, level: int, name: int) -> int:
+            return transport.socket.getsockopt(level, name)
+
+        transport = self.accept(self.equipped(keepalive=90))
+        self.assertEqual(option(transport, socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
+        self.assertEqual(option(transport, socket.IPPROTO_TCP, TCP_KEEPIDLE), 90)
+        self.assertEqual(option(transport, socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), 10)
+        self.assertEqual(option(transport, socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 6)
+
+    def test_it_does_not_if_nobody_wants_it(self) -> None:
+        port = self.equipped(keepalive=0)
+        self.assertEqual(port.fileno(), port.socket.fileno())
+        transport = self.accept(port)
+        self.assertEqual(transport.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 0)
+
+    def test_it_waits_when_the_system_has_no_room_for_a_connection(self) -> None:
+        port = self.equipped()
+        self.connect(port)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+        with capturedLogs() as events:
+            try:
+                port.doRead()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertEqual(
+            said(events),
+            [(LogLevel.warn, "cannot accept connections: Too many open files; the next try is in 1 s")],
+        )
+        self.assertNotIn(port, self.reactor.getReaders())
+        self.reactor.advance(1.0)
+        self.assertIn(port, self.reactor.getReaders())
+        port.doRead()
+        [transport] = [one for one in self.reactor.getReaders() if one is not port]
+        transport.connectionLost(Failure(main.CONNECTION_DONE))
+
+    def test_a_port_that_was_closed_meanwhile_is_not_tried_again(self) -> None:
+        port = tcp.Port(0, Factory(), interface="127.0.0.1", reactor=self.reactor)
+        port.startListening()
+        equip(port, at_once, 0, self.lines)
+        cast(ListeningSocket, port.socket).exhausted(OSError(ENFILE, "too many"))
+        port.connectionLost(Failure(main.CONNECTION_DONE))
+        self.reactor.advance(1.0)
+        self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_other_failures_are_twisted_s_to_handle(self) -> None:
+        listening = ListeningSocket()
+        self.addCleanup(listening.close)
+        self.assertRaises(OSError, listening.accept)
 
     def test_a_unix_socket_keeps_its_own(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        port = self.listen(unix.Port(f"{folder.name}/port".encode(), Factory(), reactor=MemoryReactorClock()))
+        port = self.listen(unix.Port(f"{folder.name}/port".encode(), Factory(), reactor=self.reactor))
         own = port.transport
-        equip(port, SubscriberTransport)
+        equip(port, at_once, 60, self.lines)
         self.assertIs(port.transport, own)
 
     def test_what_is_no_tcp_port_is_left_alone(self) -> None:
-        port = MemoryReactorClock().listenTCP(1, Factory())
-        equip(port, SubscriberTransport)
+        port = self.reactor.listenTCP(1, Factory())
+        equip(port, at_once, 60, self.lines)
         self.assertFalse(hasattr(port, "transport"))

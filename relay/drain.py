@@ -1,0 +1,55 @@
+"""The drain: what the relay still does for its subscribers when it stops.
+
+Nothing is accepted or read any more. A subscriber is given what is in the log for it, and then the end of the stream,
+between two messages; the connection ends when the peer has closed its side too. Whoever needs longer than the drain
+timeout is cut.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from relay.connection import Accepted, Connection
+
+LOOK = 0.02
+"""Seconds between two looks at who has been given everything."""
+
+
+class Drain:
+    """Ends connections in an orderly way, within a time."""
+
+    def __init__(self, accepted: list[Accepted], timeout: float, reactor: IReactorTime) -> None:
+        """`timeout` is in seconds."""
+        self._accepted = accepted
+        self._timeout = timeout
+        self._reactor = reactor
+        self._waiting: list[Connection] = []
+        self._done: Deferred[None] = Deferred()
+        self._cut = False
+
+    def begin(self) -> Deferred[None]:
+        """End all connections; fires when the last one is gone."""
+        self._deadline = self._reactor.seconds() + self._timeout
+        self._waiting = self._open()
+        self._look()
+        return self._done
+
+    def _open(self) -> list[Connection]:
+        return [connection for accepted in self._accepted for connection in accepted.open]
+
+    def _look(self) -> None:
+        self._waiting = [connection for connection in self._waiting if not connection.drain()]
+        if not self._open():
+            self._done.callback(None)
+            return
+        if self._reactor.seconds() >= self._deadline:
+            self.cut()
+        self._reactor.callLater(LOOK, self._look)
+
+    def cut(self) -> None:
+        """There is no time left: end those that are still there at once."""
+        if not self._cut:
+            self._cut = True
+            for connection in self._open():
+                connection.cut()

@@ -1,0 +1,58 @@
+"""Admission: how many connections there may be, in all and from one address, and the descriptors that they need.
+
+Whoever is over a limit is accepted and closed at once, so that it learns of it, and the queue of those who wait to be
+accepted stays short for everybody else. A connection counts from when it is admitted until it is gone.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections import Counter
+
+from relay.reasons import CloseReason
+
+MOST = 65_536
+"""Connections by default, at most: a hard limit of descriptors can be 10^9 (containers), memory cannot."""
+RESERVE = 64
+"""Descriptors kept for ports, logs, pipes and what libraries open."""
+
+
+def raise_descriptor_limit(wanted: int) -> int:
+    """Have the system allow this process `wanted` open files, or as many as it may; returns how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+class Limits:
+    """Counts connections of both roles."""
+
+    def __init__(self, max_connections: int = MOST, max_per_address: int = 0) -> None:
+        """`max_per_address` 0 is none."""
+        self.max_connections = max_connections
+        self.max_per_address = max_per_address
+        self.connections = 0
+        self._per_address: Counter[str] = Counter()
+
+    def admit(self, host: str | None) -> CloseReason | None:
+        """Count a connection from that address, None where peers have none; returns why not, if it is too many."""
+        if self.connections >= self.max_connections:
+            return CloseReason.CONNECTION_LIMIT
+        if host is not None:
+            if 0 < self.max_per_address <= self._per_address[host]:
+                return CloseReason.ADDRESS_LIMIT
+            self._per_address[host] += 1
+        self.connections += 1
+        return None
+
+    def release(self, host: str | None) -> None:
+        """A connection that was admitted is gone."""
+        self.connections -= 1
+        if host is not None:
+            self._per_address[host] -= 1
+            if not self._per_address[host]:
+                del self._per_address[host]

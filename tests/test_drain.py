@@ -1,0 +1,83 @@
+"""The drain: who is still there, and for how long."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.connection import Accepted, Connection
+from relay.drain import Drain
+from tests.fakes import accepted
+
+
+class FakeConnection:
+    """A connection that needs so many looks until it has everything, and ends when the test says so."""
+
+    def __init__(self, among: Accepted, looks: int = 0) -> None:
+        self.looks = looks
+        self.drained = False
+        self.was_cut = False
+        self._among = among.open
+        self._among[cast(Connection, self)] = None
+
+    def drain(self) -> bool:
+        assert not self.drained, "asked again"
+        self.looks -= 1
+        self.drained = self.looks < 0
+        return self.drained
+
+    def cut(self) -> None:
+        assert not self.was_cut, "cut twice"
+        self.was_cut = True
+
+    def end(self) -> None:
+        del self._among[cast(Connection, self)]
+
+
+class DrainTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.accepted = accepted("subscriber")
+        self.drain = Drain([accepted("publisher"), self.accepted], 5.0, self.clock)
+
+    def test_without_connections_it_is_done_at_once(self) -> None:
+        self.successResultOf(self.drain.begin())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_it_waits_until_all_have_everything_and_are_gone(self) -> None:
+        quick, slow = FakeConnection(self.accepted), FakeConnection(self.accepted, looks=10)
+        done = self.drain.begin()
+        self.assertTrue(quick.drained)
+        quick.end()
+        self.clock.pump([0.1] * 10)
+        self.assertTrue(slow.drained)
+        self.assertNoResult(done)
+        slow.end()
+        self.clock.advance(0.1)
+        self.successResultOf(done)
+        self.assertFalse(slow.was_cut)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_who_is_there_at_the_deadline_is_cut(self) -> None:
+        behind, deaf = FakeConnection(self.accepted, looks=10**6), FakeConnection(self.accepted)
+        done = self.drain.begin()
+        self.clock.pump([0.1] * 49)
+        self.assertFalse(behind.was_cut or deaf.was_cut)
+        self.clock.pump([0.1] * 3)
+        self.assertTrue(behind.was_cut and deaf.was_cut)
+        behind.end()
+        deaf.end()
+        self.clock.advance(0.1)
+        self.successResultOf(done)
+
+    def test_it_can_be_cut_short(self) -> None:
+        connection = FakeConnection(self.accepted, looks=10**6)
+        done = self.drain.begin()
+        self.drain.cut()
+        self.drain.cut()
+        self.assertTrue(connection.was_cut)
+        connection.end()
+        self.clock.advance(0.1)
+        self.successResultOf(done)
