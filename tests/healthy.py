@@ -1,0 +1,210 @@
+"""A healthy publisher and a healthy subscriber, to run beside a fault: nothing of it may reach them.
+
+They are a process of their own (`python -m tests.healthy PUBLISH_PORT SUBSCRIBE_PORT`), so that what a test does to the
+relay does not slow them down. It publishes a small message every few milliseconds, each with its number and the time,
+and checks every one that arrives: once, in order, whole. It says "ready" when the first has arrived. When its standard
+input ends it publishes no more, waits for the rest, and prints what it found as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from struct import Struct
+from types import TracebackType
+
+from tests.process import DEADLINE, Relay, start
+
+HEADER = Struct("!I")
+STAMP = Struct("!QQ")
+"""A message's number, and when it was sent, in nanoseconds of the monotonic clock."""
+PADDING = b"." * 84
+FRAME = HEADER.size + STAMP.size + len(PADDING)
+EVERY = 0.005
+"""Seconds between two messages."""
+MARK = b"healthy!"
+"""How its messages begin, on a relay where others publish too."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the healthy subscriber saw of what the healthy publisher sent. Delays are in seconds."""
+
+    sent: int
+    received: int
+    others: int
+    """Messages of other publishers among them."""
+    disorder: str
+    """Empty, or what was wrong first."""
+    median: float
+    p99: float
+    longest: float
+
+
+class Pair:
+    """The two, in this process."""
+
+    def __init__(self, publish_port: int, subscribe_port: int) -> None:
+        self._subscriber = socket.create_connection(("127.0.0.1", subscribe_port))
+        self._publisher = socket.create_connection(("127.0.0.1", publish_port))
+        for peer in (self._subscriber, self._publisher):
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sent = self.received = self.others = 0
+        self.disorder = ""
+        self.delays: list[float] = []
+        self.first = threading.Event()
+        self.all = threading.Event()
+        self._stop = threading.Event()
+        self._reading = threading.Thread(target=self._receive, daemon=True)
+        self._reading.start()
+        # The relay may take the publisher's connection before the subscriber's: until it answers, nothing counts.
+        while not self.first.wait(0.05):
+            self._publisher.sendall(self._message(0))
+        self._sending = threading.Thread(target=self._send, daemon=True)
+        self._sending.start()
+
+    def _message(self, number: int) -> bytes:
+        data = STAMP.pack(number, time.monotonic_ns()) + PADDING
+        return HEADER.pack(len(MARK) + len(data)) + MARK + data
+
+    def _send(self) -> None:
+        while not self._stop.wait(EVERY):
+            self.sent += 1
+            self._publisher.sendall(self._message(self.sent))
+        self._publisher.sendall(self._message(2**63))  # no more follow
+
+    def _receive(self) -> None:
+        with self._subscriber.makefile("rb", buffering=2**20) as stream:
+            while header := stream.read(HEADER.size):
+                (length,) = HEADER.unpack(header)
+                message = stream.read(length)
+                if len(message) != length:
+                    self._wrong(f"the stream ended inside a message, {len(message)} of {length} bytes")
+                    break
+                if not message.startswith(MARK):
+                    self.others += 1
+                    continue
+                number, when = STAMP.unpack_from(message, len(MARK))
+                self.first.set()
+                if number == 2**63:
+                    break
+                if number == 0:
+                    continue
+                self.received += 1
+                self.delays.append((time.monotonic_ns() - when) / 1e9)
+                if number != self.received:
+                    self._wrong(f"message {number:,} came as the {self.received:,}th")
+                if message[len(MARK) + STAMP.size :] != PADDING:
+                    self._wrong(f"message {number:,} is damaged")
+            else:
+                self._wrong("the stream ended")
+        self.all.set()
+
+    def _wrong(self, what: str) -> None:
+        self.disorder = self.disorder or what
+
+    def finish(self, timeout: float) -> Found:
+        """Publish no more, and wait for the rest."""
+        self._stop.set()
+        self._sending.join()
+        if not self.all.wait(timeout):
+            self._wrong("the last message did not come")
+        delays = sorted(self.delays) or [0.0]
+        return Found(
+            self.sent,
+            self.received,
+            self.others,
+            self.disorder,
+            median=delays[len(delays) // 2],
+            p99=delays[len(delays) * 99 // 100],
+            longest=delays[-1],
+        )
+
+
+class Healthy:
+    """`with Healthy(relay) as healthy:` runs the two while the fault happens, and says at the end what it did to them.
+
+    The process of the relay has to live through it without a traceback, its descriptors have to be as many in the end
+    as they were before, and its memory never more than `buffer` and 60 MB above what it was at the beginning.
+    """
+
+    def __init__(self, relay: Relay, *, buffer: int = 64 * 2**20, p99: float = 0.1) -> None:
+        """`buffer` is the relay's, in bytes; `p99` in seconds is what 99 of 100 messages may take at most."""
+        self.found: Found | None = None
+        """Known after the end."""
+        self._relay = relay
+        self._buffer = buffer
+        self._p99 = p99
+
+    def __enter__(self) -> Healthy:
+        relay = self._relay
+        self._descriptors = descriptors(relay.pid)
+        self._memory = memory(relay.pid, "VmRSS")
+        self._pair = start(
+            sys.executable, "-m", "tests.healthy", str(relay.publish_port), str(relay.subscribe_port),
+            stdin=subprocess.PIPE,
+        )  # fmt: skip
+        self._pair.wait_for("ready")
+        return self
+
+    def stop(self) -> Found:
+        """Have the two finish now, while the fault goes on."""
+        if self.found is None:
+            assert self._pair.process.stdin is not None
+            self._pair.process.stdin.close()
+            assert self._pair.wait_for_end() == 0, self._pair.text
+            self.found = Found(**json.loads(self._pair.text.splitlines()[-1]))
+        return self.found
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._pair.process.kill()
+            self._pair.wait_for_end()
+            return
+        found = self.stop()
+        assert not found.disorder, found
+        assert found.received == found.sent > 0, found
+        assert found.p99 < self._p99, found
+        self.check_process()
+
+    def check_process(self) -> None:
+        """What has to be true of the relay's process after the fault."""
+        relay = self._relay
+        assert relay.log.process.poll() is None, relay.log.text
+        assert "Traceback" not in relay.log.text, relay.log.text
+        grown = memory(relay.pid, "VmHWM") - self._memory
+        assert grown < self._buffer + 60 * 10**6, f"{grown:,} bytes more than before"
+        deadline = time.monotonic() + DEADLINE
+        while descriptors(relay.pid) > self._descriptors and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert descriptors(relay.pid) <= self._descriptors, "descriptors are left behind"
+
+
+def descriptors(pid: int) -> int:
+    """How many descriptors a process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def memory(pid: int, field: str) -> int:
+    """`VmRSS`, the memory of a process that is resident now, or `VmHWM`, the most that ever was, in bytes."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(field)]
+    return int(line.split()[1]) * 1024
+
+
+def main() -> None:
+    pair = Pair(int(sys.argv[1]), int(sys.argv[2]))
+    print("ready", flush=True)
+    sys.stdin.read()
+    print(json.dumps(asdict(pair.finish(DEADLINE))))
+
+
+if __name__ == "__main__":
+    main()
