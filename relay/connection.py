@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, ITransport
+from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport, ITransport
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from relay.limits import Limits
 from relay.lines import Lines
 from relay.reasons import CloseReason
+from relay.settings import Network
+from relay.tls import explain
 
 _LOOKS = {
     b"GET ": "an HTTP request",
@@ -46,12 +50,38 @@ class Accepted:
         self.role = role
         self.limits = limits
         self.lines = lines
+        self.allowed: tuple[Network, ...] = ()
+        """Where they may connect from; empty: from everywhere. A Unix socket is no address, and has permissions."""
+        self.handshake_timeout = 5.0
+        """Seconds that a TLS handshake may take, 0 for any."""
         self.open: dict[Connection, None] = {}
         """Oldest first."""
         self.ended: Counter[CloseReason] = Counter()
         """How many have ended, by reason."""
+        self.handshakes: dict[Connection, float] = {}
+        """Those whose TLS handshake is not complete, and the seconds that it has taken."""
+
+    def refusal(self, host: str | None) -> CloseReason | None:
+        """Why a connection from there is not admitted. If it is, it counts."""
+        if host is not None and self.allowed and not _within(ip_address(host), self.allowed):
+            return CloseReason.ADDRESS_NOT_ALLOWED
+        return self.limits.admit(host)
+
+    def sweep(self, passed: float) -> None:
+        """Cut those that do not complete their handshake; `passed` is the time since the last sweep, in seconds."""
+        for connection, waited in tuple(self.handshakes.items()):
+            self.handshakes[connection] = waited + passed
+            if 0 < self.handshake_timeout <= waited:
+                connection.abort(CloseReason.HANDSHAKE_TIMEOUT, f"it took more than {self.handshake_timeout:g} s")
 
 
+def _within(address: IPv4Address | IPv6Address, networks: tuple[Network, ...]) -> bool:
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)
+
+
+@implementer(IHandshakeListener)
 class Connection(Protocol):
     """A peer's connection. Its end is logged and counted once, with the reason that was given first."""
 
@@ -75,19 +105,31 @@ class Connection(Protocol):
         accepted = self._accepted
         accepted.open[self] = None
         self.peer = address_name(self.transport.getPeer())
-        refusal = accepted.limits.admit(self._host)
+        refusal = accepted.refusal(self._host)
         if refusal is None:
             self._admitted = True
-            self._lines.info(self.log, "{role} {peer} connected", role=accepted.role, peer=self.peer)
-            self._begin()
+            if ISSLTransport.providedBy(self.transport):
+                accepted.handshakes[self] = 0.0
+            else:
+                self._connected()
         else:
             self._lines.warn(
                 self.log, "{role} {peer} refused: {reason}", role=accepted.role, peer=self.peer, reason=refusal
             )
             self.abort(refusal)
 
+    def handshakeCompleted(self) -> None:
+        """TLS knows who is there."""
+        del self._accepted.handshakes[self]
+        if self.reason is None:
+            self._connected()
+
+    def _connected(self) -> None:
+        self._lines.info(self.log, "{role} {peer} connected", role=self._accepted.role, peer=self.peer)
+        self._begin()
+
     def _begin(self) -> None:
-        """The connection was admitted."""
+        """The connection was admitted, and its handshake is complete."""
         raise NotImplementedError
 
     def abort(self, reason: CloseReason, why: str = "") -> None:
@@ -118,7 +160,10 @@ class Connection(Protocol):
         return first
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
-        if self.reason is None:
+        unknown = self._accepted.handshakes.pop(self, None) is not None
+        if self.reason is None and unknown:
+            self.reason, self._why = CloseReason.HANDSHAKE_FAILED, explain(reason)
+        elif self.reason is None:
             done = reason.check(ConnectionDone) is not None
             self.reason = CloseReason.PEER_CLOSED if done else CloseReason.CONNECTION_LOST
         del self._accepted.open[self]

@@ -334,13 +334,20 @@ class Hub:
         log = self.log
         self._find_slowest()
         behind = log.behind(self._slowest)
-        if not self.blocked and self.slow is Slow.BLOCK and behind > log.limit // 2:
+        block = self.slow is Slow.BLOCK
+        if not self.blocked and block and behind > log.limit // 2:
             self.blocked = True
             slowest = next(one for one in self._lagging if one.cursor.batch == self._slowest)
             self._intake.pause(slowest.cursor.lag(self._clock))
-        elif self.blocked and behind < log.limit // 4:
+        elif self.blocked and (not block or behind < log.limit // 4):
             self.blocked = False
             self._intake.resume()
+
+    def change(self, slow: Slow, stall_timeout: float) -> None:
+        """Go on with another policy."""
+        self.slow = slow
+        self.stall_timeout = stall_timeout
+        self._regulate()
 
     def _regulate_soon(self) -> None:
         """Look once a turn, however many subscribers moved in it."""

@@ -113,7 +113,7 @@ class Intake:
             publisher.pause()
 
     def remove(self, publisher: Publisher) -> None:
-        del self._publishers[publisher]
+        self._publishers.pop(publisher, None)  # it may never have been one
 
     def pause(self, lag: Lag) -> None:
         """Read from no publisher, present or to come; the slowest subscriber is `lag` behind."""

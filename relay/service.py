@@ -6,17 +6,17 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from ipaddress import ip_address
 from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.task import LoopingCall
 from twisted.internet.tcp import Server
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevelFilterPredicate
 from twisted.python.failure import Failure
 
 from relay.connection import Accepted, address_name
@@ -27,13 +27,24 @@ from relay.limits import MOST as MOST_CONNECTIONS
 from relay.limits import RESERVE, Limits, raise_descriptor_limit
 from relay.lines import Lines
 from relay.log import Log
-from relay.options import Config, Options, show_size
+from relay.logs import output
+from relay.options import Options
 from relay.publisher import Intake, PublisherFactory
+from relay.reload import Reload
+from relay.settings import Config, Faults, show_size
 from relay.subscriber import SubscriberFactory
+from relay.tls import Credentials, Door
 from relay.transport import PublisherTransport, SubscriberTransport, equip
 
 SWEEP = 1.0
 """Seconds between two looks for connections whose time is over."""
+ROLES = {
+    "publish": "publishers",
+    "publish-tls": "publishers with TLS",
+    "subscribe": "subscribers",
+    "subscribe-tls": "subscribers with TLS",
+}
+"""Who connects to what an option names."""
 TOTALS = 60.0
 """Seconds between two lines of totals in the log."""
 
@@ -51,8 +62,20 @@ class RelayService(Service):
 
     log = Logger()
 
-    def __init__(self, config: Config, reactor: Any) -> None:  # Any: no interface has all that a reactor provides
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,  # Any: no interface has all that a reactor provides
+        read: Callable[[], Config] | None = None,
+        levels: LogLevelFilterPredicate | None = None,
+    ) -> None:
+        """`read` gives the configuration as it is when the relay is told to reload it; `levels` is what the log obeys.
+
+        Raises CannotStart if a certificate cannot be used.
+        """
         self.config = config
+        self.reload = Reload(config, read or (lambda: config), self._apply)
+        self._levels = levels or LogLevelFilterPredicate()
         self.ports: list[tuple[str, IListeningPort]] = []
         """What is listened on, with the role of who connects there."""
         self._reactor = reactor
@@ -60,9 +83,9 @@ class RelayService(Service):
         self._published = 0  # messages, when totals were last logged
         self._drain: Drain | None = None
         framing = config.framing
-        self.limits = Limits(max_per_address=config.max_per_address)
+        self.limits = Limits()
         self.lines = Lines()
-        self.intake = Intake(time.monotonic, config.frame_timeout)
+        self.intake = Intake(time.monotonic)
         self.hub = Hub(
             Log(config.buffer, framing.ends),
             self.intake,
@@ -70,8 +93,6 @@ class RelayService(Service):
             clock=time.monotonic,
             self_delimiting=framing.self_delimiting,
             read_limit=config.max_message if framing is Raw else READ,
-            slow=config.slow,
-            stall_timeout=config.stall_timeout,
             replay=config.replay,
         )
         self.publishers = PublisherFactory(
@@ -81,8 +102,30 @@ class RelayService(Service):
             partial(framing, config.max_message),
         )
         self.subscribers = SubscriberFactory(
-            Accepted("subscriber", self.limits, self.lines), self.hub, publish=" or ".join(config.publish)
+            Accepted("subscriber", self.limits, self.lines),
+            self.hub,
+            publish=" or ".join(config.publish + config.publish_tls),
         )
+        self._publish_door, self._subscribe_door = Door(None), Door(None)
+        try:
+            self._apply(config, Credentials(config))
+        except Faults as faults:
+            raise CannotStart(f"relay cannot start: {faults}") from None
+
+    def _apply(self, config: Config, credentials: Credentials) -> None:
+        """Put in force what can be changed while the relay runs; raises Faults, before anything is touched."""
+        self.limits.max_connections = _most_connections(config.max_connections)
+        self.limits.max_per_address = config.max_per_address
+        self.config = config
+        self.hub.change(config.slow, config.stall_timeout)
+        self.intake.frame_timeout = config.frame_timeout
+        self.publishers.accepted.allowed = config.allow_publishers
+        self.subscribers.accepted.allowed = config.allow_subscribers
+        for accepted in (self.publishers.accepted, self.subscribers.accepted):
+            accepted.handshake_timeout = config.tls_timeout
+        self._publish_door.context = credentials.publishers
+        self._subscribe_door.context = credentials.subscribers
+        self._levels.setLogLevelForNamespace("", config.log_level)
 
     # Starting
 
@@ -93,7 +136,14 @@ class RelayService(Service):
         if not self.ports:  # started by something else than twistd
             self._listen()
         super().startService()
-        for sweep in (self.hub.sweep, self.intake.sweep, self.subscribers.sweep, self.lines.sweep):
+        for sweep in (
+            self.hub.sweep,
+            self.intake.sweep,
+            self.publishers.accepted.sweep,
+            self.subscribers.accepted.sweep,
+            self.subscribers.sweep,
+            self.lines.sweep,
+        ):
             self._every(SWEEP, sweep)
         self._every(TOTALS, self._log_totals)
         self._reactor.callWhenRunning(self._begin)
@@ -103,6 +153,7 @@ class RelayService(Service):
         self._take_signals()
         for role, port in self.ports:
             self.log.info("listening for {role} on {address}", role=role, address=address_name(port.getHost()))
+        self._warn_of_open_doors()
         config = self.config
         self.log.info(
             "relaying messages of up to {max_message:,} bytes, framing {framing}; buffer {buffer}, "
@@ -115,26 +166,34 @@ class RelayService(Service):
             replay=config.replay,
         )
 
+    def _warn_of_open_doors(self) -> None:
+        """Whoever reaches a port may publish, if neither a certificate nor an address is asked for."""
+        config = self.config
+        doors = {ROLES["publish"]: False, ROLES["publish-tls"]: bool(config.publisher_ca)}
+        for role, port in self.ports:
+            host = getattr(port.getHost(), "host", None)
+            if host and not (doors.get(role, True) or config.allow_publishers or ip_address(host).is_loopback):
+                self.log.warn(
+                    "whoever reaches {address} can publish: --allow-publishers or --publisher-ca would limit that",
+                    address=address_name(port.getHost()),
+                )
+
     def _listen(self) -> None:
         config = self.config
-        self._set_limit()
-        for endpoint in config.publish:
-            self._listen_on("publish", endpoint, self.publishers, partial(PublisherTransport, self.hub.read_size))
-        for endpoint in config.subscribe:
-            self._listen_on("subscribe", endpoint, self.subscribers, partial(SubscriberTransport, config.send_buffer))
+        read = partial(PublisherTransport, self.hub.read_size)
+        send = partial(SubscriberTransport, config.send_buffer)
+        for door, option, endpoints, factory, transport in (
+            (None, "publish", config.publish, self.publishers, read),
+            (self._publish_door, "publish-tls", config.publish_tls, self.publishers, read),
+            (None, "subscribe", config.subscribe, self.subscribers, send),
+            (self._subscribe_door, "subscribe-tls", config.subscribe_tls, self.subscribers, send),
+        ):
+            for endpoint in endpoints:
+                self._listen_on(option, endpoint, door.before(factory) if door else factory, transport)
 
-    def _set_limit(self) -> None:
-        """Have descriptors for as many connections as there may be."""
-        most = self.config.max_connections
-        allowed = raise_descriptor_limit((most or MOST_CONNECTIONS) + RESERVE) - RESERVE
-        if allowed < (most or 1):
-            raise CannotStart(
-                f"relay cannot start: --max-connections {most or 'auto'}: the limit of open files allows "
-                f"{max(allowed, 0):,}; raise it (ulimit -n, LimitNOFILE=)"
-            )
-        self.limits.max_connections = most or min(allowed, MOST_CONNECTIONS)
-
-    def _listen_on(self, option: str, endpoint: str, factory: Factory, transport: Callable[..., Server]) -> None:
+    def _listen_on(
+        self, option: str, endpoint: str, factory: IProtocolFactory, transport: Callable[..., Server]
+    ) -> None:
         """Listen on an endpoint; raises CannotStart if that is not so when this returns."""
         results: list[object] = []
         serverFromString(self._reactor, endpoint).listen(factory).addBoth(results.append)
@@ -146,7 +205,7 @@ class RelayService(Service):
             raise CannotStart(f"relay cannot start: --{option} {endpoint}: {_why(result.value)}")
         port = cast(IListeningPort, result)
         equip(port, transport, self.config.keepalive, self.lines)
-        self.ports.append((option.rstrip("e") + "ers", port))
+        self.ports.append((ROLES[option], port))
 
     def _every(self, seconds: float, call: Callable[[float], None]) -> None:
         """Call that often, also after it failed: a LoopingCall by itself stops at the first exception.
@@ -196,6 +255,7 @@ class RelayService(Service):
         """Stop at SIGTERM and SIGINT, with status 0: the reactor's own handlers, set before, end with the signal."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_at_signal)
+        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self.reload))
         if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # else it rotates twistd's log file
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
@@ -232,6 +292,19 @@ class RelayService(Service):
         return DeferredList([*stopped, self._drain.begin()])
 
 
+def _most_connections(wanted: int | None) -> int:
+    """Have descriptors for so many connections, None for as many as there can be; returns how many there may be."""
+    allowed = raise_descriptor_limit((wanted or MOST_CONNECTIONS) + RESERVE) - RESERVE
+    if allowed < (wanted or 1):
+        raise Faults(
+            [
+                f"max-connections: the limit of open files allows {max(allowed, 0):,}; "
+                "raise it (ulimit -n, or LimitNOFILE= of systemd)"
+            ]
+        )
+    return wanted or min(allowed, MOST_CONNECTIONS)
+
+
 def _why(error: BaseException | None) -> str:
     if isinstance(error, CannotListenError):
         return f"cannot listen on {error.port}: {error.socketError}"
@@ -244,7 +317,7 @@ def makeService(options: Options) -> RelayService:
 
     # Twisted's timers follow the wall clock, which somebody may set (https://github.com/twisted/twisted/issues/2424).
     cast(Any, reactor).seconds = time.monotonic  # Any: no interface says that it can be set
-    return RelayService(options.config(), reactor)
+    return RelayService(options.config(), reactor, options.config, output.levels)
 
 
 __all__ = ["CannotStart", "Options", "RelayService", "makeService"]

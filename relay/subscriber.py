@@ -14,7 +14,6 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IAddress,
     IHalfCloseableProtocol,
-    IHandshakeListener,
     IPushProducer,
     ISSLTransport,
     ITCPTransport,
@@ -37,12 +36,12 @@ SLICE = 32 * 1024
 twisted.internet.abstract), so that it holds 96 KiB at most."""
 
 
-@implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
+@implementer(IPushProducer, IHalfCloseableProtocol)
 class Subscriber(Connection):
     """One subscriber's connection.
 
     It is a half-closeable protocol because a subscriber never has to send: one that closes its sending half goes on
-    receiving. It listens for the end of a TLS handshake because before it nobody knows who is there.
+    receiving.
     """
 
     log = Logger()
@@ -58,14 +57,6 @@ class Subscriber(Connection):
         self._given = False  # everything, and our half is closed
 
     def _begin(self) -> None:
-        if not ISSLTransport.providedBy(self.transport):
-            self._attach()
-
-    def handshakeCompleted(self) -> None:
-        if self.reason is None:
-            self._attach()
-
-    def _attach(self) -> None:
         transport = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)

@@ -41,6 +41,8 @@ KEEPALIVE_INTERVAL = 10
 KEEPALIVE_PROBES = 6
 """how many may stay without an answer: a peer that vanished is gone after two minutes, and a minute without the
 network is survived."""
+ACCEPTS = 32
+"""Connections accepted in a turn: with TLS, each costs the relay a millisecond or so."""
 BACK_OFF = 1.0
 """Seconds until accepting is tried again when the system had no room."""
 SIOCOUTQ = 0x5411
@@ -129,13 +131,23 @@ class PublisherTransport(tcp.Server):
 
 
 class ListeningSocket(socket.socket):
-    """Accepts connections, and says when the system has no room for more, which Twisted would ask for at once again."""
+    """Accepts so many connections in a turn that nobody waits long for its end, although Twisted would take them all.
+
+    It also says when the system has no room for more, which Twisted would ask for at once again.
+    """
 
     exhausted: Callable[[OSError], None]
+    _accepted = 0
 
     def accept(self) -> tuple[socket.socket, Any]:  # Any: an address, as socket declares it
+        self._accepted = (self._accepted + 1) % (ACCEPTS + 1)
+        if not self._accepted:
+            raise BlockingIOError(EAGAIN, "enough for this turn")
         try:
             return super().accept()
+        except BlockingIOError:
+            self._accepted = 0
+            raise
         except OSError as error:
             if error.errno not in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
                 raise

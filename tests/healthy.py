@@ -16,7 +16,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from struct import Struct
+from struct import Struct, pack
 from types import TracebackType
 
 from tests.process import DEADLINE, Relay, start
@@ -28,6 +28,8 @@ PADDING = b"." * 84
 FRAME = HEADER.size + STAMP.size + len(PADDING)
 EVERY = 0.005
 """Seconds between two messages."""
+LEAST = 100
+"""Messages that are sent at least, however short the fault is."""
 MARK = b"healthy!"
 """How its messages begin, on a relay where others publish too."""
 
@@ -74,7 +76,7 @@ class Pair:
         return HEADER.pack(len(MARK) + len(data)) + MARK + data
 
     def _send(self) -> None:
-        while not self._stop.wait(EVERY):
+        while not self._stop.wait(EVERY) or self.sent < LEAST:
             self.sent += 1
             self._publisher.sendall(self._message(self.sent))
         self._publisher.sendall(self._message(2**63))  # no more follow
@@ -115,6 +117,9 @@ class Pair:
         self._sending.join()
         if not self.all.wait(timeout):
             self._wrong("the last message did not come")
+        # A reset: after an orderly end a relay that is idle would not know that nobody reads any more.
+        self._subscriber.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+        self._subscriber.close()
         delays = sorted(self.delays) or [0.0]
         return Found(
             self.sent,
@@ -185,7 +190,7 @@ class Healthy:
         deadline = time.monotonic() + DEADLINE
         while descriptors(relay.pid) > self._descriptors and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert descriptors(relay.pid) <= self._descriptors, "descriptors are left behind"
+        assert descriptors(relay.pid) <= self._descriptors, f"descriptors are left behind\n{relay.log.text}"
 
 
 def descriptors(pid: int) -> int:

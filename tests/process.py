@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 DEADLINE = 30.0  # seconds: how long a test waits for what must happen; never reached when all is well
@@ -103,7 +104,7 @@ class Relay:
         finally:
             self.log.process.kill()
 
-    def __enter__(self) -> Relay:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import redirect_stdout
 from io import StringIO
+from ipaddress import ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.logger import LogLevel
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,7 +16,8 @@ import twisted
 from relay import __version__
 from relay.framing import Int32, Line, Raw
 from relay.hub import Slow
-from relay.options import Config, Options, show_size, size
+from relay.options import Options
+from relay.settings import Config, show_size, size
 
 
 def parse(*arguments: str) -> Config:
@@ -42,6 +45,17 @@ class OptionsTests(SynchronousTestCase):
                 keepalive=60,
                 send_buffer=256 * 1024,
                 drain_timeout=5.0,
+                allow_publishers=(),
+                allow_subscribers=(),
+                publish_tls=(),
+                subscribe_tls=(),
+                certificate="",
+                private_key="",
+                publisher_ca="",
+                subscriber_ca="",
+                tls_timeout=5.0,
+                log_format="text",
+                log_level=LogLevel.info,
             ),
         )
 
@@ -52,6 +66,11 @@ class OptionsTests(SynchronousTestCase):
             *("--stall-timeout", "0.5", "--replay", "7"),
             *("--max-connections", "100", "--max-per-address", "10", "--frame-timeout", "1.5"),
             *("--keepalive", "0", "--send-buffer", "64KiB", "--drain-timeout", "0"),
+            *("--allow-publishers", "192.0.2.0/24, 2001:db8::/32", "--allow-subscribers", "127.0.0.1"),
+            *("--allow-subscribers", "::1", "--publish-tls", "tcp:3", "--subscribe-tls", "tcp:4"),
+            *("--subscribe-tls", "tcp:5", "--certificate", "chain.pem", "--private-key", "key.pem"),
+            *("--publisher-ca", "one.pem", "--subscriber-ca", "other.pem", "--tls-timeout", "2"),
+            *("--log-format", "json", "--log-level", "warn"),
         )
         self.assertEqual(
             config,
@@ -70,6 +89,17 @@ class OptionsTests(SynchronousTestCase):
                 keepalive=0,
                 send_buffer=64 * 1024,
                 drain_timeout=0.0,
+                allow_publishers=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")),
+                allow_subscribers=(ip_network("127.0.0.1"), ip_network("::1")),
+                publish_tls=("tcp:3",),
+                subscribe_tls=("tcp:4", "tcp:5"),
+                certificate="chain.pem",
+                private_key="key.pem",
+                publisher_ca="one.pem",
+                subscriber_ca="other.pem",
+                tls_timeout=2.0,
+                log_format="json",
+                log_level=LogLevel.warn,
             ),
         )
         self.assertEqual((parse("--framing", "raw").framing, parse("--slow", "block").slow), (Raw, Slow.BLOCK))

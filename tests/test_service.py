@@ -26,6 +26,8 @@ from relay.service import CannotStart, RelayService, makeService
 from relay.subscriber import Subscriber
 from tests.fakes import frame, said
 
+HOME = ("--allow-publishers", "192.0.2.0/24")
+
 
 class FakeReactor(MemoryReactorClock):
     """Twisted's reactor for tests, with threads and an end."""
@@ -94,7 +96,7 @@ class ServiceTests(SynchronousTestCase):
 
     def test_it_listens_on_every_endpoint_and_says_so_with_its_limits(self) -> None:
         with capturedLogs() as events:
-            self.start("--publish", "tcp:1", "--publish", "tcp:2", "--subscribe", "tcp:3")
+            self.start("--publish", "tcp:1", "--publish", "tcp:2", "--subscribe", "tcp:3", *HOME)
             self.assertEqual(said(events), [])
             self.run_hooks()
         self.assertEqual([server[0] for server in self.reactor.tcpServers], [1, 2, 3])
@@ -111,6 +113,16 @@ class ServiceTests(SynchronousTestCase):
                 ),
             ],
         )
+
+    def test_whom_anybody_can_publish_to_is_warned(self) -> None:
+        for options, warnings in ((("--publish", "tcp:1"), 1), (HOME, 0), (("--publish", "unix:/run/none"), 0)):
+            self.start(*options)
+            with capturedLogs() as events:
+                self.run_hooks()
+            warned = [text for level, text in said(events) if level is LogLevel.warn]
+            self.assertEqual(len(warned), warnings, options)
+            for text in warned:
+                self.assertIn("whoever reaches 0.0.0.0:1 can publish", str(text))
 
     def test_it_listens_also_where_nobody_asks_for_privileges(self) -> None:
         relay = self.make()

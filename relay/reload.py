@@ -1,0 +1,75 @@
+"""Reloading: the configuration as it is now, put in force as far as that needs no restart.
+
+It is read and checked as a whole before anything is touched: one that does not validate changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from twisted.logger import Logger
+
+from relay.settings import SETTINGS, Config, Faults
+from relay.tls import Credentials
+
+
+class Reload:
+    """What happens at SIGHUP."""
+
+    log = Logger()
+
+    def __init__(
+        self, config: Config, read: Callable[[], Config], apply: Callable[[Config, Credentials], None]
+    ) -> None:
+        """`read` gives the configuration as it is now, and `apply` puts one in force; both may raise Faults.
+
+        `apply` looks at the settings that can be reloaded, and the credentials, and touches nothing if it raises.
+        """
+        self.done: Counter[bool] = Counter()
+        """How often it was tried, by success."""
+        self._config = config
+        self._read = read
+        self._apply = apply
+
+    def __call__(self) -> None:
+        """Try it; says in the log what became of it."""
+        try:
+            new = self._read()
+            credentials = Credentials(new)
+            changed = [
+                setting for setting in SETTINGS if _value(new, setting.name) != _value(self._config, setting.name)
+            ]
+            fields: dict[str, Any] = {_field(one.name): _value(new, one.name) for one in changed if one.reload}
+            config = replace(self._config, **fields)
+            self._apply(config, credentials)
+        except Faults as faults:
+            self.done[False] += 1
+            self.log.warn("reload failed, everything stays as it was: {faults}", faults=str(faults))
+            return
+        self.done[True] += 1
+        self._config = config
+        now = [f"{setting.name} {_show(_value(new, setting.name))}" for setting in changed if setting.reload]
+        later = [setting.name for setting in changed if not setting.reload]
+        self.log.info(
+            "reloaded; changed: {changed}{certificate}{restart}",
+            changed=", ".join(now) or "nothing",
+            certificate=f"; certificate {credentials.name}" if credentials.name else "",
+            restart=f"; only after a restart: {', '.join(later)}" if later else "",
+        )
+
+
+def _field(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _value(config: Config, name: str) -> Any:  # Any: each setting has a type of its own
+    return getattr(config, _field(name))
+
+
+def _show(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
+    return str(getattr(value, "name", "auto" if value is None else value)).lower()
