@@ -86,9 +86,12 @@ class Relay:
     Both ports are on 127.0.0.1 and chosen by the kernel; the log is in `log`.
     """
 
-    def __init__(self, *options: str, publish: str = "tcp:0", subscribe: str = "tcp:0") -> None:
+    def __init__(
+        self, *options: str, publish: str = "tcp:0", subscribe: str = "tcp:0", twistd: tuple[str, ...] = ()
+    ) -> None:
+        """`options` are the relay's, `twistd` those of the program that runs it."""
         self.log = start(
-            *(TWISTD, "-n", "--pidfile=", "relay"),
+            *(TWISTD, "-n", "--pidfile=", *twistd, "relay"),
             *("--publish", f"{publish}:interface=127.0.0.1", "--subscribe", f"{subscribe}:interface=127.0.0.1"),
             *options,
         )

@@ -107,6 +107,23 @@ async def test_stock_twisted_peers_get_every_message_of_every_publisher_in_one_o
         assert numbers == list(range(count))
 
 
+@pytest.mark.parametrize("reactor", ["select", "poll", "asyncio"])
+def test_other_reactors_do_too(reactor: str) -> None:
+    """With more than the kernel takes at once, so that waiting for room is tried as well."""
+    messages = frame(b"x" * 50_000) * 400
+    with (
+        Relay(twistd=("--reactor", reactor)) as relay,
+        subscribers(relay, 3) as peers,
+        connection(relay.publish_port) as publisher,
+        ThreadPoolExecutor() as pool,
+    ):
+        publishing = pool.submit(publisher.sendall, messages)
+        for peer in peers:
+            assert receive(peer, len(messages)) == messages
+        publishing.result(DEADLINE)
+        assert len(relay.log.find(f"reactor class: .*{reactor}")) == 1
+
+
 @pytest_twisted.ensureDeferred
 async def test_unix_sockets_and_many_endpoints_work_too(tmp_path: Path) -> None:
     """A Unix socket has Twisted's own transport: slower, and otherwise the same."""

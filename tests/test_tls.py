@@ -205,3 +205,38 @@ def test_a_publisher_that_vanishes_without_a_goodbye_is_a_lost_connection(author
             with socket.socket(fileno=publisher.detach()):
                 pass  # closed, and no close_notify was sent
         relay.log.wait_for("publisher .* disconnected: connection lost, 1 messages, 14 bytes$")
+
+
+def test_a_thousand_handshakes_at_once_keep_nobody_waiting(authority: Authority) -> None:
+    class Client:
+        def __init__(self, port: int, context: ssl.SSLContext) -> None:
+            self.socket = socket.create_connection(("127.0.0.1", port), DEADLINE)
+            self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+            assert not self.goes_on()
+
+        def goes_on(self) -> bool:
+            """Do what can be done of the handshake; returns whether that is all."""
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                return False
+            finally:
+                self.socket.sendall(self._outgoing.read())
+            return True
+
+        def finish(self) -> None:
+            while not self.goes_on():
+                data = self.socket.recv(2**16)
+                assert data, "the relay ended the connection"
+                self._incoming.write(data)
+
+    with Doors(authority.issue()) as relay, Healthy(relay):
+        context = authority.client()
+        clients = [Client(relay.subscribe_tls_port, context) for _ in range(1000)]
+        for client in clients:
+            client.finish()
+        relay.log.wait_for("more lines like this were left out: {role} {peer} connected")
+        for client in clients:  # a reset, because an idle relay does not see the end of who will not send
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+            client.socket.close()

@@ -1,0 +1,86 @@
+"""Reloading: the whole of a new configuration or nothing of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from twisted.logger import LogLevel, capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.hub import Slow
+from relay.options import Options
+from relay.reload import Reload
+from relay.settings import Config, Faults
+from relay.tls import Credentials
+from tests.certificates import Authority
+from tests.fakes import said
+
+
+class ReloadTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        options = Options()
+        options.parseOptions([])
+        self.config = options.config()
+        self.now: Config | Faults = self.config
+        self.applied: list[Config] = []
+        self.reload = Reload(self.config, self.read, self.apply)
+
+    def read(self) -> Config:
+        if isinstance(self.now, Faults):
+            raise self.now
+        return self.now
+
+    def apply(self, config: Config, credentials: Credentials) -> None:
+        if config.max_connections == 10**9:
+            raise Faults(["max-connections: too many"])
+        self.applied.append(config)
+
+    def says(self) -> list[tuple[LogLevel, str | None]]:
+        with capturedLogs() as events:
+            self.reload()
+        return said(events)
+
+    def test_what_can_change_changes_and_what_cannot_is_named(self) -> None:
+        self.now = replace(self.config, slow=Slow.SKIP, stall_timeout=1.5, max_connections=7, buffer=2**21, replay=5)
+        self.assertEqual(
+            self.says(),
+            [
+                (
+                    LogLevel.info,
+                    "reloaded; changed: slow skip, stall-timeout 1.5, max-connections 7; "
+                    "only after a restart: buffer, replay",
+                )
+            ],
+        )
+        [config] = self.applied
+        self.assertEqual(config, replace(self.config, slow=Slow.SKIP, stall_timeout=1.5, max_connections=7))
+        self.assertEqual(self.reload.done, {True: 1})
+
+    def test_a_change_is_told_once_and_a_restart_that_is_due_each_time(self) -> None:
+        self.now = replace(self.config, log_level=LogLevel.warn, allow_publishers=(), replay=5)
+        self.assertIn("changed: log-level warn; only after a restart: replay", str(self.says()[0][1]))
+        self.assertIn("changed: nothing; only after a restart: replay", str(self.says()[0][1]))
+
+    def test_a_configuration_with_a_fault_changes_nothing(self) -> None:
+        for wrong in (
+            Faults(["relay.toml: slow: wrong", "another"]),
+            replace(self.config, max_connections=10**9, slow=Slow.SKIP),
+            replace(self.config, certificate="/nonexistent", slow=Slow.SKIP),
+        ):
+            self.now = wrong
+            [(level, text)] = self.says()
+            self.assertIs(level, LogLevel.warn)
+            self.assertRegex(str(text), "^reload failed, everything stays as it was: .*(wrong|too many|No such file)")
+        self.assertEqual(self.applied, [])
+        self.assertEqual(self.reload.done, {False: 3})
+        self.now = self.config
+        self.assertEqual(self.says(), [(LogLevel.info, "reloaded; changed: nothing")])
+
+    def test_a_certificate_is_named_with_its_end(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.now = replace(self.config, certificate=str(Authority(folder).issue("relay.example")))
+        self.assertRegex(
+            str(self.says()[0][1]), r"changed: certificate \S+; certificate relay.example, valid until \d{4}-\d\d-\d\d$"
+        )
