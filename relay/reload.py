@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from relay.settings import SETTINGS, Config, Faults
+from relay.settings import SETTINGS, Config, Faults, check
 from relay.tls import Credentials
 
 
@@ -38,12 +38,12 @@ class Reload:
         """Try it; says in the log what became of it."""
         try:
             new = self._read()
-            credentials = Credentials(new)
             changed = [
                 setting for setting in SETTINGS if _value(new, setting.name) != _value(self._config, setting.name)
             ]
             fields: dict[str, Any] = {_field(one.name): _value(new, one.name) for one in changed if one.reload}
-            config = replace(self._config, **fields)
+            config = check(replace(self._config, **fields))
+            credentials = Credentials(config)
             self._apply(config, credentials)
         except Faults as faults:
             self.done[False] += 1

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from twisted.internet.endpoints import serverFromString
@@ -343,18 +344,22 @@ def configure(given: Mapping[str, tuple[str, list[str]]]) -> Config:
     values: dict[str, Any] = {}  # Any: each has a type of its own
     faults = []
     for setting in SETTINGS:
-        where, given_texts = given.get(setting.name, (setting.name, [setting.default]))
+        where, given_texts = given.get(setting.name, ("--" + setting.name, [setting.default]))
         try:
             values[setting.name.replace("-", "_")] = setting.values(given_texts)
         except ValueError as error:
             faults.append(f"{where}: {error}")
-    if not faults:
-        config = Config(**values)
-        named = {setting.name: given.get(setting.name, ("--" + setting.name, []))[0] for setting in SETTINGS}
-        faults = [f"{named[name]}: {what}" for name, what in _contradictions(config)]
-        if not faults:
-            return config
-    raise Faults(faults)
+    if faults:
+        raise Faults(faults)
+    return check(Config(**values), {name: where for name, (where, _) in given.items()})
+
+
+def check(config: Config, places: Mapping[str, str] = MappingProxyType({})) -> Config:
+    """Return a configuration that does not contradict itself. Raises Faults, with the places where things were set."""
+    faults = [f"{places.get(name, '--' + name)}: {what}" for name, what in _contradictions(config)]
+    if faults:
+        raise Faults(faults)
+    return config
 
 
 def _contradictions(config: Config) -> Iterable[tuple[str, str]]:

@@ -8,6 +8,7 @@ import signal
 import sys
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twisted.internet import reactor
 from twisted.logger import Logger, LogLevel, LogPublisher
@@ -18,7 +19,7 @@ from relay.reasons import CloseReason
 
 
 class JsonTests(SynchronousTestCase):
-    def written(self, emit: object = None) -> dict[str, object]:
+    def written(self) -> dict[str, object]:
         lines = [as_json(event) for event in self.events]
         [line] = [line for line in lines if line is not None]
         self.assertEqual(line.count("\n"), 1)
@@ -85,7 +86,9 @@ class OutputTests(SynchronousTestCase):
         self.addCleanup(signal.signal, signal.SIGUSR1, signal.getsignal(signal.SIGUSR1))
         calls: list[object] = []
         self.patch(reactor, "callFromThread", calls.append)
-        file = Path(self.mktemp())
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        file = Path(folder.name, "relay.log")
         output = Output()
         output.form, output.file, output.nodaemon = "json", str(file), False
         self.emit(output, LogLevel.info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -77,10 +78,19 @@ class ReloadTests(SynchronousTestCase):
         self.now = self.config
         self.assertEqual(self.says(), [(LogLevel.info, "reloaded; changed: nothing")])
 
+    def test_what_contradicts_that_which_cannot_change_is_refused(self) -> None:
+        """The TLS port stays until a restart, so that its certificate cannot go before."""
+        with TemporaryDirectory() as folder:
+            certificate = str(Authority(Path(folder)).issue("relay.example"))
+            running = replace(self.config, publish_tls=("tcp:1",), certificate=certificate)
+            self.reload = Reload(running, self.read, self.apply)
+            [(_, text)] = self.says()
+        self.assertEqual(text, "reload failed, everything stays as it was: --certificate: TLS needs one")
+
     def test_a_certificate_is_named_with_its_end(self) -> None:
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        self.now = replace(self.config, certificate=str(Authority(folder).issue("relay.example")))
+        with TemporaryDirectory() as folder:
+            self.now = replace(self.config, certificate=str(Authority(Path(folder)).issue("relay.example")))
+            [(_, text)] = self.says()
         self.assertRegex(
-            str(self.says()[0][1]), r"changed: certificate \S+; certificate relay.example, valid until \d{4}-\d\d-\d\d$"
+            str(text), r"changed: certificate \S+; certificate relay.example, valid until \d{4}-\d\d-\d\d$"
         )
