@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from relay.publisher import Intake, PublisherFactory
 from relay.reload import Reload
 from relay.settings import Config, Faults, show_size
 from relay.subscriber import SubscriberFactory
+from relay.systemd import Supervisor, supervisor
 from relay.tls import Credentials, Door
 from relay.transport import PublisherTransport, SubscriberTransport, equip
 
@@ -47,6 +49,10 @@ ROLES = {
 """Who connects to what an option names."""
 TOTALS = 60.0
 """Seconds between two lines of totals in the log."""
+STATUS = 5.0
+"""Seconds between two lines of status for the service manager."""
+STOP_MARGIN = 10.0
+"""Seconds that it may take to stop besides the drain: a busy machine, and the interpreter's own end."""
 
 
 class CannotStart(SystemExit, Exception):  # noqa: N818  # it is what happened, in the words of Twisted
@@ -68,19 +74,23 @@ class RelayService(Service):
         reactor: Any,  # Any: no interface has all that a reactor provides
         read: Callable[[], Config] | None = None,
         levels: LogLevelFilterPredicate | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
-        """`read` gives the configuration as it is when the relay is told to reload it; `levels` is what the log obeys.
+        """`read` gives the configuration as it is when the relay is told to reload it; `levels` is what the log obeys;
+        `supervisor` is told how the relay is.
 
         Raises CannotStart if a certificate cannot be used.
         """
         self.config = config
         self.reload = Reload(config, read or (lambda: config), self._apply)
         self._levels = levels or LogLevelFilterPredicate()
+        self._supervisor = supervisor or Supervisor()
         self.ports: list[tuple[str, IListeningPort]] = []
         """What is listened on, with the role of who connects there."""
         self._reactor = reactor
         self._timers: list[LoopingCall] = []
         self._published = 0  # messages, when totals were last logged
+        self._told = 0  # messages, when the status was last told
         self._drain: Drain | None = None
         framing = config.framing
         self.limits = Limits()
@@ -146,6 +156,9 @@ class RelayService(Service):
         ):
             self._every(SWEEP, sweep)
         self._every(TOTALS, self._log_totals)
+        self._every(STATUS, self._tell_status)
+        if self._supervisor.watchdog is not None:
+            self._every(self._supervisor.watchdog, self._tell_alive)
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
@@ -165,6 +178,8 @@ class RelayService(Service):
             stall_timeout=config.stall_timeout,
             replay=config.replay,
         )
+        self._supervisor.ready()
+        self._tell_status(STATUS)
 
     def _warn_of_open_doors(self) -> None:
         """Whoever reaches a port may publish, if neither a certificate nor an address is asked for."""
@@ -249,13 +264,30 @@ class RelayService(Service):
         )
         self._published = published
 
+    def _tell_status(self, passed: float) -> None:
+        """How many there are, and how many messages a second there were since the last time."""
+        published = self.hub.log.next - 1
+        rate, self._told = (published - self._told) / passed, published
+        publishers, subscribers = (len(role.accepted.open) for role in (self.publishers, self.subscribers))
+        self._supervisor.status(f"{publishers:,} publishers, {subscribers:,} subscribers; {rate:,.0f} messages/s")
+
+    def _tell_alive(self, passed: float) -> None:
+        self._supervisor.alive()
+
+    def _reload(self) -> None:
+        self._supervisor.reloading()
+        try:
+            self.reload()
+        finally:
+            self._supervisor.ready()
+
     # Stopping
 
     def _take_signals(self) -> None:
         """Stop at SIGTERM and SIGINT, with status 0: the reactor's own handlers, set before, end with the signal."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_at_signal)
-        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self.reload))
+        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._reload))
         if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:  # else it rotates twistd's log file
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
@@ -273,6 +305,7 @@ class RelayService(Service):
     def stopService(self) -> Deferred[Any]:  # Any: nobody looks at what comes out
         """Stop listening, hand on what was published, and end every connection; fires when all are gone."""
         super().stopService()
+        self._supervisor.stopping(self.config.drain_timeout + STOP_MARGIN)
         for timer in self._timers:
             timer.stop()
         self._timers.clear()
@@ -317,7 +350,7 @@ def makeService(options: Options) -> RelayService:
 
     # Twisted's timers follow the wall clock, which somebody may set (https://github.com/twisted/twisted/issues/2424).
     cast(Any, reactor).seconds = time.monotonic  # Any: no interface says that it can be set
-    return RelayService(options.config(), reactor, options.config, output.levels)
+    return RelayService(options.config(), reactor, options.config, output.levels, supervisor(os.environ, os.getpid()))
 
 
 __all__ = ["CannotStart", "Options", "RelayService", "makeService"]

@@ -167,8 +167,10 @@ def equip(port: IListeningPort, transport: Callable[..., tcp.Server], keepalive:
     port.fileno = listening.fileno  # type: ignore[method-assign]  # as Twisted's own startListening does
     listening.listen(BACKLOG)
     listening.setblocking(False)
-    if keepalive and listening.family in (socket.AF_INET, socket.AF_INET6):  # accepted sockets inherit it
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    internet = listening.family in (socket.AF_INET, socket.AF_INET6)
+    if internet:  # what is accepted inherits it; a socket of systemd's has what the relay before wanted
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, bool(keepalive))
+    if internet and keepalive:
         listening.setsockopt(socket.IPPROTO_TCP, TCP_KEEPIDLE, keepalive)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
