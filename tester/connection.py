@@ -16,6 +16,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tester.handshake import TlsEndpoint
+from tester.tls import Tls, TlsError, words
+
 Say = Callable[[str], None]  # tells a person something, in a line
 
 # A person who restarts a relay sees its peers come back at once, and one who leaves a tester running
@@ -23,13 +26,22 @@ Say = Callable[[str], None]  # tells a person something, in a line
 RETRY = backoffPolicy(initialDelay=0.2, maxDelay=5.0, jitter=lambda: random.uniform(0, 0.2))
 
 
-def connect(reactor: Any, address: str, build: Callable[[], Protocol], say: Say) -> ClientService:
+def connect(
+    reactor: Any, address: str, tls: Tls | None, build: Callable[[], Protocol], say: Say, give_up: Say
+) -> ClientService:
     """A service, not yet started, that keeps a connection of `build()` to `address` and says how that goes.
 
     `address` is an endpoint string such as `tcp:127.0.0.1:8001`, or just HOST:PORT; anything else ends the program.
+    It has to be the latter for TLS, whose failures no time will heal: `give_up` is told of them.
     """
-    endpoint = SpokenEndpoint(parse_endpoint(reactor, address), address, say)
-    return ClientService(endpoint, SpokenFactory(build, address, say), RETRY, clock=reactor)
+    if tls is None:
+        endpoint = parse_endpoint(reactor, address)
+    else:
+        host, port = parse_host(address)
+        endpoint = TlsEndpoint(reactor, host, port, tls, lambda why: give_up(f"{address}: {why}"))
+    return ClientService(
+        SpokenEndpoint(endpoint, address, say), SpokenFactory(build, address, say), RETRY, clock=reactor
+    )
 
 
 def parse_endpoint(reactor: Any, address: str) -> IStreamClientEndpoint:
@@ -41,6 +53,14 @@ def parse_endpoint(reactor: Any, address: str) -> IStreamClientEndpoint:
     except (ValueError, TypeError, KeyError) as error:  # the latter: a part is missing, or there is one too many
         raise SystemExit(f"{address!r} is no HOST:PORT and no endpoint string: {error}") from None
     return endpoint
+
+
+def parse_host(address: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT, where an IPv6 address is in brackets; the end of the program if it is not that."""
+    found = re.fullmatch(r"(?:tcp:)?(?:([\w.-]+)|\[([\da-fA-F:.]+)\]):(\d+)", address)
+    if found is None:
+        raise SystemExit(f"--tls needs a HOST:PORT whose certificate it can verify, and {address!r} is none")
+    return found[1] or found[2], int(found[3])
 
 
 class SpokenFactory(Factory):
@@ -76,7 +96,7 @@ class SpokenEndpoint:
         return protocol
 
     def _failed(self, failure: Failure) -> Failure:
-        if not self._said and not failure.check(CancelledError, ConnectingCancelledError):
+        if not self._said and not failure.check(CancelledError, ConnectingCancelledError, TlsError):
             self._said = True
             self._say(f"waiting for a relay at {self._address}: {failure.getErrorMessage()}")
         return failure
@@ -86,4 +106,4 @@ def explain(reason: Failure) -> str:
     """Why a connection ended, as a line for people."""
     if reason.check(ConnectionDone):
         return "the relay closed the connection"
-    return f"the connection broke: {reason.getErrorMessage()}"
+    return f"the connection broke: {words(reason.value) or reason.getErrorMessage()}"

@@ -1,11 +1,14 @@
-"""The command line of the two programs: errors of one line, and the options that both have."""
+"""The command line of the programs: errors of one line, and the options that they share."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
+
+from tester.tls import Tls, authorities, identity
 
 LONGEST_FRAME = 2**32 - 1  # bytes: the largest length that 4 bytes can say
 
@@ -17,8 +20,47 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (--help tells more)\n")
 
 
-class ConnectionOptions(argparse.Namespace):
-    """What both programs are told about the relay."""
+class TlsOptions(argparse.Namespace):
+    """What all programs are told about TLS."""
+
+    tls: bool
+    ca: Path | None
+    cert: Path | None
+
+    @property
+    def credentials(self) -> Tls | None:
+        """With what to connect; None: without TLS."""
+        return Tls(self.ca, self.cert) if self.tls else None
+
+
+def add_tls_options(parser: argparse._ActionsContainer) -> None:
+    """Add the options of `TlsOptions` to a parser or to a group of one."""
+    parser.add_argument(
+        "--tls", action="store_true", help="connect with TLS, and verify the relay's certificate and name"
+    )
+    parser.add_argument(
+        "--ca",
+        metavar="FILE",
+        type=authorities,
+        help="the authorities that are trusted, PEM (default: those of the system)",
+    )
+    parser.add_argument(
+        "--cert",
+        metavar="FILE",
+        type=identity,
+        help="a certificate of ours, and its key, in one file, PEM: for a relay that wants to see one",
+    )
+
+
+def check_tls(parser: Parser, options: TlsOptions) -> None:
+    """End the program if there is something for TLS, and no TLS."""
+    for name, file in (("--ca", options.ca), ("--cert", options.cert)):
+        if file is not None and not options.tls:
+            parser.error(f"{name} is for TLS: give --tls as well")
+
+
+class ConnectionOptions(TlsOptions):
+    """What publisher and client are told about the relay."""
 
     connect: str
     framing: str
@@ -31,9 +73,9 @@ def add_connection_options(parser: Parser, port: int) -> None:
         "--connect",
         metavar="ENDPOINT",
         default=f"tcp:127.0.0.1:{port}",
-        help="where the relay listens: HOST:PORT or a Twisted endpoint string such as tls:HOST:PORT or unix:PATH"
-        " (default: %(default)s)",
+        help="where the relay listens: HOST:PORT or a Twisted endpoint string such as unix:PATH (default: %(default)s)",
     )
+    add_tls_options(parser)
     parser.add_argument(
         "--framing",
         choices=["int32", "raw", "line"],

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorCore
+from twisted.internet.interfaces import IReactorCore, IReactorTime
 from twisted.internet.task import react
 
-Program = Callable[[Any], Coroutine[Deferred[Any], Any, None]]  # Any: a reactor, whatever interfaces it is asked for
+GiveUp = Callable[[str], None]  # ends the program with status 1, and says why
+Program = Callable[[Any, GiveUp], Coroutine[Deferred[Any], Any, None]]  # Any: a reactor, with whatever interfaces
 
 
 def say(text: str) -> None:
@@ -20,16 +21,23 @@ def say(text: str) -> None:
 
 
 def run(program: Program) -> NoReturn:
-    """Run `program(reactor)` to its end, and exit.
+    """Run `program(reactor, give_up)` to its end, and exit.
 
     SIGINT and SIGTERM raise `CancelledError` in the program at what it waits for; it may then take its time.
+    So does `give_up`, whose line ends it with status 1.
     An `OSError` that it raises becomes one line and status 1, except that a reader that left (`| head`)
     is no error at all.
     """
 
     async def main(reactor: IReactorCore) -> None:
         ended: Deferred[None] = Deferred()
-        running = Deferred.fromCoroutine(program(reactor))
+        why: list[str] = []
+
+        def give_up(line: str) -> None:
+            why.append(line)
+            cast(IReactorTime, reactor).callLater(0, running.cancel)  # not in the middle of what has just failed
+
+        running = Deferred.fromCoroutine(program(reactor, give_up))
 
         def interrupt() -> Deferred[None]:
             running.cancel()
@@ -38,8 +46,11 @@ def run(program: Program) -> NoReturn:
         reactor.addSystemEventTrigger("before", "shutdown", interrupt)
         try:
             await running
-        except CancelledError:
-            pass
+        except (CancelledError, SystemExit) as end:
+            if why:
+                raise SystemExit(why[0]) from None
+            if isinstance(end, SystemExit):
+                raise
         except BrokenPipeError:
             _discard_output()
         except OSError as error:

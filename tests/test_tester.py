@@ -72,7 +72,9 @@ class ConnectionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
         self.said: list[str] = []
-        self.service: ClientService = connect(self.reactor, "relay.example:8001", Protocol, self.said.append)
+        self.service: ClientService = connect(
+            self.reactor, "relay.example:8001", None, Protocol, self.said.append, self.fail
+        )
         self.service.startService()
         self.addCleanup(self.service.stopService)
 

@@ -64,7 +64,7 @@ def go(runs: list[Run], options: Options) -> list[Figures]:
 
 def bench(options: Options) -> bool:
     """Measure, and tell; says whether everything was as it should be."""
-    systems = list(chosen(options.compare, say))
+    systems = list(chosen(options.compare, options.tls, say))
     planned = plan(options, systems)
     runs = go(planned, options)
     if not runs:

@@ -44,6 +44,8 @@ class Figures:
     incomplete: float  # subscribers that did not get everything
     damaged: float  # messages, where they were verified
     orders: float  # in which the subscribers saw the messages, where one is promised and was verified
+    tls: str = ""  # its version; empty without TLS
+    cipher: str = ""
 
     @property
     def is_sound(self) -> bool:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from tester.bench.counters import Counters
-from tester.bench.phase import Failed, Phase, Received, Report, Sent, Site
+from tester.bench.phase import Connected, Failed, Phase, Received, Report, Sent, Site
 from tester.bench.publishing import publish
 from tester.bench.receiving import receive
 
@@ -61,6 +61,8 @@ class Load:
         self._processes: list[SpawnProcess] = []
         self._receivers: list[Pipe] = []
         self._publisher: Pipe
+        self.connected = Connected()
+        """What there is to say about the connections."""
         # Processes inherit what is blocked: Ctrl-C is for this one alone, which ends the others. The first start of
         # any would also start multiprocessing's tracker, and that unblocks SIGINT: so it is started before.
         resource_tracker.ensure_running()
@@ -85,7 +87,8 @@ class Load:
 
     def __enter__(self) -> Load:
         try:
-            self._collect([*self._receivers, self._publisher], PATIENCE)
+            reports = self._collect([*self._receivers, self._publisher], PATIENCE)
+            self.connected = next(report for report in reports if isinstance(report, Connected))
             deaf = self.run(WARM_UP).incomplete
             if deaf:
                 raise LoadError(f"{deaf} subscribers received nothing within {PATIENCE:g} seconds")

@@ -80,6 +80,8 @@ def measure(run: Run, options: Options, advance: Callable[[float], None]) -> Fig
     return replace(
         figures,
         latency=latency(seen.delays, seen.published / timed.seconds),
+        tls=load.connected.tls,
+        cipher=load.connected.cipher,
         orders=figures.orders if run.system.one_order else 0,
     )
 
@@ -87,16 +89,18 @@ def measure(run: Run, options: Options, advance: Callable[[float], None]) -> Fig
 def start(system: System, options: Options) -> AbstractContextManager[Server]:
     """The system, or the relay that runs already."""
     if system is RELAY and options.publish and options.subscribe:
-        site = Site(options.publish, options.subscribe, system.wire(options.size))
+        site = Site(options.publish, options.subscribe, system.wire(options.size), options.credentials)
         return nullcontext(Server(system, site, options.pid))
-    return running(system, options.size)
+    return running(system, options.size, options.tls)
 
 
-def chosen(names: Sequence[str], say: Callable[[str], None]) -> Iterator[System]:
-    """The relay, and those of the peers that are installed. Says how to get the others."""
+def chosen(names: Sequence[str], tls: bool, say: Callable[[str], None]) -> Iterator[System]:
+    """The relay, and those of the peers that are installed and comparable. Says what is with the others."""
     yield RELAY
     for peer in map(PEERS.__getitem__, names):
-        if peer.find() is None:
+        if tls and not peer.tls:
+            say(f"{peer.name}: not comparable over TLS, which it is not started with here")
+        elif peer.find() is None:
             say(f"{peer.name}: {peer.program} is not installed; to get it: {peer.how_to_get}")
         else:
             yield peer

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tester.bench.systems import PEERS
-from tester.options import Parser, seconds, whole
+from tester.options import Parser, TlsOptions, add_tls_options, check_tls, seconds, whole
 
 Address = tuple[str, int]
 
@@ -18,7 +18,7 @@ LARGEST = 2**20  # bytes: NATS sends no more by default
 MOST_SUBSCRIBERS = 20_000  # each has a local port, and Linux has some 28,000 of them
 
 
-class Options(argparse.Namespace):
+class Options(TlsOptions):
     """What the benchmark is told."""
 
     publish: Address | None
@@ -52,6 +52,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         parser.error("--publish and --subscribe belong together")
     if options.pid is not None and options.publish is None:
         parser.error("--pid is for a relay that --publish and --subscribe name")
+    check_tls(parser, options)
+    if options.publish is None and (options.ca or options.cert):
+        parser.error(
+            "--ca and --cert are for a relay that --publish and --subscribe name: others get a certificate here"
+        )
     if options.seconds == 0:
         parser.error("--seconds is more than 0")
     if options.plot is not None and options.plot.suffix != ".svg":
@@ -80,6 +85,7 @@ def _add_systems(parser: Parser) -> None:
         default=[],
         help=f"put the same load on these, too, in turns: {','.join(PEERS)}",
     )
+    add_tls_options(group)
 
 
 def _add_load(parser: Parser) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tester.bench.secure import Secure
 from tester.bench.wire import Wire
+from tester.tls import Tls, TlsError
+
+Stream = socket.socket | Secure
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,15 @@ class Site:
     publish: tuple[str, int]
     subscribe: tuple[str, int]
     wire: Wire
+    tls: Tls | None = None  # with what connections are made; None: without TLS
 
 
+@dataclass(frozen=True)
 class Connected:
-    """All connections of a process are there."""
+    """All connections of a process are there, over this version of TLS and with this cipher; both empty without."""
+
+    tls: str = ""
+    cipher: str = ""
 
 
 class Settled:
@@ -69,10 +79,23 @@ class Received:
 Report = Connected | Settled | Failed | Sent | Received
 
 
-def dial(address: tuple[str, int], hello: bytes) -> socket.socket:
-    """A connection over which `hello` was said."""
-    connection = socket.create_connection(address, 30)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.settimeout(None)
-    connection.sendall(hello)
-    return connection
+def dial(address: tuple[str, int], hello: bytes, tls: Tls | None) -> Stream:
+    """A connection over which `hello` was said. Raises OSError, or TlsError where it will never be."""
+    plain = socket.create_connection(address, 30)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.settimeout(None)
+    if tls is None:
+        plain.sendall(hello)
+        return plain
+    try:
+        secure = Secure(plain, address[0], tls)
+        secure.sendall(hello)
+    except TlsError as error:
+        raise TlsError(f"{address[0]}:{address[1]}: {error}") from None
+    return secure
+
+
+def connected(streams: Sequence[Stream]) -> Connected:
+    """What there is to say about connections that are there."""
+    secure = [stream for stream in streams if isinstance(stream, Secure)]
+    return Connected(secure[0].version, secure[0].cipher) if secure else Connected()

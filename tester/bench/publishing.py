@@ -10,11 +10,12 @@ import itertools
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
-from socket import MSG_DONTWAIT, socket
+from socket import MSG_DONTWAIT
 
 from tester.bench.counters import Counters
-from tester.bench.phase import Connected, Failed, Phase, Report, Sent, Site, dial
+from tester.bench.phase import Failed, Phase, Report, Sent, Site, Stream, connected, dial
 from tester.bench.wire import Wire
+from tester.tls import TlsError
 
 WRITE = 64 * 1024  # bytes in one write, so that the cost of the load is none of what is measured
 PAUSE = 0.0001  # seconds between two looks at how far the subscribers are
@@ -23,20 +24,20 @@ PAUSE = 0.0001  # seconds between two looks at how far the subscribers are
 def publish(site: Site, connections: int, window: int, counters: Counters, pipe: Connection[Report, Phase]) -> None:
     """Connect, and publish one phase after the other until the other end of the pipe is closed."""
     try:
-        publishers = [dial(site.publish, site.wire.publisher_hello) for _ in range(connections)]
-        pipe.send(Connected())
+        publishers = [dial(site.publish, site.wire.publisher_hello, site.tls) for _ in range(connections)]
+        pipe.send(connected(publishers))
         while True:
             pipe.send(Publishing(publishers, site.wire, window, counters, pipe.recv()).run())
     except EOFError:
         pass
-    except OSError as error:
+    except (OSError, TlsError) as error:
         pipe.send(Failed(f"a publisher's connection: {error}"))
 
 
 class Publishing:
     """One phase. Publishers take turns."""
 
-    def __init__(self, publishers: list[socket], wire: Wire, window: int, counters: Counters, phase: Phase) -> None:
+    def __init__(self, publishers: list[Stream], wire: Wire, window: int, counters: Counters, phase: Phase) -> None:
         self._publishers = publishers
         self._wire = wire
         self._window = window // wire.delivered_length  # messages
@@ -68,7 +69,7 @@ class Publishing:
     def _is_over(self) -> bool:
         return self._counters.stopped or (self._phase.until_heard and self._counters.least > 0)
 
-    def _turns(self) -> Iterator[tuple[socket, Iterator[int]]]:
+    def _turns(self) -> Iterator[tuple[Stream, Iterator[int]]]:
         return itertools.cycle([(each, itertools.count(i << 48)) for i, each in enumerate(self._publishers)])
 
     def _due(self, sent: int, elapsed: float) -> int:
@@ -82,7 +83,7 @@ class Publishing:
         now = time.monotonic_ns()
         return b"".join([self._wire.published(number, now) for number in numbers])
 
-    def _forget_answers(self, publisher: socket) -> None:
+    def _forget_answers(self, publisher: Stream) -> None:
         try:
             while publisher.recv_into(self._junk, 0, MSG_DONTWAIT) == len(self._junk):
                 pass

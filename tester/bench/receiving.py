@@ -1,7 +1,7 @@
 """The processes whose connections subscribe.
 
 The benchmark's own cost must not be what it measures: what nobody looks at is thrown away by the kernel, where the
-kernel can do that (recv(2), MSG_TRUNC on TCP: Linux alone), and not even copied.
+kernel can do that (recv(2), MSG_TRUNC on TCP: Linux alone), and not even copied. Over TLS it has to be decrypted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from multiprocessing.connection import Connection
 
 from tester.bench.counters import UNKNOWN, Counters
 from tester.bench.inspector import Inspector
-from tester.bench.phase import Connected, Failed, Phase, Received, Report, Settled, Site, dial
+from tester.bench.phase import Failed, Phase, Received, Report, Settled, Site, Stream, connected, dial
+from tester.tls import TlsError
 
 TICK = 0.02  # seconds: how soon a process notices that a phase is over
 QUIET = 0.2  # seconds without a byte, until nothing is taken to be on its way
@@ -31,8 +32,8 @@ GONE = 2**62  # bytes: a subscriber that is no more holds nobody
 def receive(site: Site, connections: int, place: int, counters: Counters, pipe: Connection[Report, Phase]) -> None:
     """Connect, and receive one phase after the other until the other end of the pipe is closed."""
     try:
-        subscribers = [dial(site.subscribe, site.wire.subscriber_hello) for _ in range(connections)]
-        pipe.send(Connected())
+        subscribers = [dial(site.subscribe, site.wire.subscriber_hello, site.tls) for _ in range(connections)]
+        pipe.send(connected(subscribers))
         with selectors.DefaultSelector() as selector:
             for index, subscriber in enumerate(subscribers):
                 subscriber.setblocking(False)
@@ -45,7 +46,7 @@ def receive(site: Site, connections: int, place: int, counters: Counters, pipe: 
                 pipe.send(receiving.run(phase))
     except EOFError:
         pass
-    except OSError as error:
+    except (OSError, TlsError) as error:
         pipe.send(Failed(f"a subscriber's connection: {error}"))
 
 
@@ -56,7 +57,7 @@ class Receiving:
         self,
         site: Site,
         selector: selectors.BaseSelector,
-        subscribers: list[socket.socket],
+        subscribers: list[Stream],
         place: int,
         counters: Counters,
     ) -> None:

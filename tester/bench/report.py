@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tester.bench.figures import Figures
 from tester.bench.options import Options
+from tester.bench.secure import CIPHER
 from tester.bench.systems import System
 
 COLUMNS = (
@@ -76,7 +77,8 @@ def title(options: Options) -> str:
     pace = "as fast as they are taken" if options.rate is None else f"{options.rate:,.10g} messages/s"
     runs = "" if options.runs == 1 else f", medians of {options.runs} runs"
     verified = ", all verified" if options.verify else ""
-    return f"{publishers}, messages of {options.size:,} bytes, {pace}, {options.seconds:g} s{runs}{verified}"
+    tls = f", TLS 1.3 with {CIPHER}" if options.tls else ""
+    return f"{publishers}, messages of {options.size:,} bytes, {pace}, {options.seconds:g} s{runs}{verified}{tls}"
 
 
 def machine() -> dict[str, object]:

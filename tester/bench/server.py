@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tester.bench.certificates import make
 from tester.bench.load import LoadError
 from tester.bench.phase import Site
 from tester.bench.systems import Start, System
+from tester.tls import Tls
 
+HOST = "127.0.0.1"
 PATIENCE = 30.0  # seconds until a system has to listen, and then to end
 PORTS = range(20_000, 30_000)  # Linux gives connections those from 32,768 on, macOS from 49,152
 
@@ -54,13 +57,15 @@ class Server:
 
 
 @contextmanager
-def running(system: System, size: int) -> Iterator[Server]:
+def running(system: System, size: int, tls: bool = False) -> Iterator[Server]:
     """The system, started on free ports of this machine; it ends with the block."""
     publish, subscribe = free_ports()
     if system.one_port:
         subscribe = publish
     with tempfile.TemporaryDirectory(prefix="relay-bench-") as folder:
-        command = system.command(Start(system.find() or system.program, publish, subscribe, size, Path(folder)))
+        certificate = make(Path(folder), HOST) if tls else None
+        start = Start(system.find() or system.program, publish, subscribe, size, Path(folder), certificate)
+        command = system.command(start)
         output = Path(folder, "output")
         with output.open("wb") as file:
             # In a group of its own, where Ctrl-C does not reach it before it is told to end.
@@ -71,7 +76,8 @@ def running(system: System, size: int) -> Iterator[Server]:
             for port in (publish, subscribe):
                 if not listens(port, process):
                     raise ServerError(f"{system.name} did not start:\n{_tail(output)}")
-            site = Site(("127.0.0.1", publish), ("127.0.0.1", subscribe), system.wire(size))
+            trust = Tls(certificate.authority) if certificate else None
+            site = Site((HOST, publish), (HOST, subscribe), system.wire(size), trust)
             yield Server(system, site, process.pid)
         except LoadError:
             if process.poll() is None:

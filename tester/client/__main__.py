@@ -13,11 +13,11 @@ from tester.client.options import Options, parse
 from tester.client.printer import Printer, as_it_is, as_line
 from tester.client.subscriber import SUBSCRIBERS
 from tester.connection import connect
-from tester.program import run, say
+from tester.program import GiveUp, run, say
 from tester.tally import Tally
 
 
-async def subscribe(options: Options, reactor: Any) -> None:
+async def subscribe(options: Options, reactor: Any, give_up: GiveUp) -> None:
     """Print messages until there were enough or the user ends it."""
     tally = Tally(time.monotonic)
     render = as_it_is(b"\n" if options.framing == "line" else b"") if options.raw else as_line
@@ -27,8 +27,10 @@ async def subscribe(options: Options, reactor: Any) -> None:
     service = connect(
         reactor,
         options.connect,
+        options.credentials,
         lambda: SUBSCRIBERS[options.framing](printer, ended, options.max_message, say),
         say,
+        give_up,
     )
     service.startService()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tester.options import ConnectionOptions, Parser, add_connection_options, whole
+from tester.options import ConnectionOptions, Parser, add_connection_options, check_tls, whole
 
 
 class Options(ConnectionOptions):
@@ -29,4 +29,6 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         action="store_true",
         help="print the bytes of the messages and nothing else (with --framing line: and their newlines)",
     )
-    return parser.parse_args(arguments, Options())
+    options = parser.parse_args(arguments, Options())
+    check_tls(parser, options)
+    return options

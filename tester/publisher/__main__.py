@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tester.connection import connect
-from tester.program import run, say
+from tester.program import GiveUp, run, say
 from tester.publisher.messages import limited, lines, open_file, paced, random_texts, read
 from tester.publisher.options import Options, parse
 from tester.publisher.publisher import PUBLISHERS, Outlet
@@ -30,12 +30,13 @@ def choose(options: Options, reactor: Any) -> AsyncIterator[bytes]:
     return paced(messages, options.interval, reactor) if options.interval else messages
 
 
-async def publish(options: Options, reactor: Any) -> None:
+async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
     """Publish until the messages end or the user ends it; status 1 if the relay may not have read all of them."""
     messages = choose(options, reactor)
     outlet = Outlet()
     report = Report(partial(print, flush=True), time.monotonic)
-    service = connect(reactor, options.connect, lambda: PUBLISHERS[options.framing](outlet, say), say)
+    build = partial(PUBLISHERS[options.framing], outlet, say)
+    service = connect(reactor, options.connect, options.credentials, build, say, give_up)
     service.startService()
     try:
         async for message in messages:

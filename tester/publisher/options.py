@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tester.options import ConnectionOptions, Parser, add_connection_options, seconds, whole
+from tester.options import ConnectionOptions, Parser, add_connection_options, check_tls, seconds, whole
 
 INTERVAL = 10.0  # seconds
 SIZE = 1024  # bytes
@@ -55,6 +55,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help="end after N messages (default: never, or at the end of FILE)",
     )
     options = parser.parse_args(arguments, Options())
+    check_tls(parser, options)
     if options.interval is None:
         options.interval = INTERVAL if options.file is None else 0.0
     if options.size > options.max_message:
