@@ -102,6 +102,41 @@ class Int32Tests(SynchronousTestCase):
         self.assertIs(out, data)
         self.assertEqual((messages, held), (5, len(data)))
 
+    def test_a_large_read_that_came_whole_is_no_view_of_itself(self) -> None:
+        data = frame(b"x" * VIEW)
+        [(out, _, held)] = Int32(VIEW).feed(data)
+        self.assertIs(out, data)
+        self.assertEqual(held, len(data))
+
+    def test_a_part_is_a_view_if_it_is_large_and_half_of_its_read_at_least(self) -> None:
+        for size, rest, view in (
+            (VIEW, 4, True),
+            (VIEW - 1, 4, False),
+            (10, 4, False),
+            (2 * VIEW, 2 * VIEW, True),
+            (2 * VIEW, 2 * VIEW + 2, False),
+        ):
+            data = frame(b"x" * (size - 4)) + frame(b"y" * 9 * VIEW)[:rest]
+            [(out, messages, held)] = Int32(9 * VIEW).feed(data)
+            self.assertEqual((len(out), messages), (size, 1))
+            self.assertEqual((isinstance(out, memoryview), held), (view, len(data) if view else size), (size, rest))
+
+    def test_a_run_ends_with_a_header_that_differs_in_any_byte(self) -> None:
+        """Headers in a run are compared byte by byte, at a distance, where payload may look like a header."""
+        for length in (0, 2, 256, 257, 65_536, 65_537):
+            for payload in (b"\0", b"\1", b"\2"):
+                for behind in (b"\0", b"\1"):
+                    stream = [frame(payload)] * 12 + [frame(behind * length)] + [frame(payload)] * 50
+                    [(out, messages, _)] = Int32(99_999).feed(b"".join(stream))
+                    self.assertEqual((messages, len(out)), (len(stream), sum(map(len, stream))))
+                    self.assertEqual(split(Int32, [Frames(out, messages, 0)]), stream)
+
+    def test_the_error_says_how_long_and_how_long_is_allowed(self) -> None:
+        error = MessageTooLong(100_000, 99_999, b"", [])
+        self.assertEqual(str(error), "a message of 100,000 bytes, more than the limit of 99,999 bytes")
+        error = MessageTooLong(None, 99_999, b"", [])
+        self.assertEqual(str(error), "a message of more than the limit of 99,999 bytes")
+
     def test_most_of_a_large_read_is_passed_on_as_a_view_that_is_charged_the_read(self) -> None:
         framing = Int32(VIEW)
         framing.feed(frame(b"begun")[:-1])
@@ -187,6 +222,7 @@ class CostTests(SynchronousTestCase):
 
     def test_the_table_has_all_framings(self) -> None:
         self.assertEqual(FRAMINGS, {"int32": Int32, "line": Line, "raw": Raw})
+        self.assertEqual([framing.self_delimiting for framing in FRAMINGS.values()], [True, True, False])
 
     def test_two_looks_for_a_terminator_cover_the_limit(self) -> None:
         """Lines that alternate between empty and as long as allowed are the worst that `_whole` can be given."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.framing import Int32
+from relay.framing import Buffer, Int32
 from relay.log import OVERHEAD, Log
 from tests.fakes import frame
 
@@ -26,6 +26,7 @@ class LogTests(SynchronousTestCase):
     def test_an_empty_log_has_no_first_message(self) -> None:
         log = Log(1000, Int32.ends)
         self.assertEqual((log.first, log.next, log.oldest, log.end, log.held), (1, 1, 0, 0, 0))
+        self.assertEqual((log.size, log.charged), (0, 0))
         self.assertEqual((log.find(1), log.position(0, 0), log.within(0)), ((0, 0), 1, 0))
 
     @given(batches)
@@ -61,6 +62,30 @@ class LogTests(SynchronousTestCase):
         self.assertEqual(b"".join(found), b"".join(following)[offset : offset + most])
         self.assertEqual(size, sum(map(len, found)))
         self.assertLessEqual(len(found), pieces)
+        self.assertTrue(all(map(len, found)), "a piece of nothing")
+
+    def test_whole_batches_are_read_without_a_view_of_them(self) -> None:
+        log = Log(10**9, Int32.ends)
+        fill(log, [[b"a"], [b"b"]])
+        (first, second), _ = log.read(0, 0, 10, 9)
+        self.assertIs(first, log.batch(0).data)
+        self.assertIs(second, log.batch(1).data)
+
+    def test_where_messages_end_is_found_out_once_for_a_batch_and_only_where_it_matters(self) -> None:
+        looks = []
+
+        def ends(data: Buffer) -> array[int]:
+            looks.append(bytes(data))
+            return Int32.ends(data)
+
+        log = Log(10**9, ends)
+        fill(log, [[b"a", b"b"], [b"c", b"d"]])
+        self.assertEqual((log.position(1, 0), log.message_end(1, 0), log.find(3)), (3, 0, (1, 0)))
+        self.assertEqual(looks, [])
+        self.assertEqual(
+            (log.position(1, 3), log.position(1, 5), log.find(4), log.message_end(1, 6)), (3, 4, (1, 5), 10)
+        )
+        self.assertEqual(looks, [frame(b"c") + frame(b"d")])
 
     def test_a_batch_is_charged_its_memory_and_not_its_length(self) -> None:
         log = Log(1000, Int32.ends)
@@ -99,6 +124,19 @@ class LogTests(SynchronousTestCase):
         self.assertEqual(log.oldest, 5000)
         fill(log, [[b"c"]])
         self.assertEqual(log.find(10_001), (5000, 0))
+
+    def test_what_is_dropped_one_by_one_leaves_nothing_behind(self) -> None:
+        """Places of batches that are gone are given back, but not each by itself, which would move all the others."""
+        log = Log(10**9, Int32.ends)
+        fill(log, [[b"a"]] * 3000)
+        places = []
+        for keep in range(1, 3001):
+            log.drop(keep)
+            places.append(len(log._batches))
+        self.assertLess(len(set(places)), 10)
+        self.assertLessEqual(places[-1], 1000)
+        fill(log, [[b"a"]] * 500)
+        self.assertEqual((log.end, log.oldest), (3500, 3000))
 
     def test_a_place_that_was_dropped_is_our_bug(self) -> None:
         log = Log(10**9, Int32.ends)

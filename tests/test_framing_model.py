@@ -1,0 +1,334 @@
+"""The framings against parsers that take one byte at a time, and what any input may cost.
+
+The models are as simple as the protocol's page allows: they know when a message is complete and when it is too long,
+and nothing else. A framing has to say the same after every chunk: not only the same messages in the end.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from struct import pack
+from types import FrameType
+from typing import Any
+
+from hypothesis import example, given, target
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.framing import FEW, Framing, Int32, Line, MessageTooLong, Raw
+from relay.hub import READ
+from tests.fakes import frame
+
+
+class Model:
+    """A stream that is read a byte at a time. `whole` says whether the bytes so far are a message, and may refuse."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.part = b""
+        self.refused = False
+        self.length: int | None = None
+
+    def whole(self) -> bool:
+        raise NotImplementedError
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The messages that a chunk completes, as they are on the wire."""
+        found = []
+        for byte in chunk:
+            if self.refused:
+                break
+            self.part += bytes([byte])
+            if self.whole():
+                found.append(self.part)
+                self.part = b""
+        return found
+
+
+class NaiveInt32(Model):
+    def whole(self) -> bool:
+        if len(self.part) < 4:
+            return False
+        self.length = sum(byte << shift for byte, shift in zip(self.part, (24, 16, 8, 0), strict=False))
+        self.refused = self.length > self.limit
+        return len(self.part) == 4 + self.length
+
+
+class NaiveLine(Model):
+    def whole(self) -> bool:
+        self.refused = len(self.part) > self.limit and not self.part.endswith(b"\n")
+        return self.part.endswith(b"\n")
+
+
+limits = st.integers(1, 60)
+
+
+def cut(stream: bytes, sizes: list[int]) -> list[bytes]:
+    """`stream` in chunks of those sizes, again and again; whole without any."""
+    chunks = []
+    at = turn = 0
+    while at < len(stream):
+        size = sizes[turn % len(sizes)] if sizes else len(stream)
+        chunks.append(stream[at : at + size])
+        at += size
+        turn += 1
+    return chunks
+
+
+# Chunks of one byte, of a header, of a header and a little, and of everything are all likely.
+chunkings = st.lists(st.one_of(st.integers(1, 9), st.integers(1, 300)), max_size=12)
+
+
+@st.composite
+def int32_streams(draw: st.DrawFn) -> tuple[int, bytes]:
+    """A limit, and a stream that is mostly whole messages, in runs of one length, with anything in between."""
+    limit = draw(limits)
+    payload = st.one_of(st.binary(max_size=limit), st.just(b"x" * limit), st.just(b""))
+    run = st.builds(lambda message, times: frame(message) * times, payload, st.sampled_from([1, 1, 2, 9, 40]))
+    bad = st.one_of(st.integers(limit + 1, limit + 2), st.sampled_from([2**31 - 1, 2**32 - 1]))
+    part = st.one_of(run, run, run, run, st.binary(max_size=9), bad.map(lambda length: pack("!I", length)))
+    return limit, b"".join(draw(st.lists(part, max_size=12)))
+
+
+@st.composite
+def line_streams(draw: st.DrawFn) -> tuple[int, bytes]:
+    limit = draw(limits)
+    lengths = st.one_of(st.integers(0, limit), st.just(limit), st.just(0), st.just(0))
+    run = st.builds(lambda length, times: (b"x" * length + b"\n") * times, lengths, st.sampled_from([1, 1, 2, 30]))
+    long = st.integers(limit + 1, 3 * limit).map(lambda length: b"y" * length)
+    part = st.one_of(run, run, run, st.text("ab\r\n", max_size=limit).map(str.encode), long)
+    return limit, b"".join(draw(st.lists(part, max_size=12)))
+
+
+class SameTests(SynchronousTestCase):
+    def check(self, framing: Framing, model: Model, chunks: list[bytes]) -> None:
+        """Both say the same after every chunk."""
+        for chunk in chunks:
+            refused = model.refused
+            expected = model.feed(chunk)
+            try:
+                found = framing.feed(chunk)
+            except MessageTooLong as error:
+                self.assertTrue(model.refused and not refused, "refused what is no error, or twice")
+                self.assertEqual((error.length, error.limit), (model.length, model.limit))
+                self.assertIn(str(model.limit), str(error))
+                self.assertEqual(error.start[: len(model.part)], model.part[: len(error.start)])
+                self.assertGreaterEqual(len(error.start), min(4, model.limit))
+                found = error.frames
+            else:
+                self.assertEqual(model.refused, refused, "did not refuse")
+            messages = []
+            for data, count, held in found:
+                ends = list(framing.ends(data))
+                self.assertEqual(len(ends), count)
+                self.assertEqual(ends[-1], len(data))
+                self.assertGreaterEqual(held, len(data))
+                self.assertLessEqual(held, max(len(data), len(chunk)))
+                messages += [bytes(data[start:stop]) for start, stop in pairwise([0, *ends])]
+            self.assertEqual(messages, expected)
+            self.assertEqual(framing.partial, 0 if model.refused else len(model.part))
+
+    @given(int32_streams(), chunkings)
+    def test_int32_says_what_the_model_says_after_every_chunk(
+        self, limit_and_stream: tuple[int, bytes], sizes: list[int]
+    ) -> None:
+        limit, stream = limit_and_stream
+        self.check(Int32(limit), NaiveInt32(limit), cut(stream, sizes))
+
+    @given(line_streams(), chunkings)
+    def test_line_says_what_the_model_says_after_every_chunk(
+        self, limit_and_stream: tuple[int, bytes], sizes: list[int]
+    ) -> None:
+        limit, stream = limit_and_stream
+        self.check(Line(limit), NaiveLine(limit), cut(stream, sizes))
+
+    @example(3, b"abcde", [])
+    @given(st.integers(1, 9), st.binary(max_size=600), chunkings)
+    def test_raw_cuts_every_chunk_at_the_limit_and_nowhere_else(
+        self, limit: int, stream: bytes, sizes: list[int]
+    ) -> None:
+        framing = Raw(limit)
+        for chunk in cut(stream, sizes):
+            found = framing.feed(chunk)
+            expected = [chunk[at : at + limit] for at in range(0, len(chunk), limit)]
+            self.assertEqual([bytes(data) for data, _, _ in found], expected)
+            self.assertTrue(all(count == 1 and held in (len(data), len(chunk)) for data, count, held in found))
+            self.assertEqual(framing.partial, 0)
+
+
+def opcodes(action: Callable[[], object]) -> int:
+    """How many instructions Python executes in `action`: the same on every machine, and at every load."""
+    count = 0
+
+    def trace(where: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        nonlocal count
+        where.f_trace_opcodes = True
+        where.f_trace_lines = False
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def feed_all(framing: Framing, chunks: list[bytes]) -> None:
+    for chunk in chunks:
+        try:
+            framing.feed(chunk)
+        except MessageTooLong:
+            return
+
+
+def spent(kind: type[Framing], limit: int, chunks: list[bytes], often: int) -> float:
+    """Seconds of the processor's time that it takes to read those chunks so often."""
+    start = time.process_time()
+    for _ in range(often):
+        feed_all(kind(limit), chunks)
+    return time.process_time() - start
+
+
+class Watched(bytes):
+    """A chunk that counts how many of its bytes are looked at or copied."""
+
+    touched = 0
+
+    def find(self, sub: Any, start: Any = 0, stop: Any = None, /) -> int:  # Any: what bytes takes
+        found = super().find(sub, start, stop)
+        Watched.touched += (found if found >= 0 else len(self[start:stop]) + start) - start + 1
+        return found
+
+    def rfind(self, sub: Any, start: Any = 0, stop: Any = None, /) -> int:
+        found = super().rfind(sub, start, stop)
+        Watched.touched += min(stop, len(self)) - max(found, start)
+        return found
+
+    def count(self, sub: Any, start: Any = 0, stop: Any = None, /) -> int:
+        Watched.touched += min(stop, len(self)) - start
+        return super().count(sub, start, stop)
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        Watched.touched += len(found) if isinstance(found, bytes) else 1
+        return found
+
+
+PER_CHUNK = 400
+"""Instructions for a chunk: the longest way through `feed` has 210 in CPython 3.11, and other versions have others."""
+PER_MESSAGE = 150
+"""Instructions for a message: 65 where headers are read one by one, 80 where every comparison of many is in vain."""
+
+SIZE = 2**13
+"""Bytes of a stream whose cost is counted."""
+TOUCHED: dict[type[Framing], int] = {Int32: FEW + 4, Line: 4, Raw: 2}
+"""How often a byte is looked at or copied. Lines: twice to find the last terminator, once to count, once to copy.
+Headers: before a run ends, up to `FEW` times as many are compared as it was long; and once more each that are equal,
+once in a copy, and once one by one."""
+
+SHAPES: dict[str, tuple[type[Framing], int, Callable[[int], list[bytes]]]] = {
+    "empty frames": (Int32, 99_999, lambda size: cut(frame(b"") * (size // 4), [READ])),
+    "lengths that alternate": (Int32, 99_999, lambda size: cut((frame(b"") + frame(b"x")) * (size // 9), [READ])),
+    "runs that end when they begin to be compared": (
+        Int32,
+        99_999,
+        lambda size: cut((frame(b"") * 10 + frame(b"x")) * (size // 45), [READ]),
+    ),
+    "pairs": (Int32, 99_999, lambda size: cut((frame(b"") * 2 + frame(b"x") * 2) * (size // 18), [READ])),
+    "runs that end in the last of a comparison": (
+        Int32,
+        99_999,
+        lambda size: cut((frame(b"") * 81 + frame(b"x")) * (size // 329), [READ]),
+    ),
+    "headers that are split": (Int32, 99_999, lambda size: cut(frame(b"abc") * (size // 7), [6, 8, 5, 9])),
+    "a byte at a time": (Int32, 99_999, lambda size: cut(frame(b"x" * 20) * (size // 24), [1])),
+    "a large frame a byte at a time": (Int32, 2**30, lambda size: cut(frame(b"x" * (size - 4)), [1])),
+    "a large frame in pieces": (Int32, 2**30, lambda size: cut(frame(b"x" * (size - 4)), [65_536])),
+    "lines of nothing": (Line, 99_999, lambda size: cut(b"\n" * size, [READ])),
+    "lines of one byte": (Line, 99_999, lambda size: cut(b"x\n" * (size // 2), [READ])),
+    "lines at the limit": (Line, 1000, lambda size: cut((b"x" * 1000 + b"\n") * (size // 1001), [READ])),
+    "lines of nothing and at the limit": (
+        Line,
+        1000,
+        lambda size: cut((b"\n" + b"x" * 1000 + b"\n") * (size // 1002), [READ]),
+    ),
+    "lines a byte at a time": (Line, 99_999, lambda size: cut((b"x" * 20 + b"\n") * (size // 21), [1])),
+    "a long line a byte at a time": (Line, 2**30, lambda size: cut(b"x" * (size - 1) + b"\n", [1])),
+    "a long line in pieces": (Line, 2**30, lambda size: cut(b"x" * (size - 1) + b"\n", [65_536])),
+    "raw reads that are cut": (Raw, 4, lambda size: cut(b"x" * size, [READ])),
+    "raw a byte at a time": (Raw, 99_999, lambda size: cut(b"x" * size, [1])),
+}
+
+
+class CostTests(SynchronousTestCase):
+    """No input costs more than a small multiple of its length, whatever its shape."""
+
+    @given(int32_streams(), chunkings)
+    def test_int32_executes_so_much_for_a_chunk_and_for_a_message(
+        self, limit_and_stream: tuple[int, bytes], sizes: list[int]
+    ) -> None:
+        limit, stream = limit_and_stream
+        self.check_instructions(Int32(limit), NaiveInt32(limit), cut(stream, sizes))
+
+    @given(line_streams(), chunkings)
+    def test_line_executes_so_much_for_a_chunk_and_for_a_message(
+        self, limit_and_stream: tuple[int, bytes], sizes: list[int]
+    ) -> None:
+        limit, stream = limit_and_stream
+        self.check_instructions(Line(limit), NaiveLine(limit), cut(stream, sizes))
+
+    def check_instructions(self, framing: Framing, model: Model, chunks: list[bytes]) -> None:
+        executed = opcodes(lambda: feed_all(framing, chunks))
+        messages = sum(len(model.feed(chunk)) for chunk in chunks)
+        allowed = PER_CHUNK * (len(chunks) + 1) + PER_MESSAGE * messages
+        target(executed / allowed)  # has hypothesis look for the worst
+        self.assertLess(executed, allowed)
+
+    def test_no_shape_executes_more_than_so_much_for_a_byte(self) -> None:
+        """A message has 4 bytes at least where its header is read by Python; lines and raw reads are found in C."""
+        for name, (kind, limit, shape) in SHAPES.items():
+            chunks = shape(SIZE)
+            executed = opcodes(lambda kind=kind, limit=limit, chunks=chunks: feed_all(kind(limit), chunks))  # type: ignore[misc]
+            self.assertLess(executed, PER_CHUNK * (len(chunks) + 1) + SIZE * PER_MESSAGE // 4, name)
+
+    def test_messages_of_one_length_cost_next_to_nothing_each(self) -> None:
+        unlike = b"".join(frame(bytes([number % 251])) for number in range(2**14))
+        for kind, stream in (
+            (Int32, frame(b"") * 2**14),
+            (Int32, unlike),
+            (Line, b"\n" * 2**16),
+            (Line, b"x\n" * 2**15),
+        ):
+            executed = opcodes(lambda kind=kind, stream=stream: kind(99_999).feed(stream))  # type: ignore[misc]
+            self.assertLess(executed, 2000, (kind.__name__, stream[:4]))
+
+    def test_no_shape_has_a_byte_looked_at_more_than_a_few_times(self) -> None:
+        for name, (kind, limit, shape) in SHAPES.items():
+            chunks: list[bytes] = [Watched(chunk) for chunk in shape(4 * SIZE)]
+            Watched.touched = 0
+            feed_all(kind(limit), chunks)
+            self.assertLess(Watched.touched, TOUCHED[kind] * (4 * SIZE + len(chunks)), name)
+
+    def test_four_times_as_much_takes_about_four_times_as_long(self) -> None:
+        """Copies are made in C, where no instruction shows them. What is quadratic takes 16 times as long.
+
+        In seconds of this process alone, which some systems count in steps of 10 ms: so often that it takes several.
+        """
+        copying = [name for name in SHAPES if re.search("at a time|in pieces|split|lines", name)]
+        for name, (kind, limit, shape) in ((name, SHAPES[name]) for name in copying):
+            size = 2**22 if "in pieces" in name else READ // 4
+            small, large = shape(size), shape(4 * size)
+            often = 1
+            while (took := spent(kind, limit, small, often)) < 0.04:
+                often *= 2
+            for _ in range(3):  # others run here too
+                if (grown := spent(kind, limit, large, often)) < 8 * took:
+                    break
+            self.assertLess(grown, 8 * took, name)
