@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport, ITransport
 from twisted.internet.protocol import Protocol
@@ -12,11 +16,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from relay.cursor import Lag, Tally
+from relay.ended import REMEMBERED, Ended
 from relay.limits import Limits
 from relay.lines import Lines
 from relay.reasons import CloseReason
-from relay.settings import Network
-from relay.tls import explain
+from relay.tls import explain, subject
+from relay.values import Network
 
 _LOOKS = {
     b"GET ": "an HTTP request",
@@ -34,19 +40,28 @@ def looks_like(start: bytes) -> str | None:
     return next((what for first, what in _LOOKS.items() if start.startswith(first)), None)
 
 
-def address_name(address: IAddress) -> str:
+def address_name(address: IAddress | None) -> str:
     """How an address is written in the log: `127.0.0.1:8001`, `[::1]:8001`, or what else it says of itself."""
     host, port = getattr(address, "host", None), getattr(address, "port", None)
+    if isinstance(address, UNIXAddress):
+        return f"unix:{os.fsdecode(address.name)}" if address.name else "unix"
     if host is None or port is None:
         return repr(address)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _is_address(text: object) -> bool:
+    try:
+        return bool(ip_address(str(text)))
+    except ValueError:
+        return False
+
+
 class Accepted:
     """The connections of one role, from the moment when they are accepted."""
 
-    def __init__(self, role: str, limits: Limits, lines: Lines) -> None:
-        """`role` is a word for the log. Both roles share `limits` and `lines`."""
+    def __init__(self, role: str, limits: Limits, lines: Lines, now: Callable[[], float] = time.time) -> None:
+        """`role` is a word for the log. Both roles share `limits` and `lines`. `now` is the time for people."""
         self.role = role
         self.limits = limits
         self.lines = lines
@@ -60,12 +75,37 @@ class Accepted:
         """How many have ended, by reason."""
         self.handshakes: dict[Connection, float] = {}
         """Those whose TLS handshake is not complete, and the seconds that it has taken."""
+        self.shaken = 0
+        """How many have completed one."""
+        self.exchanged = Tally(0, 0, 0)
+        """What those that have ended sent, or were given."""
+        self.latest: deque[Ended] = deque(maxlen=REMEMBERED)
+        """The last that ended, oldest first."""
+        self.now = now
 
     def refusal(self, host: str | None) -> CloseReason | None:
         """Why a connection from there is not admitted. If it is, it counts."""
         if host is not None and self.allowed and not _within(ip_address(host), self.allowed):
             return CloseReason.ADDRESS_NOT_ALLOWED
         return self.limits.admit(host)
+
+    def remember(self, connection: Connection) -> None:
+        """Take down what there was of a connection that is gone."""
+        assert connection.reason is not None
+        tally = connection.tally
+        self.exchanged += tally
+        self.latest.append(
+            Ended(
+                connection.number,
+                self.role,
+                connection.peer,
+                connection.since,
+                self.now(),
+                connection.reason,
+                tally,
+                connection.subject,
+            )
+        )
 
     def sweep(self, passed: float) -> None:
         """Cut those that do not complete their handshake; `passed` is the time since the last sweep, in seconds."""
@@ -93,7 +133,13 @@ class Connection(Protocol):
 
         `address` is the other end's own, whatever a proxy says of it; no matter what it is, a Unix socket has no limit.
         """
-        self.peer = "?"
+        self._name = "?"
+        self.number = 0
+        """It comes after all smaller ones, of both roles."""
+        self.since = 0.0
+        """When it began, in seconds since 1970, UTC."""
+        self.subject = ""
+        """Of the certificate that it showed."""
         self.reason: CloseReason | None = None
         self._accepted = accepted
         self._lines = accepted.lines
@@ -104,7 +150,9 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         accepted = self._accepted
         accepted.open[self] = None
-        self.peer = address_name(self.transport.getPeer())
+        self.number = next(accepted.limits.numbers)
+        self.since = accepted.now()
+        self._name = address_name(self.transport.getPeer())
         refusal = accepted.refusal(self._host)
         if refusal is None:
             self._admitted = True
@@ -121,6 +169,8 @@ class Connection(Protocol):
     def handshakeCompleted(self) -> None:
         """TLS knows who is there."""
         del self._accepted.handshakes[self]
+        self._accepted.shaken += 1
+        self.subject = subject(self.transport)
         if self.reason is None:
             self._connected()
 
@@ -131,6 +181,38 @@ class Connection(Protocol):
     def _begin(self) -> None:
         """The connection was admitted, and its handshake is complete."""
         raise NotImplementedError
+
+    @property
+    def tally(self) -> Tally:
+        """What it has sent, or was given, so far: cheap, and at most a batch less than it really is."""
+        raise NotImplementedError
+
+    @property
+    def state(self) -> str:
+        """What it is doing, in a word, once it was admitted and its handshake is complete."""
+        raise NotImplementedError
+
+    def lag(self, clock: Callable[[], float]) -> Lag | None:
+        """How far it is behind, at most a batch more than it really is; None if it is not."""
+        return None
+
+    @property
+    def role(self) -> str:
+        return self._accepted.role
+
+    @property
+    def shaking(self) -> bool:
+        """Whether its TLS handshake is not complete."""
+        return self in self._accepted.handshakes
+
+    @property
+    def peer(self) -> str:
+        """Who it is, for the log: its own address, and whom it says that it speaks for, if it is a proxy."""
+        carried = self.transport.getPeer() if self.transport else None
+        host = getattr(carried, "host", None)
+        if host is None or self._host is None or host == self._host or not _is_address(host):
+            return self._name
+        return f"{self._name} for {address_name(carried)}"
 
     def abort(self, reason: CloseReason, why: str = "") -> None:
         """Cut the connection, in the next turn of the reactor, whether or not the peer reads.
@@ -171,6 +253,7 @@ class Connection(Protocol):
         if self._admitted:
             self._accepted.limits.release(self._host)
             self._end()
+        self._accepted.remember(self)
 
     def _end(self) -> None:
         """A connection that was admitted is gone, for `reason`: let go of it, and log its end."""

@@ -38,6 +38,9 @@ class Tally:
     bytes: int
     skipped: int
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.messages + other.messages, self.bytes + other.bytes, self.skipped + other.skipped)
+
 
 class Cursor:
     """A place in `log`, and the count of what its subscriber took on the way to it."""
@@ -100,25 +103,28 @@ class Cursor:
         self.stand(log.end - 1)
         return gap
 
-    def lag(self, clock: Callable[[], float]) -> Lag:
-        """How far the subscriber is behind."""
+    def lag(self, clock: Callable[[], float], *, exact: bool = True) -> Lag:
+        """How far the subscriber is behind.
+
+        If that need not be `exact`, nothing has to be read: no message of the batch in which it stands counts as taken.
+        """
         log = self._log
         if self.live or self.batch >= log.end:
             return Lag(0, len(self.tail), 0.0)
         seconds = clock() - log.batch(self.batch).time
-        return Lag(log.next - self._position(), log.size - self._byte() + len(self.tail), seconds)
+        return Lag(log.next - self._position(exact), log.size - self._byte() + len(self.tail), seconds)
 
-    def tally(self) -> Tally:
-        """What the subscriber has been given so far."""
+    def tally(self, *, exact: bool = True) -> Tally:
+        """What the subscriber has been given so far; `exact` as in `lag`. Neither ever gets less."""
         return Tally(
-            messages=self._position() - self._first - self._skipped - bool(self.tail),
+            messages=max(0, self._position(exact) - self._first - self._skipped - bool(self.tail)),
             bytes=self._byte() - self._first_byte - self._skipped_bytes - len(self.tail),
             skipped=self._skipped,
         )
 
-    def _position(self) -> int:
+    def _position(self, exact: bool = True) -> int:
         """Position of the first message from the place on that is not wholly taken; a tail is before it."""
-        return self._log.next if self.live else self._log.position(self.batch, self.offset)
+        return self._log.next if self.live else self._log.position(self.batch, self.offset if exact else 0)
 
     def _byte(self) -> int:
         """How many bytes the log had taken before the place, in all."""

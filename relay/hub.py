@@ -86,7 +86,7 @@ class Hub:
         self_delimiting: bool = True,
         read_limit: int = READ,
         slow: Slow = Slow.DISCONNECT,
-        stall_timeout: float = 30.0,
+        stall_timeout: float = 60.0,
         replay: int = 0,
     ) -> None:
         """`call_soon` runs a function in the next turn of the reactor; `clock` is in seconds and never goes back.

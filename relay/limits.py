@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 from collections import Counter
+from itertools import count
 
 from relay.reasons import CloseReason
 
@@ -15,6 +16,8 @@ MOST = 65_536
 """Connections by default, at most: a hard limit of descriptors can be 10^9 (containers), memory cannot."""
 RESERVE = 64
 """Descriptors kept for ports, logs, pipes and what libraries open."""
+WEB = 100
+"""Connections to the web port, which are no part of the others: a few browsers and scrapers, none for long."""
 
 
 def raise_descriptor_limit(wanted: int) -> int:
@@ -36,6 +39,8 @@ class Limits:
         self.max_connections = max_connections
         self.max_per_address = max_per_address
         self.connections = 0
+        self.numbers = count(1)
+        """Names for connections, each given once in a run, in the order of their beginnings."""
         self._per_address: Counter[str] = Counter()
 
     def admit(self, host: str | None) -> CloseReason | None:

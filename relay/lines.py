@@ -22,6 +22,8 @@ class Lines:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._told: Counter[str] = Counter()
+        self.left_out = 0
+        """Lines that were not told, in all."""
 
     def info(self, log: Logger, line: str, **fields: object) -> None:
         """Log a line in the name of `log`, unless there are too many of its kind."""
@@ -35,6 +37,8 @@ class Lines:
         self._told[line] += 1
         if self._told[line] <= self._most:
             log.emit(level, line, **fields)
+        else:
+            self.left_out += 1
 
     def sweep(self, passed: float) -> None:
         """Say how many lines were left out since the last sweep, and begin anew; to be called every second or so."""

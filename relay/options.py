@@ -18,6 +18,7 @@ from relay import __version__
 from relay.logs import output
 from relay.settings import SETTINGS, Config, Faults, Setting, configure, texts
 from relay.tls import Credentials
+from relay.web.token import read_token
 
 
 def read(file: str) -> dict[str, tuple[str, list[str]]]:
@@ -74,6 +75,8 @@ class Options(UsageOptions):
 
     def opt_config(self, file: str) -> None:
         """FILE with settings (TOML), under the names of these options; those on the command line win."""
+        if not file:
+            raise UsageError("--config: give the name of a file")
         self._file = file
 
     def opt_version(self) -> None:
@@ -91,6 +94,7 @@ class Options(UsageOptions):
             config = self.config()
             if self["check"]:
                 Credentials(config)
+                read_token(config.web_token_file)
         except Faults as faults:
             if not self["check"]:
                 raise UsageError(str(faults)) from None

@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from relay.connection import Accepted, Connection, looks_like
-from relay.cursor import Lag
+from relay.cursor import Lag, Tally
 from relay.framing import Frames, Framing, MessageTooLong
 from relay.hub import Hub
 from relay.reasons import CloseReason
@@ -78,6 +78,14 @@ class Publisher(Connection):
         """Read from it again."""
         cast(IPushProducer, self.transport).resumeProducing()
 
+    @property
+    def tally(self) -> Tally:
+        return Tally(self.messages, self.bytes, 0)
+
+    @property
+    def state(self) -> str:
+        return "blocked" if self._intake.paused else "open"
+
     def _end(self) -> None:
         self._intake.remove(self)
         partial = self._framing.partial
@@ -101,10 +109,16 @@ class Intake:
         self._clock = clock
         self._publishers: dict[Publisher, None] = {}
         self._paused_since: float | None = None
+        self._paused_before = 0.0  # seconds
 
     @property
     def paused(self) -> bool:
         return self._paused_since is not None
+
+    @property
+    def seconds_paused(self) -> float:
+        """For how long publishers were not read, in all."""
+        return self._paused_before + (0.0 if self._paused_since is None else self._clock() - self._paused_since)
 
     def add(self, publisher: Publisher) -> None:
         """A publisher that connects while the others wait has to wait too."""
@@ -131,6 +145,7 @@ class Intake:
         """Read from them again."""
         assert self._paused_since is not None
         waited = self._clock() - self._paused_since
+        self._paused_before += waited
         self._paused_since = None
         for publisher in self._publishers:
             publisher.resume()

@@ -26,6 +26,8 @@ class CloseReason(StrEnum):
     """There were as many connections from its address as there may be: closed when it was accepted."""
     ADDRESS_NOT_ALLOWED = "address not allowed"
     """Its role does not connect from its address: closed when it was accepted."""
+    BAD_PROXY_HEADER = "bad PROXY header"
+    """It came through an endpoint for a proxy, and did not say from where, or not so that it was understood."""
     HANDSHAKE_FAILED = "TLS handshake failed"
     """It does not speak TLS, or has no certificate that we accept, or does not accept ours."""
     HANDSHAKE_TIMEOUT = "TLS handshake timeout"

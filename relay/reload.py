@@ -15,6 +15,10 @@ from twisted.logger import Logger
 from relay.settings import SETTINGS, Config, Faults, check
 from relay.tls import Credentials
 
+NOT_WITHOUT = {"publisher-ca": "publish-tls", "subscriber-ca": "subscribe-tls"}
+"""Settings that wait for a restart if another changes, which has to: a door that stays until then still asks for the
+certificates that it was made to ask for."""
+
 
 class Reload:
     """What happens at SIGHUP."""
@@ -41,7 +45,10 @@ class Reload:
             changed = [
                 setting for setting in SETTINGS if _value(new, setting.name) != _value(self._config, setting.name)
             ]
-            fields: dict[str, Any] = {_field(one.name): _value(new, one.name) for one in changed if one.reload}
+            names = {setting.name for setting in changed}
+            now = [one for one in changed if one.reload and NOT_WITHOUT.get(one.name) not in names]
+            later = [one for one in changed if one not in now]
+            fields: dict[str, Any] = {_field(one.name): _value(new, one.name) for one in now}
             config = check(replace(self._config, **fields))
             credentials = Credentials(config)
             self._apply(config, credentials)
@@ -51,13 +58,11 @@ class Reload:
             return
         self.done[True] += 1
         self._config = config
-        now = [f"{setting.name} {_show(_value(new, setting.name))}" for setting in changed if setting.reload]
-        later = [setting.name for setting in changed if not setting.reload]
         self.log.info(
             "reloaded; changed: {changed}{certificate}{restart}",
-            changed=", ".join(now) or "nothing",
+            changed=", ".join(f"{one.name} {_show(_value(new, one.name))}" for one in now) or "nothing",
             certificate=f"; certificate {credentials.name}" if credentials.name else "",
-            restart=f"; only after a restart: {', '.join(later)}" if later else "",
+            restart=f"; only after a restart: {', '.join(one.name for one in later)}" if later else "",
         )
 
 
@@ -72,4 +77,4 @@ def _value(config: Config, name: str) -> Any:  # Any: each setting has a type of
 def _show(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(map(str, value)) or "none"
-    return str(getattr(value, "name", "auto" if value is None else value)).lower()
+    return "auto" if value is None else str(getattr(value, "name", value)).lower() or "none"

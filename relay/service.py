@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
 from typing import Any, cast
@@ -23,20 +23,25 @@ from twisted.python.failure import Failure
 from relay.connection import Accepted, address_name
 from relay.drain import Drain
 from relay.framing import Raw
+from relay.haproxy import guard
 from relay.hub import READ, Hub
 from relay.limits import MOST as MOST_CONNECTIONS
-from relay.limits import RESERVE, Limits, raise_descriptor_limit
+from relay.limits import RESERVE, WEB, Limits, raise_descriptor_limit
 from relay.lines import Lines
 from relay.log import Log
 from relay.logs import output
 from relay.options import Options
 from relay.publisher import Intake, PublisherFactory
 from relay.reload import Reload
-from relay.settings import Config, Faults, show_size
+from relay.settings import Config, Faults
+from relay.stats import Stats
 from relay.subscriber import SubscriberFactory
 from relay.systemd import Supervisor, supervisor
 from relay.tls import Credentials, Door
 from relay.transport import PublisherTransport, SubscriberTransport, equip
+from relay.values import show_size
+from relay.web.load import load_site
+from relay.web.token import read_token
 
 SWEEP = 1.0
 """Seconds between two looks for connections whose time is over."""
@@ -45,6 +50,7 @@ ROLES = {
     "publish-tls": "publishers with TLS",
     "subscribe": "subscribers",
     "subscribe-tls": "subscribers with TLS",
+    "web": "web",
 }
 """Who connects to what an option names."""
 TOTALS = 60.0
@@ -92,6 +98,8 @@ class RelayService(Service):
         self._published = 0  # messages, when totals were last logged
         self._told = 0  # messages, when the status was last told
         self._drain: Drain | None = None
+        self._unready = "starting: not every port listens yet"  # empty once all is well
+        self._token: bytes | None = None
         framing = config.framing
         self.limits = Limits()
         self.lines = Lines()
@@ -116,15 +124,25 @@ class RelayService(Service):
             self.hub,
             publish=" or ".join(config.publish + config.publish_tls),
         )
+        accepted = (self.publishers.accepted, self.subscribers.accepted)
+        self._stats = Stats(self.hub, self.intake, *accepted, self.lines, self.reload.done, time.monotonic)
         self._publish_door, self._subscribe_door = Door(None), Door(None)
         try:
+            self._web = (
+                load_site(self._stats, lambda: self._unready, lambda: self._token, self.lines, reactor)
+                if config.web
+                else None
+            )
             self._apply(config, Credentials(config))
         except Faults as faults:
             raise CannotStart(f"relay cannot start: {faults}") from None
 
     def _apply(self, config: Config, credentials: Credentials) -> None:
         """Put in force what can be changed while the relay runs; raises Faults, before anything is touched."""
-        self.limits.max_connections = _most_connections(config.max_connections)
+        token = read_token(config.web_token_file)
+        reserve = RESERVE + (WEB if config.web else 0)
+        self.limits.max_connections = _most_connections(config.max_connections, reserve)
+        self._token = token
         self.limits.max_per_address = config.max_per_address
         self.config = config
         self.hub.change(config.slow, config.stall_timeout)
@@ -164,6 +182,7 @@ class RelayService(Service):
     def _begin(self) -> None:
         """The reactor runs: connections are accepted from now on, and who reads that in the log may send a signal."""
         self._take_signals()
+        self._unready = ""
         for role, port in self.ports:
             self.log.info("listening for {role} on {address}", role=role, address=address_name(port.getHost()))
         self._warn_of_open_doors()
@@ -192,6 +211,11 @@ class RelayService(Service):
                     "whoever reaches {address} can publish: --allow-publishers or --publisher-ca would limit that",
                     address=address_name(port.getHost()),
                 )
+            if host and role == ROLES["web"] and not (config.web_token_file or ip_address(host).is_loopback):
+                self.log.warn(
+                    "whoever reaches {address} can see who is connected: --web-token-file would limit that",
+                    address=address_name(port.getHost()),
+                )
 
     def _listen(self) -> None:
         config = self.config
@@ -205,6 +229,9 @@ class RelayService(Service):
         ):
             for endpoint in endpoints:
                 self._listen_on(option, endpoint, door.before(factory) if door else factory, transport)
+        if self._web:
+            for endpoint in config.web:
+                self._listen_on("web", endpoint, self._web, Server)
 
     def _listen_on(
         self, option: str, endpoint: str, factory: IProtocolFactory, transport: Callable[..., Server]
@@ -220,6 +247,7 @@ class RelayService(Service):
             raise CannotStart(f"relay cannot start: --{option} {endpoint}: {_why(result.value)}")
         port = cast(IListeningPort, result)
         equip(port, transport, self.config.keepalive, self.lines)
+        guard(port)
         self.ports.append((ROLES[option], port))
 
     def _every(self, seconds: float, call: Callable[[float], None]) -> None:
@@ -305,12 +333,12 @@ class RelayService(Service):
     def stopService(self) -> Deferred[Any]:  # Any: nobody looks at what comes out
         """Stop listening, hand on what was published, and end every connection; fires when all are gone."""
         super().stopService()
+        self._unready = "draining"
         self._supervisor.stopping(self.config.drain_timeout + STOP_MARGIN)
         for timer in self._timers:
             timer.stop()
         self._timers.clear()
-        stopped = [maybeDeferred(port.stopListening) for _, port in self.ports]
-        self.ports.clear()
+        stopped = self._stop_listening([one for one in self.ports if one[0] != ROLES["web"]])
         for publisher in tuple(self.publishers.accepted.open):
             publisher.drain()
         self.hub.flush()
@@ -322,12 +350,24 @@ class RelayService(Service):
                 lagging=self.hub.lagging,
                 seconds=self.config.drain_timeout,
             )
-        return DeferredList([*stopped, self._drain.begin()])
+        return DeferredList([*stopped, self._drain.begin().addCallback(self._close_web)])
+
+    def _stop_listening(self, ports: Sequence[tuple[str, IListeningPort]]) -> list[Deferred[Any]]:  # Any: as above
+        for one in ports:
+            self.ports.remove(one)
+        return [maybeDeferred(port.stopListening) for _, port in ports]
+
+    def _close_web(self, drained: None) -> Deferred[Any]:  # Any: nobody looks at what comes out
+        """The end of the drain is the end of the web port too, which tells of it until then."""
+        stopped = self._stop_listening(tuple(self.ports))
+        for connection in tuple(self._web.open) if self._web else ():
+            connection.cut()
+        return DeferredList(stopped)
 
 
-def _most_connections(wanted: int | None) -> int:
+def _most_connections(wanted: int | None, reserve: int) -> int:
     """Have descriptors for so many connections, None for as many as there can be; returns how many there may be."""
-    allowed = raise_descriptor_limit((wanted or MOST_CONNECTIONS) + RESERVE) - RESERVE
+    allowed = raise_descriptor_limit((wanted or MOST_CONNECTIONS) + reserve) - reserve
     if allowed < (wanted or 1):
         raise Faults(
             [

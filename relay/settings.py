@@ -6,21 +6,17 @@ what came of them: checked, and with every value in its own type.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
-from twisted.internet.endpoints import serverFromString
 from twisted.logger import LogLevel
 
 from relay.framing import FRAMINGS, Framing
 from relay.hub import Slow
+from relay.values import Network, count, count_or_auto, endpoint, network, one_of, seconds, show_size, size
 
-UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 LEAST_BUFFER = 2**20
 """Bytes: below it there would be little but bookkeeping in the buffer."""
 LEAST_SEND_BUFFER = 4096
@@ -29,9 +25,6 @@ MOST_KEEPALIVE = 32_767
 """Seconds: the most that Linux takes (MAX_TCP_KEEPIDLE in its net/tcp.h)."""
 LARGEST_MESSAGES = 8
 """How many of the largest messages the buffer must hold: what one turn brings has to fit well inside it."""
-
-Network = IPv4Network | IPv6Network
-Value = TypeVar("Value")
 
 
 class Faults(ValueError):  # noqa: N818  # it is what is wrong
@@ -72,78 +65,10 @@ class Config:
     publisher_ca: str
     subscriber_ca: str
     tls_timeout: float
+    web: tuple[str, ...]
+    web_token_file: str
     log_format: str
     log_level: LogLevel
-
-
-def size(text: str) -> int:
-    """Bytes, from `65536`, `64KiB`, `64 MiB` or `1GiB`."""
-    match = re.fullmatch(r"(\d+) ?(|KiB|MiB|GiB)", text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is not a size: give bytes, or a number with KiB, MiB or GiB, as in 64MiB")
-    return int(match[1]) * UNITS[match[2]]
-
-
-def show_size(number: int) -> str:
-    """The shortest way to write a size: `64 MiB`, `99,999 bytes`."""
-    unit = max((unit for unit in UNITS if number and number % UNITS[unit] == 0), key=UNITS.__getitem__, default="")
-    return f"{number // UNITS[unit]:,} {unit or 'bytes'}"
-
-
-def count(text: str) -> int:
-    """A whole number from 0."""
-    if not re.fullmatch(r"\d+", text.strip()):
-        raise ValueError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def count_or_auto(text: str) -> int | None:
-    """A whole number from 0, or None for `auto`."""
-    return None if text.strip() == "auto" else count(text)
-
-
-def seconds(text: str) -> float:
-    """Seconds from 0, with or without a fraction."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{text!r} is not a number of seconds from 0")
-    return number
-
-
-def one_of(choices: Mapping[str, Value]) -> Callable[[str], Value]:
-    """What a name stands for."""
-
-    def choose(text: str) -> Value:
-        if text not in choices:
-            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
-        return choices[text]
-
-    return choose
-
-
-def endpoint(text: str) -> str:
-    """Where to listen, as Twisted writes it."""
-    from twisted.internet import reactor
-
-    try:
-        serverFromString(reactor, text)
-    except Exception as error:  # a parser of Twisted or of a plugin raises what it likes
-        raise ValueError(
-            f"{text!r} is not an endpoint ({error}): give one such as tcp:8001, tcp:8001:interface=127.0.0.1 "
-            "or unix:/run/relay.sock"
-        ) from None
-    return text
-
-
-def network(text: str) -> Network:
-    """Addresses: `192.0.2.0/24`, `2001:db8::/32`, or a single one."""
-    try:
-        return ip_network(text.strip())
-    except ValueError as error:
-        raise ValueError(f"{error}: give networks such as 192.0.2.0/24 or 2001:db8::/32") from None
 
 
 @dataclass(frozen=True)
@@ -199,7 +124,7 @@ SETTINGS = (
     ),
     Setting(
         "stall-timeout",
-        "30",
+        "60",
         seconds,
         "seconds after which a subscriber that takes nothing, while something waits for it, is cut; 0: never",
         reload=True,
@@ -311,29 +236,43 @@ SETTINGS = (
         reload=True,
     ),
     Setting(
+        "web",
+        "none",
+        endpoint,
+        "ENDPOINT of the web port: metrics and connections; may be repeated; needs pip install 'relay[web]'",
+        many=True,
+        table="web",
+    ),
+    Setting(
+        "web-token-file",
+        "",
+        str,
+        "FILE with the token without which the web port tells nobody more than that the relay lives",
+        table="web",
+    ),
+    Setting(
         "log-format", "text", one_of({"text": "text", "json": "json"}), "text, or json: an object a line", table="log"
     ),
     Setting("log-level", "info", one_of(LEVELS), "the least important events logged", table="log", reload=True),
 )
 
-TYPES: dict[object, tuple[type, ...]] = {
-    size: (int, str),
-    count: (int,),
-    count_or_auto: (int, str),
-    seconds: (int, float),
+TYPES: dict[object, tuple[tuple[type, ...], str]] = {
+    size: ((int, str), "a whole number or text"),
+    count: ((int,), "a whole number"),
+    count_or_auto: ((int, str), 'a whole number or "auto"'),
+    seconds: ((int, float), "a number"),
 }
-"""What a value may be in the configuration file; text, if it is not here."""
+"""What a value may be in the configuration file, and how that is called; text, if it is not here."""
 
 
 def texts(setting: Setting, value: object) -> list[str]:
     """A value of the configuration file, as it would be given on the command line; raises ValueError."""
-    if setting.many and isinstance(value, list):
-        return [text for item in value for text in texts(setting, item)] or ["none"]
-    types = TYPES.get(setting.convert, (str,))
-    if type(value) not in types:
-        expected = " or ".join({int: "a number", float: "a number", str: "text"}[kind] for kind in types)
-        raise ValueError(f"{value!r} is not {' or '.join(dict.fromkeys(expected.split(' or ')))}")
-    return [str(value)]
+    types, expected = TYPES.get(setting.convert, ((str,), "text"))
+    values = value if setting.many and isinstance(value, list) else [value]
+    for one in values:
+        if type(one) not in types:
+            raise ValueError(f"{one!r} is not {expected}")
+    return [str(one) for one in values] or ["none"]
 
 
 def configure(given: Mapping[str, tuple[str, list[str]]]) -> Config:
@@ -392,3 +331,5 @@ def _contradictions(config: Config) -> Iterable[tuple[str, str]]:
     ):
         if file and not endpoints:
             yield name, "there is no TLS endpoint that it could be for"
+    if config.web_token_file and not config.web:
+        yield "web-token-file", "there is no web port that it could be for"

@@ -8,6 +8,7 @@ what is copied for a subscriber that does not read stays below 100 KiB.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 from twisted.internet.error import ConnectionDone
@@ -24,7 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.connection import Accepted, Connection, looks_like
-from relay.cursor import Lag
+from relay.cursor import Lag, Tally
 from relay.framing import Buffer
 from relay.hub import Hub
 from relay.reasons import CloseReason
@@ -50,10 +51,11 @@ class Subscriber(Connection):
         super().__init__(accepted, address)
         self._hub = hub
         self._publish = publish
-        self._subscription: Subscription | None = None
+        self.subscription: Subscription | None = None
         self.deliver: Callable[[Sequence[Buffer]], int] = self._write
         self._half_closed = False
         self._sent_data = False
+        self._put: Callable[[bytes], object] | None = None
         self._given = False  # everything, and our half is closed
 
     def _begin(self) -> None:
@@ -62,21 +64,24 @@ class Subscriber(Connection):
             transport.setTcpNoDelay(True)
         if isinstance(transport, SubscriberTransport):
             self.deliver = transport.send  # nothing of ours is in between
+        elif isinstance(below := getattr(transport, "transport", None), SubscriberTransport):
+            self._put = partial(below.at_once, transport.write)
         transport.registerProducer(self, True)  # type: ignore[attr-defined]  # all that we accept have it
-        self._subscription = self._hub.attach(self)
+        self.subscription = self._hub.attach(self)
 
     # What the hub calls
 
     def _write(self, pieces: Sequence[Buffer]) -> int:
         """Hand copies to the transport until it says pause; returns how many bytes it was given."""
-        assert self._subscription is not None
+        assert self.subscription is not None
+        put = self._put or self.transport.write
         taken = 0
         for piece in pieces:
             for start in range(0, len(piece), SLICE):
-                if self._subscription.waiting:
+                if self.subscription.waiting:
                     return taken
                 part = bytes(piece[start : start + SLICE])
-                self.transport.write(part)
+                put(part)
                 taken += len(part)
         return taken
 
@@ -110,12 +115,12 @@ class Subscriber(Connection):
     # What the transport calls
 
     def pauseProducing(self) -> None:
-        if self._subscription is not None:
-            self._hub.pause(self._subscription)
+        if self.subscription is not None:
+            self._hub.pause(self.subscription)
 
     def resumeProducing(self) -> None:
-        if self._subscription is not None:
-            self._hub.resume(self._subscription)
+        if self.subscription is not None:
+            self._hub.resume(self.subscription)
 
     def stopProducing(self) -> None:
         """The transport is gone; `connectionLost` follows."""
@@ -136,12 +141,28 @@ class Subscriber(Connection):
     def readConnectionLost(self) -> None:
         self._half_closed = True
         if self._given:
-            self.transport.loseConnection()
+            self._close()
 
     def writeConnectionLost(self) -> None:
         """We closed our half; `readConnectionLost` follows when the peer has closed its own."""
 
-    # What the factory and the drain call
+    # What the factory, the drain and the statistics call
+
+    @property
+    def tally(self) -> Tally:
+        subscription = self.subscription
+        if subscription is None:
+            return Tally(0, 0, 0)
+        return subscription.tally or subscription.cursor.tally(exact=False)
+
+    @property
+    def state(self) -> str:
+        return "live" if self.subscription is not None and self.subscription.cursor.live else "lagging"
+
+    def lag(self, clock: Callable[[], float]) -> Lag | None:
+        if self.subscription is None or self.subscription.tally is not None or self.subscription.cursor.live:
+            return None
+        return self.subscription.cursor.lag(clock, exact=False)
 
     def sweep(self) -> None:
         """Notice the end of a peer that closed its sending half, and is not watched any more."""
@@ -151,38 +172,53 @@ class Subscriber(Connection):
     def drain(self) -> bool:
         """Close our half once everything was given. The peer closes its own then; what it sends until then is read,
         because to close a socket with something unread in it destroys what is on its way to the peer."""
-        if self._subscription is None:
+        if self.subscription is None:
             self.abort(CloseReason.SHUTDOWN)  # in the middle of a handshake
         elif self.reason is None:
-            if not self._subscription.cursor.live:
+            if not self.subscription.cursor.live:
                 return False
             self._begin_end(CloseReason.SHUTDOWN)
             self._given = True
-            if self._half_closed or ISSLTransport.providedBy(self.transport):
-                self.transport.loseConnection()
-            else:
-                self.transport.loseWriteConnection()  # type: ignore[attr-defined]  # all but TLS has it
+            self._finish()
         return True
+
+    def _finish(self) -> None:
+        transport = self.transport
+        if self._half_closed:
+            self._close()
+        elif isinstance(transport, SubscriberTransport):
+            transport.finish()
+        elif ISSLTransport.providedBy(transport):
+            transport.loseConnection()  # TLS has no halves
+        else:
+            transport.loseWriteConnection()  # type: ignore[attr-defined]  # a Unix socket's has it
+
+    def _close(self) -> None:
+        """Both halves are done with."""
+        if isinstance(self.transport, SubscriberTransport):
+            self.transport.close()
+        else:
+            self.transport.loseConnection()
 
     def cut(self) -> None:
         if self._given and isinstance(self.transport, SubscriberTransport):
-            self.transport.loseConnection()  # the kernel has everything, and goes on with it
-        elif self.reason is None and self._subscription is not None:
-            self._hub.end(self._subscription, CloseReason.SHUTDOWN)
+            self.transport.close()  # the kernel has everything, and goes on with it
+        elif self.reason is None and self.subscription is not None:
+            self._hub.end(self.subscription, CloseReason.SHUTDOWN)
         else:
             super().cut()
 
     def _begin_end(self, reason: CloseReason) -> bool:
         first = super()._begin_end(reason)
-        if first and self._subscription is not None:
-            self._hub.detach(self._subscription)
+        if first and self.subscription is not None:
+            self._hub.detach(self.subscription)
             self.transport.unregisterProducer()  # type: ignore[attr-defined]  # all that we accept have it
         return first
 
     def _end(self) -> None:
         messages = size = skipped = 0
-        if self._subscription is not None:
-            tally = self._hub.detach(self._subscription)
+        if self.subscription is not None:
+            tally = self._hub.detach(self.subscription)
             messages, size, skipped = tally.messages, tally.bytes, tally.skipped
         self._log_end(
             "{messages:,} messages, {bytes:,} bytes{lost}",

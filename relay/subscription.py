@@ -60,7 +60,7 @@ class Subscription:
         self.waiting = False
         self.scheduled = False  # a turn of catching up is due
         self.moved = True  # it took something since the last sweep
-        self.unsent = 0  # bytes that the kernel held for it at the last sweep
+        self.unsent = 0  # at the last sweep
         self.idle = 0.0  # seconds without progress
         self.tally: Tally | None = None  # final, once it is detached
 

@@ -60,8 +60,11 @@ class Credentials:
             raise Faults(faults)
         assert chain and key
         self.name = f"{_names(chain[0])}, valid until {chain[0].not_valid_after_utc:%Y-%m-%d}"
-        self.publishers = _context(chain, key, publisher_ca)
-        self.subscribers = _context(chain, key, subscriber_ca)
+        try:
+            self.publishers = _context(chain, key, publisher_ca)
+            self.subscribers = _context(chain, key, subscriber_ca)
+        except SSL.Error as error:
+            raise Faults([f"certificate: {config.certificate}: {_reason(error)}"]) from None
 
 
 def _names(certificate: x509.Certificate) -> str:
@@ -110,9 +113,17 @@ class Door:
         return made
 
 
+def subject(transport: object) -> str:
+    """Whom the certificate is for that a peer showed, as in RFC 4514; empty if it showed none."""
+    certificate: crypto.X509 | None = transport.getPeerCertificate()  # type: ignore[attr-defined]  # TLS has it
+    return "" if certificate is None else certificate.to_cryptography().subject.rfc4514_string()
+
+
 def explain(failure: Failure) -> str:
     """Why a handshake failed, in OpenSSL's words where it has any."""
-    error = failure.value
-    if isinstance(error, SSL.Error) and error.args and error.args[0]:
-        return str(error.args[0][-1][-1])
-    return "the peer closed the connection"
+    return _reason(failure.value) if isinstance(failure.value, SSL.Error) else "the peer closed the connection"
+
+
+def _reason(error: SSL.Error) -> str:
+    errors = error.args[0] if error.args else []
+    return str(errors[-1][-1]) if errors else "the peer closed the connection"

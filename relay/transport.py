@@ -28,6 +28,7 @@ from twisted.internet import main, tcp
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IListeningPort, IPushProducer, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from relay.framing import Buffer
 from relay.lines import Lines
@@ -41,8 +42,9 @@ KEEPALIVE_INTERVAL = 10
 KEEPALIVE_PROBES = 6
 """how many may stay without an answer: a peer that vanished is gone after two minutes, and a minute without the
 network is survived."""
-ACCEPTS = 32
-"""Connections accepted in a turn: with TLS, each costs the relay a millisecond or so."""
+ACCEPTS = 64
+"""Connections accepted in a turn, so that nobody waits long for its end: with TLS, each costs half a millisecond.
+Twisted goes by how many came the last time, and so would take all of a storm at once."""
 BACK_OFF = 1.0
 """Seconds until accepting is tried again when the system had no room."""
 SIOCOUTQ = 0x5411
@@ -63,6 +65,7 @@ class SubscriberTransport(tcp.Server):
 
     _failed = False
     _short = False
+    _held = False
 
     def __init__(self, send_buffer: int, sock: socket.socket, *args: Any) -> None:  # args: what Twisted passes
         """The kernel takes `send_buffer` bytes while it cannot send them yet. Its own limit is some megabytes for each
@@ -89,6 +92,37 @@ class SubscriberTransport(tcp.Server):
         self._short = True
         self._failed = error is not None and error.errno not in (EAGAIN, ENOBUFS)
         self.startWriting()
+
+    def at_once(self, write: Callable[[bytes], object], data: bytes) -> None:
+        """Let a layer above, such as TLS, `write` what it makes of `data`, and send that now, all of it together.
+
+        What the kernel does not take, and what is written while some of that is left, goes the way of Twisted's own.
+        """
+        if self._tempDataLen or self.dataBuffer:
+            write(data)
+            return
+        self._held = True
+        try:
+            write(data)
+        finally:
+            self._held = False
+        if self._tempDataLen and (super().doWrite() is not None or self.dataBuffer):
+            self.startWriting()  # there is more, or an end, which the reactor has to see
+
+    def finish(self) -> None:
+        """End the stream now. Twisted would wait until the socket is writable, which it may never be again."""
+        self.loseWriteConnection()
+        if not (self._tempDataLen or self.dataBuffer):
+            super().doWrite()
+
+    def close(self) -> None:
+        """Close now: what was given to the kernel still goes out, but for what a peer's unread bytes destroy."""
+        if self.connected:
+            self.connectionLost(Failure(main.CONNECTION_DONE))
+
+    def startWriting(self) -> None:
+        if not self._held:
+            super().startWriting()
 
     def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
         if self._failed:
@@ -131,23 +165,13 @@ class PublisherTransport(tcp.Server):
 
 
 class ListeningSocket(socket.socket):
-    """Accepts so many connections in a turn that nobody waits long for its end, although Twisted would take them all.
-
-    It also says when the system has no room for more, which Twisted would ask for at once again.
-    """
+    """Accepts connections, and says when the system has no room for more, which Twisted would ask for at once again."""
 
     exhausted: Callable[[OSError], None]
-    _accepted = 0
 
     def accept(self) -> tuple[socket.socket, Any]:  # Any: an address, as socket declares it
-        self._accepted = (self._accepted + 1) % (ACCEPTS + 1)
-        if not self._accepted:
-            raise BlockingIOError(EAGAIN, "enough for this turn")
         try:
             return super().accept()
-        except BlockingIOError:
-            self._accepted = 0
-            raise
         except OSError as error:
             if error.errno not in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
                 raise
@@ -186,6 +210,13 @@ def equip(port: IListeningPort, transport: Callable[..., tcp.Server], keepalive:
         )
 
     listening.exhausted = back_off
+    accept = port.doRead
+
+    def accept_some() -> None:
+        port.numberAccepts = ACCEPTS
+        accept()
+
+    port.doRead = accept_some  # type: ignore[method-assign]  # what the reactor calls
     if port.transport is tcp.Server:
         port.transport = cast("type[tcp.Server]", transport)  # Twisted only calls it
 

@@ -11,6 +11,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.connection import Accepted, Connection
+from relay.cursor import Tally
 from relay.limits import Limits
 from relay.lines import Lines
 from relay.reasons import CloseReason
@@ -19,6 +20,9 @@ from tests.fakes import said
 
 class Guest(Connection):
     begun = 0
+
+    tally = Tally(0, 0, 0)
+    state = "open"
 
     def _begin(self) -> None:
         self.begun += 1

@@ -300,9 +300,19 @@ async def test_a_transport_that_raises_ends_that_subscriber_alone() -> None:
 # Long ones, all in the same two minutes
 
 
+def roomy(port: int, room: int) -> socket.socket:
+    """A subscriber whose kernel is asked to take so many bytes that it does not read."""
+    peer = socket.socket()
+    peer.settimeout(DEADLINE)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    peer.connect(("127.0.0.1", port))
+    return peer
+
+
 def test_two_minutes_of_slow_and_silent_peers_end_those_alone_that_do_nothing() -> None:
-    """Two subscribers read a steady 10 kB/s, with some 30 MB before them all the time; a
-    publisher needs 10 s for each message, and two are silent, one of them behind a black hole: all of these stay."""
+    """Four subscribers read a steady 10 kB/s, with some 30 MB before them all the time, three of them with receive
+    buffers that take them half a minute or more to read; a publisher needs 10 s for each message, and two are silent,
+    one of them behind a black hole: all of these stay."""
     with (
         ThreadPoolExecutor() as pool,
         Relay() as relay,
@@ -311,22 +321,25 @@ def test_two_minutes_of_slow_and_silent_peers_end_those_alone_that_do_nothing() 
         Proxy(relay.publish_port, up=Fault(hole=60)) as hole,
         connection(narrow.port) as behind_proxy,
         connection(relay.subscribe_port) as stuck,
-        connection(relay.subscribe_port) as steady,
+        roomy(relay.subscribe_port, 2**18) as steady,
+        roomy(relay.subscribe_port, 2**19) as steady_too,
+        roomy(relay.subscribe_port, 2**20) as steady_as_well,
         connection(relay.publish_port) as _silent,
         connection(hole.port) as vanished,
         connection(hole.port) as half_message,
         connection(relay.publish_port) as dribbling,
     ):
-        wait_until_attached([behind_proxy, stuck, steady])
+        relay.log.wait_for("subscriber .* connected", 6)  # with the healthy one
         flood(relay.publish_port, 32 * MIB, size=1000)
         vanished.sendall(frame(b"x" * 56) * 2)
         half_message.sendall(frame(b"x" * 1000))
         draining = pool.submit(receive_all, behind_proxy)
-        received: dict[socket.socket, bytearray] = {steady: bytearray()}
+        received = {peer: bytearray() for peer in (steady, steady_too, steady_as_well)}
         begin = time.monotonic()
         for tick in range(1200):
             time.sleep(max(0.0, begin + tick / 10 - time.monotonic()))
-            received[steady] += receive(steady, 1000)
+            for peer, data in received.items():
+                data += receive(peer, 1000)
             if tick % 10 == 0:
                 dribbling.sendall(frame(b"sl-o-w")[tick // 10 % 10 :][:1])
         healthy.stop()

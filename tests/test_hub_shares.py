@@ -18,7 +18,7 @@ class DefaultTests(Base):
         turns = Turns()
         log = Log(2**20, Int32.ends)
         hub = Hub(log, FakeIntake(), call_soon=turns.call_soon, clock=lambda: 5.0)
-        self.assertEqual((hub.slow, hub.stall_timeout, hub.replay, hub.blocked), (Slow.DISCONNECT, 30.0, 0, False))
+        self.assertEqual((hub.slow, hub.stall_timeout, hub.replay, hub.blocked), (Slow.DISCONNECT, 60.0, 0, False))
         hub.publish(frames(b"one"))
         hub.publish(frames(b"two"))
         turns.run()

@@ -17,7 +17,8 @@ from relay import __version__
 from relay.framing import Int32, Line, Raw
 from relay.hub import Slow
 from relay.options import Options
-from relay.settings import Config, show_size, size
+from relay.settings import Config
+from relay.values import show_size, size
 
 
 def parse(*arguments: str) -> Config:
@@ -37,7 +38,7 @@ class OptionsTests(SynchronousTestCase):
                 max_message=99_999,
                 buffer=64 * 2**20,
                 slow=Slow.DISCONNECT,
-                stall_timeout=30.0,
+                stall_timeout=60.0,
                 replay=0,
                 max_connections=None,
                 max_per_address=0,
@@ -54,6 +55,8 @@ class OptionsTests(SynchronousTestCase):
                 publisher_ca="",
                 subscriber_ca="",
                 tls_timeout=5.0,
+                web=(),
+                web_token_file="",
                 log_format="text",
                 log_level=LogLevel.info,
             ),
@@ -70,6 +73,7 @@ class OptionsTests(SynchronousTestCase):
             *("--allow-subscribers", "::1", "--publish-tls", "tcp:3", "--subscribe-tls", "tcp:4"),
             *("--subscribe-tls", "tcp:5", "--certificate", "chain.pem", "--private-key", "key.pem"),
             *("--publisher-ca", "one.pem", "--subscriber-ca", "other.pem", "--tls-timeout", "2"),
+            *("--web", "tcp:6:interface=127.0.0.1", "--web", "unix:/run/web", "--web-token-file", "token"),
             *("--log-format", "json", "--log-level", "warn"),
         )
         self.assertEqual(
@@ -98,6 +102,8 @@ class OptionsTests(SynchronousTestCase):
                 publisher_ca="one.pem",
                 subscriber_ca="other.pem",
                 tls_timeout=2.0,
+                web=("tcp:6:interface=127.0.0.1", "unix:/run/web"),
+                web_token_file="token",
                 log_format="json",
                 log_level=LogLevel.warn,
             ),

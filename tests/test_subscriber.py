@@ -44,6 +44,9 @@ class PausingTransport(StringTransport):
     def loseWriteConnection(self) -> None:
         self.half_closed = True
 
+    def getPeerCertificate(self) -> None:
+        """Nobody shows one."""
+
     def drain(self) -> None:
         self.held = 0
         assert self.producer is not None
@@ -118,7 +121,8 @@ class SubscriberTests(SubscriberCase):
     def test_every_kind_of_address_has_a_name(self) -> None:
         for address, name in (
             (IPv6Address("TCP", "::1", 40001), "[::1]:40001"),
-            (UNIXAddress("/run/relay"), "UNIXAddress('/run/relay')"),
+            (UNIXAddress("/run/relay"), "unix:/run/relay"),
+            (UNIXAddress(None), "unix"),
         ):
             subscriber, _ = self.connect(address)
             self.assertEqual(subscriber.peer, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import select
 import socket
 import sys
 import tempfile
@@ -245,19 +246,26 @@ class PublisherTransportTests(TransportTests):
 
 
 class UnsentTests(TransportTests):
-    def test_it_is_what_the_peers_kernel_has_not_taken(self) -> None:
+    def fill(self) -> int:
+        """Fill the kernel's buffers with all that it takes; returns what there is to read then."""
         if sys.platform != "linux":
             raise self.skipTest("only Linux tells")
-        self.set_up(at_once)
-        self.assertEqual(unsent(self.transport), 0)
         with contextlib.suppress(BlockingIOError):
             while True:
                 self.transport.send([b"x" * 2**20])  # type: ignore[attr-defined]
-        before = unsent(self.transport)
-        self.assertGreater(before, 0)
+        return unsent(self.transport)
+
+    def test_it_gets_smaller_when_the_peer_reads(self) -> None:
+        self.set_up(at_once)
+        before = self.fill()
         while unsent(self.transport) == before:
             self.peer.recv(ROOM)
         self.assertLess(unsent(self.transport), before)
+
+    def test_it_stays_where_it_is_while_the_peer_does_not(self) -> None:
+        self.set_up(at_once)
+        before = self.fill()
+        self.assertEqual([unsent(self.transport) for _ in range(100)], [before] * 100)
 
     def test_it_is_nothing_where_it_cannot_be_known(self) -> None:
         self.assertEqual(unsent(object()), 0)
@@ -266,6 +274,96 @@ class UnsentTests(TransportTests):
         self.set_up(at_once)
         self.patch(sys, "platform", "darwin")
         self.assertEqual(unsent(self.transport), 0)
+
+
+class LayerTests(TransportTests):
+    """What a layer above writes, such as TLS, through Twisted's own `write`."""
+
+    transport: SubscriberTransport
+
+    @property
+    def waits(self) -> bool:
+        return self.transport in self.reactor.getWriters()
+
+    def in_two(self, data: bytes) -> None:
+        """A layer that makes two pieces of what it is given."""
+        self.transport.write(b"<" + data)
+        self.transport.write(b">")
+
+    def test_what_it_makes_of_it_is_sent_at_once_and_together(self) -> None:
+        self.set_up(at_once)
+        self.transport.at_once(self.in_two, b"one")
+        self.assertFalse(self.waits)
+        self.assertEqual(self.peer.recv(100), b"<one>")
+
+    def test_it_may_write_nothing(self) -> None:
+        self.set_up(at_once)
+        self.transport.at_once(lambda data: None, b"one")
+        self.assertFalse(self.waits)
+
+    def test_what_the_kernel_does_not_take_follows_in_order(self) -> None:
+        self.set_up(at_once)
+        sent = b""
+        for number in range(50):
+            piece = bytes([number]) * 30_000
+            self.transport.at_once(self.in_two, piece)
+            sent += b"<" + piece + b">"
+        self.assertTrue(self.waits)
+        received = b""
+        while len(received) < len(sent):
+            received += self.peer.recv(2**16)
+            if self.waits:
+                self.transport.doWrite()
+        self.assertEqual(received, sent)
+        self.assertFalse(self.waits)
+
+    def test_a_connection_that_broke_is_the_reactor_s_to_end(self) -> None:
+        self.set_up(at_once)
+        self.reset()
+        self.transport.at_once(self.in_two, b"one")
+        self.assertTrue(self.waits)
+        self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
+
+
+class EndTests(TransportTests):
+    transport: SubscriberTransport
+
+    def fill(self) -> int:
+        """Give the kernel more than half of what it takes, so that the socket is not writable; returns how much."""
+        self.set_up(partial(SubscriberTransport, 2**18), room=None)
+        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+        given = 0
+        with contextlib.suppress(BlockingIOError):
+            while given < 2**23:
+                given += self.transport.send([b"x" * 2**16])
+        self.assertEqual(select.select([], [self.transport], [], 0)[1], [])
+        return given
+
+    def drained(self) -> bytes:
+        received = b""
+        while more := self.peer.recv(2**20):
+            received += more
+        return received
+
+    def test_a_stream_ends_after_what_was_given_though_nothing_more_can_be_written(self) -> None:
+        given = self.fill()
+        self.transport.finish()
+        self.assertEqual(len(self.drained()), given)
+        self.assertIsNone(self.protocol.lost)
+
+    def test_what_twisted_holds_goes_out_before_the_end(self) -> None:
+        self.set_up(at_once)
+        self.transport.write(b"before the end")
+        self.transport.finish()
+        self.transport.doWrite()
+        self.assertEqual(self.drained(), b"before the end")
+
+    def test_closed_at_once_it_still_delivers_what_the_kernel_has(self) -> None:
+        given = self.fill()
+        self.transport.close()
+        self.assertIsNotNone(self.protocol.lost)
+        self.transport.close()
+        self.assertEqual(len(self.drained()), given)
 
 
 class FailedTests(TransportTests):

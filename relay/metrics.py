@@ -1,0 +1,136 @@
+"""The relay's numbers for Prometheus, made when they are asked for.
+
+It needs the package prometheus-client, and is imported only where that is wanted. Everything happens in the reactor's
+thread, between two turns of it, so that the numbers fit each other.
+
+Names follow Prometheus' conventions: base units, and `_total` for what only grows. How far subscribers are behind is
+no such thing: it is a distribution at a moment (a gauge histogram, of which `histogram_quantile` is taken without
+`rate`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily as Counter
+from prometheus_client.core import GaugeHistogramMetricFamily as GaugeHistogram
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import InfoMetricFamily as Info
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+
+from relay import __version__
+from relay.stats import Role, Snapshot
+
+LAGS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)
+"""Seconds, the buckets: from what a busy turn causes to what only a large buffer allows."""
+OPENMETRICS = "application/openmetrics-text"
+
+
+class Metrics:
+    """Answers a scrape."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot], web_connections: Callable[[], int]) -> None:
+        self._snapshot = snapshot
+        self._web_connections = web_connections
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def __call__(self, accept: str) -> tuple[bytes, str]:
+        """The text, in a form that a client which sent this `Accept` understands, and its type.
+
+        `choose_encoder` raises for some headers: it is only given those that it knows.
+        """
+        encode, kind = choose_encoder(f"{OPENMETRICS}; version=1.0.0" if OPENMETRICS in accept else "")
+        return encode(self._registry), kind
+
+    def describe(self) -> list[Metric]:
+        """Prometheus' registry asks for it, so that it need not take a snapshot for the names."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the registry, once for each scrape."""
+        now = self._snapshot()
+        yield Info("relay_build", "What runs: always 1.", {"version": __version__})
+        yield Gauge("relay_start_time_seconds", "When the relay was started, in seconds since 1970, UTC.", now.started)
+        yield from _connections(now.roles)
+        yield Gauge("relay_connections_limit", "Connections that there may be, of both roles.", now.most_connections)
+        yield Gauge("relay_web_connections", "Connections to the web port, this one included.", self._web_connections())
+        yield from _messages(now)
+        yield from _buffer(now)
+        yield from _lag(now)
+        yield Gauge("relay_publishers_blocked", "1 while publishers are not read (--slow block), else 0.", now.blocked)
+        yield Counter(
+            "relay_publishers_blocked_seconds", "Seconds in which publishers were not read.", now.blocked_seconds
+        )
+        yield _by("relay_reloads", "Reloads (SIGHUP).", {"succeeded": now.reloaded, "failed": now.reloads_failed})
+        yield Counter("relay_log_lines_left_out", "Log lines left out, where peers caused too many.", now.left_out)
+
+
+def _by(name: str, meaning: str, results: dict[str, int]) -> Counter:
+    """A counter by result."""
+    found = Counter(name, meaning, labels=["result"])
+    for result, count in results.items():
+        found.add_metric([result], count)
+    return found
+
+
+def _connections(roles: tuple[Role, ...]) -> Iterator[Metric]:
+    is_open = Gauge("relay_connections", "Connections that are open.", labels=["role"])
+    opened = Counter("relay_connections_opened", "Connections accepted, also if refused at once.", labels=["role"])
+    closed = Counter("relay_connections_closed", "Connections that ended, and why.", labels=["role", "reason"])
+    handshakes = Counter("relay_tls_handshakes", "TLS handshakes, completed or failed.", labels=["role", "result"])
+    for role in roles:
+        is_open.add_metric([role.name], role.open)
+        opened.add_metric([role.name], role.opened)
+        for reason, count in role.closed.items():
+            closed.add_metric([role.name, reason], count)
+        handshakes.add_metric([role.name, "completed"], role.shaken)
+        handshakes.add_metric([role.name, "failed"], role.unshaken)
+    yield from (is_open, opened, closed, handshakes)
+
+
+def _messages(now: Snapshot) -> Iterator[Metric]:
+    yield Counter("relay_published_messages", "Messages that publishers published.", now.published.messages)
+    yield Counter("relay_published_bytes", "Bytes of these, as they are on the wire.", now.published.bytes)
+    yield Counter(
+        "relay_delivered_messages",
+        "Messages that subscribers were given, one for each message and subscriber.",
+        now.delivered.messages,
+    )
+    yield Counter("relay_delivered_bytes", "Bytes of these, as they are on the wire.", now.delivered.bytes)
+    yield Counter(
+        "relay_skipped_messages", "Messages that subscribers were not given (--slow skip).", now.delivered.skipped
+    )
+
+
+def _buffer(now: Snapshot) -> Iterator[Metric]:
+    yield Gauge("relay_buffer_used_bytes", "Memory that the buffer takes.", now.held)
+    yield Gauge("relay_buffer_limit_bytes", "Memory that the buffer may take (--buffer).", now.buffer)
+    yield Gauge("relay_oldest_position", "Number of the oldest message in the buffer, counted from 1.", now.oldest)
+    yield Gauge("relay_next_position", "Number that the next message gets.", now.next)
+
+
+def _lag(now: Snapshot) -> Iterator[Metric]:
+    states = Gauge("relay_subscribers", "Subscribers that have everything, or not.", labels=["state"])
+    states.add_metric(["live"], now.live)
+    states.add_metric(["lagging"], now.lagging)
+    yield states
+    furthest = now.furthest
+    yield Gauge("relay_lag_max_messages", "Messages that the slowest subscriber lacks.", furthest.messages)
+    yield Gauge("relay_lag_max_bytes", "Bytes that the slowest subscriber lacks.", furthest.bytes)
+    yield Gauge(
+        "relay_lag_max_seconds",
+        "How long ago the first message that the slowest subscriber lacks was published.",
+        furthest.seconds,
+    )
+    lags = sorted(now.lags)
+    buckets = [(str(float(bound)), float(bisect_right(lags, bound))) for bound in LAGS]
+    yield GaugeHistogram(
+        "relay_lag_seconds",
+        "How far the lagging subscribers are behind now; no counter.",
+        [*buckets, ("+Inf", len(lags))],
+        sum(lags),
+    )

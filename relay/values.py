@@ -1,0 +1,86 @@
+"""How the text of a setting is understood: what was written goes in, and ValueError says that it can't be."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TypeVar
+
+from twisted.internet.endpoints import serverFromString
+
+UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+Network = IPv4Network | IPv6Network
+Value = TypeVar("Value")
+
+
+def size(text: str) -> int:
+    """Bytes, from `65536`, `64KiB`, `64 MiB` or `1GiB`."""
+    match = re.fullmatch(r"(\d+) ?(|KiB|MiB|GiB)", text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size: give bytes, or a number with KiB, MiB or GiB, as in 64MiB")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def show_size(number: int) -> str:
+    """The shortest way to write a size: `64 MiB`, `99,999 bytes`."""
+    unit = max((unit for unit in UNITS if number and number % UNITS[unit] == 0), key=UNITS.__getitem__, default="")
+    return f"{number // UNITS[unit]:,} {unit or 'bytes'}"
+
+
+def count(text: str) -> int:
+    """A whole number from 0."""
+    if not re.fullmatch(r"\d+", text.strip()):
+        raise ValueError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def count_or_auto(text: str) -> int | None:
+    """A whole number from 0, or None for `auto`."""
+    return None if text.strip() == "auto" else count(text)
+
+
+def seconds(text: str) -> float:
+    """Seconds from 0, with or without a fraction."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{text!r} is not a number of seconds from 0")
+    return number
+
+
+def one_of(choices: Mapping[str, Value]) -> Callable[[str], Value]:
+    """What a name stands for."""
+
+    def choose(text: str) -> Value:
+        if text not in choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+        return choices[text]
+
+    return choose
+
+
+def endpoint(text: str) -> str:
+    """Where to listen, as Twisted writes it."""
+    from twisted.internet import reactor
+
+    try:
+        serverFromString(reactor, text)
+    except Exception as error:  # a parser of Twisted or of a plugin raises what it likes
+        raise ValueError(
+            f"{text!r} is not an endpoint ({error}): give one such as tcp:8001, tcp:8001:interface=127.0.0.1 "
+            "or unix:/run/relay.sock"
+        ) from None
+    return text
+
+
+def network(text: str) -> Network:
+    """Addresses: `192.0.2.0/24`, `2001:db8::/32`, or a single one."""
+    try:
+        return ip_network(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{error}: give networks such as 192.0.2.0/24 or 2001:db8::/32") from None

@@ -1,0 +1,352 @@
+"""The configuration file: what it may say, what is refused and in which words, and what `--check` makes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from twisted.logger import LogLevel
+from twisted.python.usage import UsageError
+
+from relay.framing import Line
+from relay.hub import Slow
+from relay.options import Options, read
+from relay.settings import Config, Faults
+from tests.certificates import Authority
+from tests.fakes import frame
+from tests.process import DEADLINE, TWISTD, Relay
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "relay.toml"
+
+
+def load(file: Path, text: str, *arguments: str) -> Config:
+    """What a file with that text, and those options beside it, ask for."""
+    file.write_text(text)
+    options = Options()
+    options.parseOptions(["--config", str(file), *arguments])
+    return options.config()
+
+
+def faults(file: Path, text: str) -> list[str]:
+    """What is wrong with a file with that text, without the name of the file."""
+    file.write_text(text)
+    with pytest.raises(Faults) as caught:
+        load_all(file)
+    assert all("\n" not in line and line.startswith(f"{file}: ") for line in caught.value.lines)
+    return [line.removeprefix(f"{file}: ") for line in caught.value.lines]
+
+
+def load_all(file: Path) -> Config:
+    options = Options()
+    options.opt_config(str(file))
+    return options.config()
+
+
+def check(*arguments: str) -> tuple[object, str, str]:
+    """The exit status of `--check`, its output and its error output."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+        Options().parseOptions([*arguments, "--check"])
+    return end.value.code, out.getvalue(), err.getvalue()
+
+
+def twistd_check(*arguments: str) -> tuple[object, str, str]:
+    """The same of a real process."""
+    done = subprocess.run([TWISTD, "relay", "--check", *arguments], capture_output=True, text=True, timeout=DEADLINE)
+    return done.returncode, done.stdout, done.stderr
+
+
+# What it may say
+
+
+def test_values_are_numbers_texts_and_lists_in_their_tables(file: Path) -> None:
+    config = load(
+        file,
+        """
+        publish = ["tcp:1", "tcp:2"]
+        subscribe = "tcp:3"
+        framing = "line"
+        max-message = 1000
+        buffer = "2MiB"
+        slow = "skip"
+        stall-timeout = 1.5
+        replay = 7
+
+        [limits]
+        max-connections = 100
+        allow-publishers = ["192.0.2.0/24", "2001:db8::/32"]
+        allow-subscribers = "192.0.2.1, 192.0.2.2"
+        frame-timeout = 2
+
+        [tls]
+        tls-timeout = 0
+
+        [log]
+        log-level = "warn"
+        """,
+    )
+    assert (config.publish, config.subscribe) == (("tcp:1", "tcp:2"), ("tcp:3",))
+    assert (config.framing, config.max_message, config.buffer) == (Line, 1000, 2 * 2**20)
+    assert (config.slow, config.stall_timeout, config.replay) == (Slow.SKIP, 1.5, 7)
+    assert (config.max_connections, config.frame_timeout, config.tls_timeout) == (100, 2.0, 0.0)
+    assert config.allow_publishers == (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
+    assert config.allow_subscribers == (ip_network("192.0.2.1"), ip_network("192.0.2.2"))
+    assert config.log_level is LogLevel.warn
+
+
+def test_an_empty_file_is_the_defaults(file: Path) -> None:
+    default = Options()
+    default.parseOptions([])
+    assert load(file, "") == load(file, "[limits]\n[tls]\n[log]\n") == default.config()
+
+
+def test_an_empty_list_is_none(file: Path) -> None:
+    tls = '[tls]\npublish-tls = ["tcp:0"]\ncertificate = "a.pem"\n'
+    assert load(file, f"publish = []\n{tls}").publish == ()
+    assert load(file, "[limits]\nallow-publishers = []\n").allow_publishers == ()
+
+
+def test_the_command_line_wins_wherever_it_stands(file: Path) -> None:
+    file.write_text('slow = "skip"\nreplay = 7\n')
+    for arguments in (["--slow", "block", "--config", str(file)], ["--config", str(file), "--slow", "block"]):
+        options = Options()
+        options.parseOptions(arguments)
+        assert (options.config().slow, options.config().replay) == (Slow.BLOCK, 7)
+
+
+def test_a_list_on_the_command_line_replaces_the_one_in_the_file(file: Path) -> None:
+    text = 'publish = ["tcp:1", "tcp:2"]\n[limits]\nallow-publishers = ["192.0.2.0/24"]\n'
+    config = load(file, text, "--publish", "tcp:3", "--publish", "tcp:4", "--allow-publishers", "none")
+    assert (config.publish, config.allow_publishers) == (("tcp:3", "tcp:4"), ())
+
+
+def test_the_file_is_read_again_each_time_and_the_command_line_still_wins(file: Path) -> None:
+    file.write_text('slow = "skip"\n')
+    options = Options()
+    options.parseOptions(["--config", str(file), "--replay", "3"])
+    file.write_text('slow = "block"\nreplay = 9\n')
+    config = options.config()
+    assert (config.slow, config.replay) == (Slow.BLOCK, 3)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("slwo = 'skip'", "slwo: there is no such setting"),
+        ("[limits]\nslwo = 1", "limits.slwo: there is no such setting"),
+        ("[limit]\nreplay = 1", "limit: there is no such setting"),
+        ("config = 'other.toml'", "config: there is no such setting"),
+        ("check = true", "check: there is no such setting"),
+        ("limits = 3", "limits: there is no such setting"),
+        ("max_message = 1", "max_message: there is no such setting"),
+        ("keepalive = 1", "keepalive: this belongs into the table [limits]"),
+        ("[tls]\nlog-level = 'info'", "tls.log-level: this belongs into the table [log]"),
+        ("[log]\nslow = 'skip'", "log.slow: this belongs at the top, before all tables"),
+    ],
+)
+def test_an_unknown_or_misplaced_name_is_told_where_it_stands(file: Path, text: str, expected: str) -> None:
+    assert faults(file, text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "value"),
+    [
+        ("replay = true", "replay", "True"),
+        ("replay = 1.0", "replay", "1.0"),
+        ("replay = '7'", "replay", "'7'"),
+        ("replay = -1", "replay", "'-1'"),
+        ("buffer = 2.5e6", "buffer", "2500000.0"),
+        ("buffer = false", "buffer", "False"),
+        ("buffer = '64MB'", "buffer", "'64MB'"),
+        ("stall-timeout = true", "stall-timeout", "True"),
+        ("stall-timeout = '30'", "stall-timeout", "'30'"),
+        ("stall-timeout = inf", "stall-timeout", "'inf'"),
+        ("stall-timeout = nan", "stall-timeout", "'nan'"),
+        ("slow = ['skip']", "slow", "['skip']"),
+        ("slow = 1", "slow", "1"),
+        ("framing = {}", "framing", "{}"),
+        ("publish = 8001", "publish", "8001"),
+        ("publish = [8001]", "publish", "8001"),
+        ("publish = ['tcp:1', 'nowhere']", "publish", "'nowhere'"),
+        ("[limits]\nmax-connections = 'many'", "limits.max-connections", "'many'"),
+        ("[limits]\nmax-connections = 0.5", "limits.max-connections", "0.5"),
+        ("[limits]\nallow-publishers = ['192.0.2.1/24']", "limits.allow-publishers", "192.0.2.1/24"),
+        ("[limits]\nallow-publishers = ['localhost']", "limits.allow-publishers", "'localhost'"),
+        ("[tls]\ncertificate = ['a.pem']", "tls.certificate", "['a.pem']"),
+        ("[log]\nlog-level = 'loud'", "log.log-level", "'loud'"),
+        ("[log]\nlog-level = 2020-01-01", "log.log-level", "datetime.date(2020, 1, 1)"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_shown_with_its_place(file: Path, text: str, where: str, value: str) -> None:
+    [line] = faults(file, text)
+    assert line.startswith(f"{where}: ")
+    assert value in line
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ("buffer = 1", "buffer", "at least 1 MiB"),
+        ("buffer = '1MiB'\nmax-message = 131073", "buffer", "1,048,584 bytes"),
+        ("max-message = 0", "max-message", "at least 1 byte"),
+        ("publish = []", "publish", "can't connect anywhere"),
+        ("subscribe = []", "subscribe", "can't connect anywhere"),
+        ("[limits]\nmax-connections = 0", "limits.max-connections", "at least 1"),
+        ("[limits]\nsend-buffer = 4095", "limits.send-buffer", "at least 4 KiB"),
+        ("[limits]\nkeepalive = 32768", "limits.keepalive", "at most 32,767"),
+        ("[tls]\ncertificate = 'a.pem'\npublisher-ca = 'b.pem'", "tls.publisher-ca", "no TLS endpoint"),
+        ("[tls]\ncertificate = 'a.pem'\nsubscriber-ca = 'b.pem'", "tls.subscriber-ca", "no TLS endpoint"),
+    ],
+)
+def test_what_cannot_be_together_is_told_where_it_was_said(file: Path, text: str, where: str, words: str) -> None:
+    [line] = faults(file, text)
+    assert line.startswith(f"{where}: ")
+    assert words in line
+
+
+def test_tls_without_a_certificate_is_refused(file: Path) -> None:
+    with pytest.raises(UsageError, match="certificate: TLS needs one"):
+        load(file, "[tls]\nsubscribe-tls = 'tcp:0'\n")
+
+
+def test_everything_that_is_wrong_is_told_at_once_and_the_start_ends_with_the_first(file: Path) -> None:
+    assert faults(file, "slwo = 1\nreplay = true\n[log]\nloud = 1\n") == [
+        "slwo: there is no such setting",
+        "replay: True is not a whole number",
+        "log.loud: there is no such setting",
+    ]
+    with pytest.raises(UsageError, match=r"slwo: there is no such setting \(and 2 more: --check lists them\)$"):
+        load(file, file.read_text())
+
+
+def test_what_is_not_toml_is_told_with_the_line(file: Path) -> None:
+    for text in ("slow =\n", "slow = 'skip'\nslow = 'block'\n", "slow = skip\n", "[limits\n"):
+        [line] = faults(file, text)
+        assert "line " in line or "end of document" in line
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"slow = '\xff'\n")
+    for path, reason in (
+        (tmp_path / "missing.toml", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+        (binary, "can't decode byte 0xff"),
+    ):
+        with pytest.raises(Faults) as caught:
+            read(str(path))
+        [line] = caught.value.lines
+        assert line.startswith(f"{path}: ")
+        assert reason in line
+
+
+# --check
+
+
+def test_check_says_ok(file: Path) -> None:
+    file.write_text("replay = 1\n")
+    assert twistd_check("--config", str(file)) == (0, "ok\n", "")
+
+
+def test_check_has_a_line_for_each_fault_and_status_1(file: Path) -> None:
+    file.write_text("slwo = 1\nreplay = true\n")
+    lines = f"{file}: slwo: there is no such setting\n{file}: replay: True is not a whole number\n"
+    assert twistd_check("--config", str(file)) == (1, "", lines)
+
+
+def test_without_check_the_start_ends_the_same_way(file: Path) -> None:
+    file.write_text("slwo = 1\n")
+    start = [TWISTD, "-n", "--pidfile=", "relay", "--config", str(file)]
+    done = subprocess.run(start, capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 1
+    assert f"{file}: slwo: there is no such setting" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_check_reads_certificates_and_keys(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    good, other = authority.issue(), authority.issue()
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
+    locked = tmp_path / "locked.pem"
+    key = load_pem_private_key(good.read_bytes(), None)
+    locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    missing = tmp_path / "missing.pem"
+    tls = ("--publish-tls", "tcp:0", "--certificate")
+    assert check(*tls, str(good), "--publisher-ca", str(authority.ca)) == (0, "ok\n", "")
+    for arguments, expected in (
+        ([missing], [f"certificate: {missing}: No such file", f"private-key: {missing}: No such file"]),
+        ([empty], [f"certificate: {empty}: ", f"private-key: {empty}: "]),
+        ([authority.ca], [f"private-key: {authority.ca}: "]),
+        ([good, "--private-key", other], [f"private-key: {other} does not belong to the certificate in {good}"]),
+        ([good, "--private-key", locked], [f"private-key: {locked}: Password was not given"]),
+        ([good, "--private-key", tmp_path], [f"private-key: {tmp_path}: Is a directory"]),
+        ([good, "--publisher-ca", missing], [f"publisher-ca: {missing}: No such file"]),
+        ([good, "--publisher-ca", empty], [f"publisher-ca: {empty}: "]),
+    ):
+        status, output, errors = check(*tls, *map(str, arguments))
+        assert (status, output) == (1, "")
+        lines = errors.splitlines()
+        assert len(lines) == len(expected), errors
+        for line, begin in zip(lines, expected, strict=True):
+            assert line.startswith(begin), line
+
+
+def test_a_key_that_openssl_finds_too_weak_is_a_fault_and_no_traceback(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "weak")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    now = datetime.now(UTC)
+    dated = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    certificate = dated.public_key(key.public_key()).sign(key, SHA256())
+    weak = tmp_path / "weak.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    weak.write_bytes(secret + certificate.public_bytes(Encoding.PEM))
+    status, _, errors = check("--publish-tls", "tcp:0", "--certificate", str(weak))
+    assert status == 1
+    assert errors.startswith("certificate: ")
+    assert "key too small" in errors
+
+
+def test_a_reload_does_not_open_a_door_that_asked_for_certificates(file: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate = f'[tls]\ncertificate = "{authority.issue()}"\n'
+    door = f'publish-tls = "tcp:0:interface=127.0.0.1"\npublisher-ca = "{authority.ca}"\n'
+    file.write_text(certificate + door)
+    with Relay("--config", str(file)) as relay:
+        port = int(relay.log.wait_for(r"publishers with TLS on 127\.0\.0\.1:(\d+)")[1])
+        file.write_text(certificate)
+        os.kill(relay.pid, signal.SIGHUP)
+        relay.log.wait_for("reloaded; .*; only after a restart: publish-tls")
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as plain,
+            authority.client().wrap_socket(plain, server_hostname="localhost") as publisher,
+        ):
+            publisher.sendall(frame(b"forged"))
+        relay.log.wait_for("publisher .* disconnected")
+        assert not relay.log.find("publisher .* connected$")
