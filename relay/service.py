@@ -5,25 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address
 from typing import Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.internet.tcp import Server
 from twisted.logger import Logger, LogLevelFilterPredicate
-from twisted.python.failure import Failure
 
-from relay.connection import Accepted, address_name
+from relay.connection import Accepted
 from relay.drain import Drain
 from relay.framing import Raw
-from relay.haproxy import guard
 from relay.hub import READ, Hub
 from relay.limits import MOST as MOST_CONNECTIONS
 from relay.limits import RESERVE, WEB, Limits, raise_descriptor_limit
@@ -31,6 +25,7 @@ from relay.lines import Lines
 from relay.log import Log
 from relay.logs import output
 from relay.options import Options
+from relay.ports import ROLES, CannotStart, Ports
 from relay.publisher import Intake, PublisherFactory
 from relay.reload import Reload
 from relay.settings import Config, Faults
@@ -38,35 +33,19 @@ from relay.stats import Stats
 from relay.subscriber import SubscriberFactory
 from relay.systemd import Supervisor, supervisor
 from relay.tls import Credentials, Door
-from relay.transport import PublisherTransport, SubscriberTransport, equip
+from relay.transport import PublisherTransport, SubscriberTransport
 from relay.values import show_size
 from relay.web.load import load_site
 from relay.web.token import read_token
 
 SWEEP = 1.0
 """Seconds between two looks for connections whose time is over."""
-ROLES = {
-    "publish": "publishers",
-    "publish-tls": "publishers with TLS",
-    "subscribe": "subscribers",
-    "subscribe-tls": "subscribers with TLS",
-    "web": "web",
-}
-"""Who connects to what an option names."""
 TOTALS = 60.0
 """Seconds between two lines of totals in the log."""
 STATUS = 5.0
 """Seconds between two lines of status for the service manager."""
 STOP_MARGIN = 10.0
 """Seconds that it may take to stop besides the drain: a busy machine, and the interpreter's own end."""
-
-
-class CannotStart(SystemExit, Exception):  # noqa: N818  # it is what happened, in the words of Twisted
-    """A port cannot be had: the start ends with one line and status 1.
-
-    It is both because twistd cleans up (pid file, the parent process that waits) after an Exception only, and the
-    interpreter leaves out the traceback after a SystemExit only.
-    """
 
 
 class RelayService(Service):
@@ -91,8 +70,6 @@ class RelayService(Service):
         self.reload = Reload(config, read or (lambda: config), self._apply)
         self._levels = levels or LogLevelFilterPredicate()
         self._supervisor = supervisor or Supervisor()
-        self.ports: list[tuple[str, IListeningPort]] = []
-        """What is listened on, with the role of who connects there."""
         self._reactor = reactor
         self._timers: list[LoopingCall] = []
         self._published = 0  # messages, when totals were last logged
@@ -103,6 +80,7 @@ class RelayService(Service):
         framing = config.framing
         self.limits = Limits()
         self.lines = Lines()
+        self.ports = Ports(reactor, config.keepalive, self.lines)
         self.intake = Intake(time.monotonic)
         self.hub = Hub(
             Log(config.buffer, framing.ends),
@@ -161,7 +139,7 @@ class RelayService(Service):
         self._listen()
 
     def startService(self) -> None:
-        if not self.ports:  # started by something else than twistd
+        if not self.ports.open:  # started by something else than twistd
             self._listen()
         super().startService()
         for sweep in (
@@ -183,10 +161,8 @@ class RelayService(Service):
         """The reactor runs: connections are accepted from now on, and who reads that in the log may send a signal."""
         self._take_signals()
         self._unready = ""
-        for role, port in self.ports:
-            self.log.info("listening for {role} on {address}", role=role, address=address_name(port.getHost()))
-        self._warn_of_open_doors()
         config = self.config
+        self.ports.tell(config)
         self.log.info(
             "relaying messages of up to {max_message:,} bytes, framing {framing}; buffer {buffer}, "
             "slow subscribers: {slow}, stall timeout {stall_timeout:g} s, replay {replay:,}",
@@ -200,23 +176,6 @@ class RelayService(Service):
         self._supervisor.ready()
         self._tell_status(STATUS)
 
-    def _warn_of_open_doors(self) -> None:
-        """Whoever reaches a port may publish, if neither a certificate nor an address is asked for."""
-        config = self.config
-        doors = {ROLES["publish"]: False, ROLES["publish-tls"]: bool(config.publisher_ca)}
-        for role, port in self.ports:
-            host = getattr(port.getHost(), "host", None)
-            if host and not (doors.get(role, True) or config.allow_publishers or ip_address(host).is_loopback):
-                self.log.warn(
-                    "whoever reaches {address} can publish: --allow-publishers or --publisher-ca would limit that",
-                    address=address_name(port.getHost()),
-                )
-            if host and role == ROLES["web"] and not (config.web_token_file or ip_address(host).is_loopback):
-                self.log.warn(
-                    "whoever reaches {address} can see who is connected: --web-token-file would limit that",
-                    address=address_name(port.getHost()),
-                )
-
     def _listen(self) -> None:
         config = self.config
         read = partial(PublisherTransport, self.hub.read_size)
@@ -228,27 +187,10 @@ class RelayService(Service):
             (self._subscribe_door, "subscribe-tls", config.subscribe_tls, self.subscribers, send),
         ):
             for endpoint in endpoints:
-                self._listen_on(option, endpoint, door.before(factory) if door else factory, transport)
+                self.ports.listen(option, endpoint, door.before(factory) if door else factory, transport)
         if self._web:
             for endpoint in config.web:
-                self._listen_on("web", endpoint, self._web, Server)
-
-    def _listen_on(
-        self, option: str, endpoint: str, factory: IProtocolFactory, transport: Callable[..., Server]
-    ) -> None:
-        """Listen on an endpoint; raises CannotStart if that is not so when this returns."""
-        results: list[object] = []
-        serverFromString(self._reactor, endpoint).listen(factory).addBoth(results.append)
-        result = results[0] if results else Failure(RuntimeError("it does not listen at once"))
-        if isinstance(result, Failure):
-            for _, port in self.ports:
-                port.stopListening()
-            self.ports.clear()
-            raise CannotStart(f"relay cannot start: --{option} {endpoint}: {_why(result.value)}")
-        port = cast(IListeningPort, result)
-        equip(port, transport, self.config.keepalive, self.lines)
-        guard(port)
-        self.ports.append((ROLES[option], port))
+                self.ports.listen("web", endpoint, self._web, Server)
 
     def _every(self, seconds: float, call: Callable[[float], None]) -> None:
         """Call that often, also after it failed: a LoopingCall by itself stops at the first exception.
@@ -338,7 +280,7 @@ class RelayService(Service):
         for timer in self._timers:
             timer.stop()
         self._timers.clear()
-        stopped = self._stop_listening([one for one in self.ports if one[0] != ROLES["web"]])
+        stopped = self.ports.stop(*ROLES.keys() - {"web"})
         for publisher in tuple(self.publishers.accepted.open):
             publisher.drain()
         self.hub.flush()
@@ -352,14 +294,9 @@ class RelayService(Service):
             )
         return DeferredList([*stopped, self._drain.begin().addCallback(self._close_web)])
 
-    def _stop_listening(self, ports: Sequence[tuple[str, IListeningPort]]) -> list[Deferred[Any]]:  # Any: as above
-        for one in ports:
-            self.ports.remove(one)
-        return [maybeDeferred(port.stopListening) for _, port in ports]
-
     def _close_web(self, drained: None) -> Deferred[Any]:  # Any: nobody looks at what comes out
         """The end of the drain is the end of the web port too, which tells of it until then."""
-        stopped = self._stop_listening(tuple(self.ports))
+        stopped = self.ports.stop("web")
         for connection in tuple(self._web.open) if self._web else ():
             connection.cut()
         return DeferredList(stopped)
@@ -376,12 +313,6 @@ def _most_connections(wanted: int | None, reserve: int) -> int:
             ]
         )
     return wanted or min(allowed, MOST_CONNECTIONS)
-
-
-def _why(error: BaseException | None) -> str:
-    if isinstance(error, CannotListenError):
-        return f"cannot listen on {error.port}: {error.socketError}"
-    return str(error)
 
 
 def makeService(options: Options) -> RelayService:

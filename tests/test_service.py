@@ -143,7 +143,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertRegex(
             str(error), rf"^relay cannot start: --subscribe tcp:{port}:\S+: cannot listen on {port}: .*in use$"
         )
-        self.assertEqual(relay.ports, [])
+        self.assertEqual(relay.ports.open, [])
 
     def test_an_endpoint_that_does_not_listen_at_once_is_refused_too(self) -> None:
         self.patch(TCP4ServerEndpoint, "listen", lambda self, factory: Deferred())
