@@ -1,0 +1,20 @@
+"""What takes minutes begins before the first test, and goes on beside the others; its own test waits for its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests import test_faults_long as long
+
+
+@pytest.fixture(scope="session", autouse=True)
+def two_minutes(request: pytest.FixtureRequest) -> Iterator[Future[None] | None]:
+    """The two minutes of `test_faults_long`, if its test is to be run."""
+    if not any(item.path.stem == "test_faults_long" for item in request.session.items):
+        yield None
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(long.two_minutes_of_slow_and_silent_peers)
