@@ -56,6 +56,8 @@ class Subscriber(Connection):
         self._half_closed = False
         self._sent_data = False
         self._put: Callable[[bytes], object] | None = None
+        self._writing = False
+        self._full = False  # the transport said pause since the writing began
         self._given = False  # everything, and our half is closed
 
     def _begin(self) -> None:
@@ -72,13 +74,28 @@ class Subscriber(Connection):
     # What the hub calls
 
     def _write(self, pieces: Sequence[Buffer]) -> int:
-        """Hand copies to the transport until it says pause; returns how many bytes it was given."""
+        """Hand copies to the transport until it says pause; returns how many bytes it was given.
+
+        It says pause, and where it sends at once also resume, inside its `write`: the hub, which waits for this to
+        return, is told what became of it.
+        """
         assert self.subscription is not None
+        self._full = False
+        self._writing = True
+        try:
+            taken = self._write_slices(pieces)
+        finally:
+            self._writing = False
+        if self._full:
+            self._hub.pause(self.subscription)
+        return taken
+
+    def _write_slices(self, pieces: Sequence[Buffer]) -> int:
         put = self._put or self.transport.write
         taken = 0
         for piece in pieces:
             for start in range(0, len(piece), SLICE):
-                if self.subscription.waiting:
+                if self._full:
                     return taken
                 part = bytes(piece[start : start + SLICE])
                 put(part)
@@ -115,11 +132,15 @@ class Subscriber(Connection):
     # What the transport calls
 
     def pauseProducing(self) -> None:
-        if self.subscription is not None:
+        if self._writing:
+            self._full = True
+        elif self.subscription is not None:
             self._hub.pause(self.subscription)
 
     def resumeProducing(self) -> None:
-        if self.subscription is not None:
+        if self._writing:
+            self._full = False
+        elif self.subscription is not None:
             self._hub.resume(self.subscription)
 
     def stopProducing(self) -> None:

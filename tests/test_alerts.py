@@ -207,6 +207,7 @@ class Prometheus:
 
     def __init__(self, log: Lines) -> None:
         self.port = int(log.wait_for(r"Listening on.* address=127\.0\.0\.1:(\d+)")[1])
+        log.wait_for("Server is ready to receive web requests")  # until then it answers with status 503
 
     def ask(self, path: str) -> dict[str, object]:
         """The `data` of an answer of its API."""

@@ -56,6 +56,8 @@ class PausingTransport(StringTransport):
 class SubscriberCase(SynchronousTestCase):
     """A hub that subscribers connect to."""
 
+    make_transport: type[PausingTransport] = PausingTransport
+
     def setUp(self) -> None:
         self.now = 0.0
         self.slow = Slow.DISCONNECT
@@ -75,7 +77,7 @@ class SubscriberCase(SynchronousTestCase):
 
     def connect(self, address: IAddress = PEER) -> tuple[Subscriber, PausingTransport]:
         subscriber = self.factory.buildProtocol(address)
-        transport = PausingTransport(address)
+        transport = self.make_transport(address)
         subscriber.makeConnection(transport)
         return subscriber, transport
 
@@ -244,6 +246,56 @@ class SubscriberTests(SubscriberCase):
         subscriber.abort(CloseReason.ERROR)
         subscriber.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.factory.accepted.ended, {CloseReason.SHUTDOWN: 1})
+
+
+class HastyTransport(PausingTransport):
+    """Says pause inside `write` as it should, and may send all of it before it returns, and say resume."""
+
+    hasty = True
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.hasty and self.held > 64 * 1024:
+            self.drain()
+
+
+class HastyTests(SubscriberCase):
+    make_transport = HastyTransport
+
+    def test_what_is_resumed_inside_a_write_goes_on_in_order(self) -> None:
+        _, transport = self.connect()
+        first, second = b"x" * 90_000 + b"1", b"y" * 99_000 + b"2"
+        self.publish(first, second)
+        self.publish(b"three")
+        self.assertEqual(transport.value(), frame(first) + frame(second) + frame(b"three"))
+        self.assertEqual((self.hub.live, self.hub.lagging), (1, 0))
+
+    def test_so_does_one_that_was_behind(self) -> None:
+        _, transport = self.connect()
+        assert isinstance(transport, HastyTransport)
+        transport.hasty = False
+        messages = [bytes([number]) * 70_000 for number in range(10)]
+        for message in messages[:5]:
+            self.publish(message)
+        self.assertEqual(self.hub.lagging, 1)
+        transport.hasty = True
+        transport.drain()
+        self.turns.run_all()
+        for message in messages[5:]:
+            self.publish(message)
+        self.assertEqual(transport.value(), b"".join(map(frame, messages)))
+        self.assertEqual((self.hub.live, self.hub.lagging), (1, 0))
+
+    def test_one_that_is_full_after_its_last_byte_is_behind_until_it_says_so(self) -> None:
+        _, transport = self.connect()
+        assert isinstance(transport, HastyTransport)
+        transport.hasty = False
+        self.publish(b"x" * (3 * SLICE - 4))
+        self.assertEqual((self.hub.live, self.hub.lagging), (0, 1))
+        self.publish(b"later")
+        self.assertEqual(len(transport.value()), 3 * SLICE)
+        transport.drain()
+        self.assertTrue(transport.value().endswith(frame(b"later")))
 
 
 class DrainTests(SubscriberCase):
