@@ -52,9 +52,10 @@ def address_name(address: IAddress | None) -> str:
 
 def _is_address(text: object) -> bool:
     try:
-        return bool(ip_address(str(text)))
+        ip_address(str(text))
     except ValueError:
         return False
+    return True
 
 
 class Accepted:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.connection import Accepted, Connection
+from relay.connection import Accepted, Connection, address_name
 from relay.cursor import Tally
 from relay.limits import Limits
 from relay.lines import Lines
@@ -67,6 +67,23 @@ class AccessTests(SynchronousTestCase):
 
     def test_a_unix_socket_has_permissions_instead(self) -> None:
         self.assertIsNone(self.connect(UNIXAddress(b"/run/relay")).reason)
+
+    def test_whom_a_proxy_speaks_for_is_named_behind_it_if_that_is_an_address(self) -> None:
+        own = IPv4Address("TCP", "192.0.2.7", 1)
+        for carried, name in (
+            (own, "192.0.2.7:1"),
+            (IPv4Address("TCP", "198.51.100.7", 2), "192.0.2.7:1 for 198.51.100.7:2"),
+            (IPv6Address("TCP", "2001:db9::7", 2), "192.0.2.7:1 for [2001:db9::7]:2"),
+            (IPv4Address("TCP", "\n2026 a forged line", 2), "192.0.2.7:1"),
+        ):
+            guest = self.connect(own)
+            transport = guest.transport
+            assert isinstance(transport, StringTransport)
+            transport.peerAddr = carried
+            self.assertEqual(guest.peer, name)
+
+    def test_any_address_has_a_name(self) -> None:
+        self.assertEqual(address_name(HostnameAddress(b"relay.example", 1)), repr(HostnameAddress(b"relay.example", 1)))
 
     def test_without_networks_everybody_may(self) -> None:
         self.accepted.allowed = ()

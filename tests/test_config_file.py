@@ -316,6 +316,12 @@ def test_check_reads_certificates_and_keys(tmp_path: Path) -> None:
             assert line.startswith(begin), line
 
 
+def test_a_name_of_no_file_is_refused() -> None:
+    """As from a variable of the shell that is not set."""
+    with pytest.raises(UsageError, match=r"^--config: give the name of a file$"):
+        Options().parseOptions(["--config", ""])
+
+
 def test_a_key_that_openssl_finds_too_weak_is_a_fault_and_no_traceback(tmp_path: Path) -> None:
     key = rsa.generate_private_key(65537, 1024)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "weak")])

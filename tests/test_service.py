@@ -24,6 +24,7 @@ from relay.options import Options
 from relay.reasons import CloseReason
 from relay.service import CannotStart, RelayService, makeService
 from relay.subscriber import Subscriber
+from relay.systemd import Supervisor
 from tests.fakes import frame, said
 
 HOME = ("--allow-publishers", "192.0.2.0/24")
@@ -168,6 +169,24 @@ class ServiceTests(SynchronousTestCase):
                 )
             ],
         )
+
+    def test_a_watchdog_hears_from_it_as_often_as_it_wants(self) -> None:
+        class Watching(Supervisor):
+            watchdog = 0.5
+            pings = 0
+
+            def alive(self) -> None:
+                self.pings += 1
+
+        options = Options()
+        options.parseOptions([])
+        self.reactor = FakeReactor()
+        watching = Watching()
+        relay = RelayService(options.config(), self.reactor, supervisor=watching)
+        relay.startService()
+        self.addCleanup(relay.stopService)
+        self.reactor.pump([0.5] * 4)
+        self.assertEqual(watching.pings, 4)
 
     def test_a_timer_goes_on_after_a_failure(self) -> None:
         relay = self.start()
