@@ -231,12 +231,13 @@ def test_a_thousand_handshakes_at_once_keep_nobody_waiting(authority: Authority)
                 assert data, "the relay ended the connection"
                 self._incoming.write(data)
 
-    with Doors(authority.issue()) as relay, Healthy(relay):
+    with Doors(authority.issue()) as relay, Healthy(relay) as healthy:
         context = authority.client()
         clients = [Client(relay.subscribe_tls_port, context) for _ in range(1000)]
         for client in clients:
             client.finish()
         relay.log.wait_for("more lines like this were left out: {role} {peer} connected")
+        healthy.stop()
         for client in clients:  # a reset, because an idle relay does not see the end of who will not send
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
             client.socket.close()
