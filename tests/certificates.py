@@ -20,10 +20,11 @@ class Authority:
         self.ca = folder / f"{name}.pem"
         self._authority.cert_pem.write_to_path(str(self.ca))
 
-    def issue(self, *names: str, until: datetime | None = None) -> Path:
+    def issue(self, *names: str, since: datetime | None = None, until: datetime | None = None) -> Path:
         """A certificate for these names, with its chain and its key in one file."""
         self._made += 1
-        issued = self._authority.issue_cert(*(names or ("localhost", "127.0.0.1")), not_after=until)
+        names = names or ("localhost", "127.0.0.1")
+        issued = self._authority.issue_cert(*names, not_before=since, not_after=until)
         file = self._folder / f"{self._name}-{self._made}.pem"
         file.write_bytes(issued.private_key_pem.bytes() + b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         return file

@@ -43,6 +43,7 @@ from tests.process import DEADLINE, Lines, start
 from tests.test_tls import Doors
 
 LONG_AGO = datetime(2020, 1, 1)
+FAR_AHEAD = datetime(2999, 1, 1)
 ATTACHED = "subscriber .* connected"
 UNKNOWN = "certificate verify failed: unable to get local issuer certificate; --ca FILE names authorities to trust"
 
@@ -164,6 +165,7 @@ def test_a_relay_that_does_not_accept_who_we_are_ends_it(
         ("unknown authority", UNKNOWN),
         ("self-signed", "certificate verify failed: self-signed certificate; --ca FILE names authorities to trust"),
         ("expired", "certificate verify failed: certificate has expired"),
+        ("not yet valid", "certificate verify failed: certificate is not yet valid or the system clock is incorrect"),
         ("wrong host", "certificate verify failed: it is not for 127.0.0.1, but for relay.example, 127.0.0.2"),
     ],
 )
@@ -174,6 +176,7 @@ def test_a_certificate_that_cannot_be_trusted_ends_it(
         "unknown authority": lambda: stranger.issue(),
         "self-signed": lambda: self_signed(tmp_path),
         "expired": lambda: authority.issue(until=LONG_AGO),
+        "not yet valid": lambda: authority.issue(since=FAR_AHEAD),
         "wrong host": lambda: authority.issue("relay.example", "127.0.0.2"),
     }[fault]()
     with Doors(certificate) as relay:
