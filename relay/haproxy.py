@@ -21,14 +21,11 @@ class Header(HAProxyProtocolWrapper):
     """Waits for the header, and passes on what follows."""
 
     def dataReceived(self, data: bytes) -> None:
-        if self._proxyInfo is not None:
-            self.wrappedProtocol.dataReceived(data)
-            return
         try:
             super().dataReceived(data)
         except (ValueError, KeyError, struct.error):
             if self._proxyInfo is not None:
-                raise  # not the parser's
+                raise  # it is of what comes after the header
             self._refuse()
         else:
             if self._proxyInfo is None and self.disconnecting:

@@ -123,4 +123,4 @@ def _taking(setting: Setting) -> Callable[[Options, str], None]:
 
 
 for _setting in SETTINGS:
-    setattr(Options, f"opt_{_setting.name.replace('-', '_')}", _taking(_setting))
+    setattr(Options, f"opt_{_setting.field}", _taking(_setting))

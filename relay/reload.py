@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from relay.settings import SETTINGS, Config, Faults, check
+from relay.settings import SETTINGS, Config, Faults, Setting, check
 from relay.tls import Credentials
 
 NOT_WITHOUT = {"publisher-ca": "publish-tls", "subscriber-ca": "subscribe-tls"}
@@ -42,13 +42,11 @@ class Reload:
         """Try it; says in the log what became of it."""
         try:
             new = self._read()
-            changed = [
-                setting for setting in SETTINGS if _value(new, setting.name) != _value(self._config, setting.name)
-            ]
+            changed = [setting for setting in SETTINGS if _value(new, setting) != _value(self._config, setting)]
             names = {setting.name for setting in changed}
             now = [one for one in changed if one.reload and NOT_WITHOUT.get(one.name) not in names]
             later = [one for one in changed if one not in now]
-            fields: dict[str, Any] = {_field(one.name): _value(new, one.name) for one in now}
+            fields: dict[str, Any] = {one.field: _value(new, one) for one in now}
             config = check(replace(self._config, **fields))
             credentials = Credentials(config)
             self._apply(config, credentials)
@@ -60,18 +58,14 @@ class Reload:
         self._config = config
         self.log.info(
             "reloaded; changed: {changed}{certificate}{restart}",
-            changed=", ".join(f"{one.name} {_show(_value(new, one.name))}" for one in now) or "nothing",
+            changed=", ".join(f"{one.name} {_show(_value(new, one))}" for one in now) or "nothing",
             certificate=f"; certificate {credentials.name}" if credentials.name else "",
             restart=f"; only after a restart: {', '.join(one.name for one in later)}" if later else "",
         )
 
 
-def _field(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def _value(config: Config, name: str) -> Any:  # Any: each setting has a type of its own
-    return getattr(config, _field(name))
+def _value(config: Config, setting: Setting) -> Any:  # Any: each has a type of its own
+    return getattr(config, setting.field)
 
 
 def _show(value: object) -> str:

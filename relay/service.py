@@ -281,8 +281,6 @@ class RelayService(Service):
             timer.stop()
         self._timers.clear()
         stopped = self.ports.stop(*ROLES.keys() - {"web"})
-        for publisher in tuple(self.publishers.accepted.open):
-            publisher.drain()
         self.hub.flush()
         accepted = [self.publishers.accepted, self.subscribers.accepted]
         self._drain = Drain(accepted, self.config.drain_timeout, self._reactor)

@@ -88,6 +88,11 @@ class Setting:
     reload: bool = False
     """Whether a change is in force without a restart."""
 
+    @property
+    def field(self) -> str:
+        """Its name in `Config`."""
+        return self.name.replace("-", "_")
+
     def values(self, texts: Iterable[str]) -> Any:
         """The value, from what was given for it: of a setting that has one value, the last counts."""
         if not self.many:
@@ -285,7 +290,7 @@ def configure(given: Mapping[str, tuple[str, list[str]]]) -> Config:
     for setting in SETTINGS:
         where, given_texts = given.get(setting.name, ("--" + setting.name, [setting.default]))
         try:
-            values[setting.name.replace("-", "_")] = setting.values(given_texts)
+            values[setting.field] = setting.values(given_texts)
         except ValueError as error:
             faults.append(f"{where}: {error}")
     if faults:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -115,3 +116,12 @@ class Relay:
     ) -> None:
         if self.log.process.poll() is None:
             self.stop()
+
+
+def roomy(port: int, room: int) -> socket.socket:
+    """A connection whose own kernel is asked to take so many bytes that it does not read, few or many."""
+    peer = socket.socket()
+    peer.settimeout(DEADLINE)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    peer.connect(("127.0.0.1", port))
+    return peer

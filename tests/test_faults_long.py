@@ -8,19 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from tests.fakes import frame
 from tests.healthy import MARK, Healthy
-from tests.process import DEADLINE, Relay
+from tests.process import DEADLINE, Relay, roomy
 from tests.proxy import Fault, Proxy
 from tests.test_faults_peers import MIB, complete, flood, numbered
 from tests.test_process import connection, receive, receive_all
-
-
-def roomy(port: int, room: int) -> socket.socket:
-    """A subscriber whose kernel is asked to take so many bytes that it does not read."""
-    peer = socket.socket()
-    peer.settimeout(DEADLINE)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-    peer.connect(("127.0.0.1", port))
-    return peer
 
 
 def two_minutes_of_slow_and_silent_peers() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.fakes import frame
 from tests.fuzz import CASES, Case, play
 from tests.ledger import FILLER, NOISE, TURNS, FramedLedger, FramedReader, FramedSource, RawLedger
-from tests.process import DEADLINE, Relay
+from tests.process import DEADLINE, Relay, roomy
 
 SECONDS = 4.0
 SEED = 1 if os.environ.get("CI") else random.SystemRandom().randrange(10**6)
@@ -36,12 +36,10 @@ def test_a_subscriber_that_has_everything_in_its_kernel_and_reads_nothing_does_n
     message = frame(b"x" * 9996)
     with (
         Relay("--drain-timeout", "0.5") as relay,
-        socket.socket() as stuck,
+        roomy(relay.subscribe_port, 4096) as stuck,
         socket.create_connection(("127.0.0.1", relay.subscribe_port), DEADLINE) as reading,
         socket.create_connection(("127.0.0.1", relay.publish_port), DEADLINE) as publisher,
     ):
-        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        stuck.connect(("127.0.0.1", relay.subscribe_port))
         if half_closed:
             stuck.shutdown(socket.SHUT_WR)
         relay.log.wait_for("subscriber .* connected", 2)

@@ -22,7 +22,7 @@ from relay.limits import WEB
 from relay.reasons import CloseReason
 from tests.certificates import Authority
 from tests.fakes import frame
-from tests.process import DEADLINE, TWISTD, Relay, start
+from tests.process import DEADLINE, TWISTD, Relay, roomy, start
 
 WEB_PORT = ("--web", "tcp:0:interface=127.0.0.1")
 
@@ -152,25 +152,22 @@ def test_who_lags_and_is_cut_shows_up_as_that() -> None:
     with (
         relay("--stall-timeout", "2", "--send-buffer", "4KiB") as (relay_, port),
         socket.create_connection(("127.0.0.1", relay_.publish_port), DEADLINE) as publisher,
+        roomy(relay_.subscribe_port, 4096),
     ):
-        stuck = socket.socket()
-        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        stuck.connect(("127.0.0.1", relay_.subscribe_port))
-        with stuck:
-            wait_until(port, 'relay_subscribers{state="live"}', 1)
-            publisher.sendall(frame(bytes(50_000)) * 20)
-            wait_until(port, "relay_published_messages_total", 20)
-            wait_until(port, 'relay_subscribers{state="lagging"}', 1)
-            [row] = [row for row in rows(port) if row["role"] == "subscriber"]
-            assert row["state"] == "lagging"
-            lag = row["lag"]
-            assert isinstance(lag, dict)
-            assert 0 < lag["bytes"] == 20 * 50_004 - int(str(row["bytes"]))
-            assert metric(port, "relay_lag_seconds_gcount") == 1
-            wait_until(port, 'relay_connections_closed_total{reason="stalled",role="subscriber"}', 1)
-            [end] = rows(port, "/connections?ended")
-            assert end["reason"] == CloseReason.STALLED
-            assert metric(port, "relay_delivered_bytes_total") == end["bytes"]
+        wait_until(port, 'relay_subscribers{state="live"}', 1)
+        publisher.sendall(frame(bytes(50_000)) * 20)
+        wait_until(port, "relay_published_messages_total", 20)
+        wait_until(port, 'relay_subscribers{state="lagging"}', 1)
+        [row] = [row for row in rows(port) if row["role"] == "subscriber"]
+        assert row["state"] == "lagging"
+        lag = row["lag"]
+        assert isinstance(lag, dict)
+        assert 0 < lag["bytes"] == 20 * 50_004 - int(str(row["bytes"]))
+        assert metric(port, "relay_lag_seconds_gcount") == 1
+        wait_until(port, 'relay_connections_closed_total{reason="stalled",role="subscriber"}', 1)
+        [end] = rows(port, "/connections?ended")
+        assert end["reason"] == CloseReason.STALLED
+        assert metric(port, "relay_delivered_bytes_total") == end["bytes"]
 
 
 def test_whose_certificate_it_was_is_told(tmp_path: Path) -> None:
@@ -250,21 +247,18 @@ def test_it_says_that_it_drains_until_it_has() -> None:
         relay("--drain-timeout", "2", "--send-buffer", "4KiB") as (relay_, port),
         socket.create_connection(("127.0.0.1", relay_.publish_port), DEADLINE) as publisher,
         socket.create_connection(("127.0.0.1", port), DEADLINE) as idle,
+        roomy(relay_.subscribe_port, 4096),
     ):
-        stuck = socket.socket()
-        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        stuck.connect(("127.0.0.1", relay_.subscribe_port))
-        with stuck:
-            wait_until(port, 'relay_subscribers{state="live"}', 1)
-            publisher.sendall(frame(bytes(50_000)) * 20)
-            wait_until(port, 'relay_subscribers{state="lagging"}', 1)
-            relay_.log.process.terminate()
-            relay_.log.wait_for("1 subscribers lag: they have 2 s")
-            assert ask(port, "/readyz")[::2] == (503, b"draining\n")
-            assert ask(port, "/healthz")[0] == 200
-            assert relay_.log.wait_for_end() == 0
-            with suppress(ConnectionResetError):
-                assert idle.recv(1) == b""
+        wait_until(port, 'relay_subscribers{state="live"}', 1)
+        publisher.sendall(frame(bytes(50_000)) * 20)
+        wait_until(port, 'relay_subscribers{state="lagging"}', 1)
+        relay_.log.process.terminate()
+        relay_.log.wait_for("1 subscribers lag: they have 2 s")
+        assert ask(port, "/readyz")[::2] == (503, b"draining\n")
+        assert ask(port, "/healthz")[0] == 200
+        assert relay_.log.wait_for_end() == 0
+        with suppress(ConnectionResetError):
+            assert idle.recv(1) == b""
         with pytest.raises(ConnectionRefusedError):
             ask(port, "/healthz")
 
