@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced, with `root` set to the folder of this file: sees to it that $root/.venv holds the relay as setup.cfg wants
-# it, or ends the script that sourced it. With relay_extra='[test]', what the tests need is in it too.
+# it, with its web port, or ends the script that sourced it. With relay_extra='[test]', what the tests need is in it too.
 #
 # .venv/ready is written last and holds what was installed, and where. So an installation that was killed, a checkout
 # that was moved (a virtual environment is full of absolute paths) and a changed setup.cfg all look alike, and one
@@ -76,7 +76,7 @@ install_relay() {
     rm -f "$venv"/ready*
     trouble=$("$python" -I -m venv --clear "$venv" 2>&1) ||
         die "could not create $venv: $trouble"
-    "$venv/bin/python" -I -m pip install --quiet --disable-pip-version-check --editable ".$relay_extra" ||
+    "$venv/bin/python" -I -m pip install --quiet --disable-pip-version-check --editable ".${relay_extra:-[web]}" ||
         die "could not install what setup.cfg asks for (is there a network?); the next start tries again"
     # Twisted notes beside the plugins which there are. Done now, it need not be possible later.
     "$venv/bin/python" -I -c 'from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))' ||

@@ -35,6 +35,10 @@ _LOOKS = {
 }
 
 
+TCP = "tcp"
+"""The feed of those who get messages as publishers send them, whatever the transport."""
+
+
 def looks_like(start: bytes) -> str | None:
     """What a peer took this port for, by the first bytes that it sent; None if they tell nothing."""
     return next((what for first, what in _LOOKS.items() if start.startswith(first)), None)
@@ -61,9 +65,15 @@ def _is_address(text: object) -> bool:
 class Accepted:
     """The connections of one role, from the moment when they are accepted."""
 
-    def __init__(self, role: str, limits: Limits, lines: Lines, now: Callable[[], float] = time.time) -> None:
-        """`role` is a word for the log. Both roles share `limits` and `lines`. `now` is the time for people."""
+    def __init__(
+        self, role: str, limits: Limits, lines: Lines, now: Callable[[], float] = time.time, feed: str = TCP
+    ) -> None:
+        """`role` is a word for the log; `feed` another, for how messages are written. All share `limits` and `lines`.
+
+        `now` is the time for people.
+        """
         self.role = role
+        self.feed = feed
         self.limits = limits
         self.lines = lines
         self.allowed: tuple[Network, ...] = ()
@@ -99,6 +109,7 @@ class Accepted:
             Ended(
                 connection.number,
                 self.role,
+                self.feed,
                 connection.peer,
                 connection.since,
                 self.now(),
@@ -176,12 +187,16 @@ class Connection(Protocol):
             self._connected()
 
     def _connected(self) -> None:
-        self._lines.info(self.log, "{role} {peer} connected", role=self._accepted.role, peer=self.peer)
+        self._lines.info(self.log, "{role} {peer} connected{by}", role=self._accepted.role, peer=self.peer, by=self._by)
         self._begin()
 
     def _begin(self) -> None:
         """The connection was admitted, and its handshake is complete."""
         raise NotImplementedError
+
+    @property
+    def _by(self) -> str:
+        return "" if self.feed == TCP else f" by {self.feed}"
 
     @property
     def tally(self) -> Tally:
@@ -200,6 +215,10 @@ class Connection(Protocol):
     @property
     def role(self) -> str:
         return self._accepted.role
+
+    @property
+    def feed(self) -> str:
+        return self._accepted.feed
 
     @property
     def shaking(self) -> bool:

@@ -4,8 +4,9 @@ A cursor stands at the first byte that its subscriber has not taken, as the numb
 While the subscriber is *live* it has everything, so that its place is the end of the log and nobody has to move it;
 while it is *lagging* the place is its own.
 
-A subscriber that skips is in the middle of a message more often than not. The rest of that message is its *tail*:
-copied out of the log when its batch is dropped, and sent before anything else.
+What has to be sent before anything else in the log is the cursor's *tail*. A subscriber that skips is in the middle of
+a message more often than not: the rest of that message is copied out of the log when its batch is dropped. And what
+is sent between two messages without being one (the answer to a request, to a ping) comes behind that.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ class Lag:
     seconds: float
     """How long ago the first message that it lacks was published."""
 
+    def __add__(self, other: Lag) -> Lag:
+        return Lag(self.messages + other.messages, self.bytes + other.bytes, self.seconds + other.seconds)
+
     def __str__(self) -> str:
         return f"{self.messages:,} messages, {self.bytes:,} bytes, {self.seconds:.1f} s behind"
 
@@ -45,7 +49,10 @@ class Tally:
 class Cursor:
     """A place in `log`, and the count of what its subscriber took on the way to it."""
 
-    __slots__ = ("_first", "_first_byte", "_log", "_skipped", "_skipped_bytes", "batch", "live", "offset", "tail")
+    __slots__ = (
+        *("_first", "_first_byte", "_inside", "_log", "_skipped", "_skipped_bytes"),
+        *("batch", "live", "offset", "tail"),
+    )
 
     def __init__(self, log: Log, position: int) -> None:
         """Stand at the message of that position, lagging."""
@@ -53,6 +60,7 @@ class Cursor:
         self.live = False
         self.batch, self.offset = log.find(position)
         self.tail: Buffer = b""
+        self._inside = False  # the tail begins with the rest of a message
         self._first = position
         self._first_byte = self._byte()
         self._skipped = 0
@@ -73,6 +81,7 @@ class Cursor:
         if self.tail:
             finished = min(taken, len(self.tail))
             self.tail = self.tail[finished:]
+            self._inside = self._inside and bool(self.tail)
             taken -= finished
         offset = self.offset + taken
         while offset and offset >= (size := len(self._log.batch(self.batch).data)):
@@ -92,16 +101,34 @@ class Cursor:
         """Move to the newest batch, after the message that the subscriber is in the middle of; returns the gap."""
         log = self._log
         seconds = clock() - log.batch(self.batch).time
-        if self.offset:
-            stop = log.message_end(self.batch, self.offset)
-            self.tail = bytes(log.batch(self.batch).data[self.offset : stop])
-            self.offset = stop
+        self._leave_message()
         newest = log.batch(log.end - 1)
         gap = Lag(newest.first - self._position(), newest.offset - self._byte(), seconds)
         self._skipped += gap.messages
         self._skipped_bytes += gap.bytes
         self.stand(log.end - 1)
         return gap
+
+    def insert(self, data: bytes) -> None:
+        """Have bytes sent that are no part of the log, before the next message. A cursor that is live has to stand."""
+        self._leave_message()
+        self.tail = b"".join([self.tail, data])
+        self._first_byte -= len(data)
+
+    def rest(self) -> bytes:
+        """What is left of the message that the subscriber is in the middle of, and of what was inserted."""
+        if not self.live:
+            self._leave_message()
+        return bytes(self.tail)
+
+    def _leave_message(self) -> None:
+        """Stand between two messages: the rest of the one that the subscriber is in the middle of becomes the tail."""
+        stop = self._log.message_end(self.batch, self.offset) if self.offset else 0
+        if stop > self.offset:
+            data = self._log.batch(self.batch).data
+            self.tail = bytes(data[self.offset : stop])
+            self._inside = True
+            self.batch, self.offset = (self.batch, stop) if stop < len(data) else (self.batch + 1, 0)
 
     def lag(self, clock: Callable[[], float], *, exact: bool = True) -> Lag:
         """How far the subscriber is behind.
@@ -117,7 +144,7 @@ class Cursor:
     def tally(self, *, exact: bool = True) -> Tally:
         """What the subscriber has been given so far; `exact` as in `lag`. Neither ever gets less."""
         return Tally(
-            messages=max(0, self._position(exact) - self._first - self._skipped - bool(self.tail)),
+            messages=max(0, self._position(exact) - self._first - self._skipped - self._inside),
             bytes=self._byte() - self._first_byte - self._skipped_bytes - len(self.tail),
             skipped=self._skipped,
         )

@@ -17,6 +17,7 @@ class Ended:
 
     number: int
     role: str
+    feed: str
     peer: str
     since: float
     until: float

@@ -60,6 +60,10 @@ class Framing(Protocol):
 
     self_delimiting: ClassVar[bool]
     """Whether the boundaries of messages can be found in concatenated frames."""
+    before: ClassVar[int]
+    """Bytes of a frame before its message."""
+    after: ClassVar[int]
+    """And after it."""
     limit: int
 
     def __init__(self, limit: int) -> None: ...
@@ -137,6 +141,8 @@ class Buffered:
     """What framings have in common that wait for the rest of a message."""
 
     self_delimiting: ClassVar[bool] = True
+    before: ClassVar[int] = 0
+    after: ClassVar[int] = 0
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -189,6 +195,8 @@ class Buffered:
 class Int32(Buffered):
     """A 4-byte big-endian length before each message."""
 
+    before = HEADER.size
+
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
         partial = self._partial
         taken = 0
@@ -236,6 +244,8 @@ class Int32(Buffered):
 class Line(Buffered):
     """`\\n` after each message. The terminator goes out too, but is not counted in the message's length."""
 
+    after = 1
+
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
         stop = data.find(b"\n", 0, self.limit + 1 - len(self._partial)) + 1
         if not stop:
@@ -274,6 +284,8 @@ class Raw:
     """No framing: what one read brought is a message. It is cut at the limit, and never refused."""
 
     self_delimiting: ClassVar[bool] = False
+    before: ClassVar[int] = 0
+    after: ClassVar[int] = 0
     partial = 0
 
     def __init__(self, limit: int) -> None:

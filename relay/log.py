@@ -56,7 +56,7 @@ class Log:
         """Bytes that the log has taken, in all."""
         self.charged = 0
         """Memory that the log has been charged, in all, in bytes."""
-        self._ends = ends
+        self._find_ends = ends
         self._batches: list[Batch | None] = []
         self._gone = 0  # batches that are no longer in the list
         self._dead = 0  # batches at the front of the list that are dropped: None, until there are many
@@ -136,28 +136,28 @@ class Log:
         at = bisect_right(self._batches, position, self._dead, key=_first) - 1
         number = self._gone + at
         index = position - self.batch(number).first
-        return number, self._measure(number)[index - 1] if index else 0
+        return number, self.ends(number)[index - 1] if index else 0
 
     def position(self, number: int, offset: int) -> int:
         """Position of the first message that does not end at or before that place."""
         if number >= self.end:
             return self.next
         first = self.batch(number).first
-        return first + bisect_right(self._measure(number), offset) if offset else first
+        return first + bisect_right(self.ends(number), offset) if offset else first
 
     def message_end(self, number: int, offset: int) -> int:
         """Where the message ends that `offset` is inside of; `offset` itself between two messages."""
         if not offset:
             return 0
-        ends = self._measure(number)
+        ends = self.ends(number)
         at = bisect_right(ends, offset - 1)
         return ends[at]
 
-    def _measure(self, number: int) -> array[int]:
+    def ends(self, number: int) -> array[int]:
         """Where each message in a batch ends. The last answer is kept: many subscribers stop at the same batch."""
         if self._measured[0] != number:
             batch = self.batch(number)
-            self._measured = number, batch.ends or self._ends(batch.data)
+            self._measured = number, batch.ends or self._find_ends(batch.data)
         return self._measured[1]
 
 

@@ -12,17 +12,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeHistogramMetricFamily as GaugeHistogram
 from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import HistogramMetricFamily as Histogram
 from prometheus_client.core import InfoMetricFamily as Info
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
 from relay import __version__
+from relay.connection import TCP
 from relay.stats import Role, Snapshot
+from relay.turns import BOUNDS
 
 LAGS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)
 """Seconds, the buckets: from what a busy turn causes to what only a large buffer allows."""
@@ -65,8 +69,19 @@ class Metrics:
         yield Counter(
             "relay_publishers_blocked_seconds", "Seconds in which publishers were not read.", now.blocked_seconds
         )
+        yield _turns(now)
         yield _by("relay_reloads", "Reloads (SIGHUP).", {"succeeded": now.reloaded, "failed": now.reloads_failed})
         yield Counter("relay_log_lines_left_out", "Log lines left out, where peers caused too many.", now.left_out)
+
+
+def _turns(now: Snapshot) -> Histogram:
+    bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
+    return Histogram(
+        "relay_turn_seconds",
+        "How long turns of the reactor were: one in a quarter of a second is measured.",
+        list(zip(bounds, accumulate(map(float, now.turns)), strict=True)),
+        now.turn_seconds,
+    )
 
 
 def _by(name: str, meaning: str, results: dict[str, int]) -> Counter:
@@ -78,17 +93,20 @@ def _by(name: str, meaning: str, results: dict[str, int]) -> Counter:
 
 
 def _connections(roles: tuple[Role, ...]) -> Iterator[Metric]:
-    is_open = Gauge("relay_connections", "Connections that are open.", labels=["role"])
-    opened = Counter("relay_connections_opened", "Connections accepted, also if refused at once.", labels=["role"])
-    closed = Counter("relay_connections_closed", "Connections that ended, and why.", labels=["role", "reason"])
+    is_open = Gauge("relay_connections", "Connections that are open.", labels=["role", "feed"])
+    opened = Counter(
+        "relay_connections_opened", "Connections accepted, also if refused at once.", labels=["role", "feed"]
+    )
+    closed = Counter("relay_connections_closed", "Connections that ended, and why.", labels=["role", "feed", "reason"])
     handshakes = Counter("relay_tls_handshakes", "TLS handshakes, completed or failed.", labels=["role", "result"])
     for role in roles:
-        is_open.add_metric([role.name], role.open)
-        opened.add_metric([role.name], role.opened)
+        is_open.add_metric([role.name, role.feed], role.open)
+        opened.add_metric([role.name, role.feed], role.opened)
         for reason, count in role.closed.items():
-            closed.add_metric([role.name, reason], count)
-        handshakes.add_metric([role.name, "completed"], role.shaken)
-        handshakes.add_metric([role.name, "failed"], role.unshaken)
+            closed.add_metric([role.name, role.feed, reason], count)
+        if role.feed == TCP:
+            handshakes.add_metric([role.name, "completed"], role.shaken)
+            handshakes.add_metric([role.name, "failed"], role.unshaken)
     yield from (is_open, opened, closed, handshakes)
 
 

@@ -34,5 +34,7 @@ class CloseReason(StrEnum):
     """It did not complete the TLS handshake in time."""
     SHUTDOWN = "shutdown"
     """The relay stopped."""
+    PROTOCOL_ERROR = "WebSocket protocol error"
+    """A subscriber by WebSocket sent what none may send."""
     ERROR = "error"
     """A fault of ours; the log has the traceback."""

@@ -23,6 +23,8 @@ class Row:
     number: int
     """Given once in a run, to each connection a larger one than to those before it."""
     role: str
+    feed: str
+    """How messages are written for it: `tcp`, `ws`, `events`; `tcp` of publishers."""
     peer: str
     since: float
     """In seconds since 1970, UTC."""
@@ -52,6 +54,7 @@ def _row(connection: Connection, clock: Callable[[], float]) -> Row:
     return Row(
         connection.number,
         connection.role,
+        connection.feed,
         connection.peer,
         connection.since,
         _state(connection),

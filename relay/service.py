@@ -12,11 +12,11 @@ from typing import Any, cast
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
-from twisted.internet.tcp import Server
 from twisted.logger import Logger, LogLevelFilterPredicate
 
 from relay.connection import Accepted
 from relay.drain import Drain
+from relay.feed import Feeds
 from relay.framing import Raw
 from relay.hub import READ, Hub
 from relay.limits import MOST as MOST_CONNECTIONS
@@ -34,12 +34,15 @@ from relay.subscriber import SubscriberFactory
 from relay.systemd import Supervisor, supervisor
 from relay.tls import Credentials, Door
 from relay.transport import PublisherTransport, SubscriberTransport
+from relay.turns import Turns
 from relay.values import show_size
 from relay.web.load import load_site
 from relay.web.token import read_token
 
 SWEEP = 1.0
 """Seconds between two looks for connections whose time is over."""
+MEASURE = 0.25
+"""Seconds between two turns of the reactor that are measured."""
 TOTALS = 60.0
 """Seconds between two lines of totals in the log."""
 STATUS = 5.0
@@ -102,13 +105,45 @@ class RelayService(Service):
             self.hub,
             publish=" or ".join(config.publish + config.publish_tls),
         )
-        accepted = (self.publishers.accepted, self.subscribers.accepted)
-        self._stats = Stats(self.hub, self.intake, *accepted, self.lines, self.reload.done, time.monotonic)
+        events, sockets = (Accepted("subscriber", self.limits, self.lines, feed=feed) for feed in ("events", "ws"))
+        self._subscribers = (self.subscribers.accepted, events, sockets)
+        self._feeds = (
+            Feeds(
+                self.hub,
+                framing,
+                call_soon=partial(reactor.callLater, 0),
+                clock=time.monotonic,
+            )
+            if config.web
+            else None
+        )
+        self._turns = Turns(partial(reactor.callLater, 0), time.monotonic)
+        self._stats = Stats(
+            self.hub,
+            self.intake,
+            self.publishers.accepted,
+            self._subscribers,
+            self.lines,
+            self.reload.done,
+            time.monotonic,
+            lambda: self._feeds.held if self._feeds else 0,
+            self._turns,
+        )
         self._publish_door, self._subscribe_door = Door(None), Door(None)
         try:
             self._web = (
-                load_site(self._stats, lambda: self._unready, lambda: self._token, self.lines, reactor)
-                if config.web
+                load_site(
+                    self._stats,
+                    self._feeds,
+                    events,
+                    sockets,
+                    lambda: self.config,
+                    lambda: self._unready,
+                    lambda: self._token,
+                    self.lines,
+                    reactor,
+                )
+                if self._feeds
                 else None
             )
             self._apply(config, Credentials(config))
@@ -124,9 +159,12 @@ class RelayService(Service):
         self.limits.max_per_address = config.max_per_address
         self.config = config
         self.hub.change(config.slow, config.stall_timeout)
+        if self._feeds:
+            self._feeds.change(config.slow, config.stall_timeout)
         self.intake.frame_timeout = config.frame_timeout
         self.publishers.accepted.allowed = config.allow_publishers
-        self.subscribers.accepted.allowed = config.allow_subscribers
+        for accepted in self._subscribers:
+            accepted.allowed = config.allow_subscribers
         for accepted in (self.publishers.accepted, self.subscribers.accepted):
             accepted.handshake_timeout = config.tls_timeout
         self._publish_door.context = credentials.publishers
@@ -151,6 +189,10 @@ class RelayService(Service):
             self.lines.sweep,
         ):
             self._every(SWEEP, sweep)
+        if self._feeds and self._web:
+            self._every(SWEEP, self._feeds.sweep)
+            self._every(SWEEP, self._web.sweep)
+            self._every(MEASURE, self._turns.measure)
         self._every(TOTALS, self._log_totals)
         self._every(STATUS, self._tell_status)
         if self._supervisor.watchdog is not None:
@@ -190,7 +232,7 @@ class RelayService(Service):
                 self.ports.listen(option, endpoint, door.before(factory) if door else factory, transport)
         if self._web:
             for endpoint in config.web:
-                self.ports.listen("web", endpoint, self._web, Server)
+                self.ports.listen("web", endpoint, self._web, send)
 
     def _every(self, seconds: float, call: Callable[[float], None]) -> None:
         """Call that often, also after it failed: a LoopingCall by itself stops at the first exception.
@@ -228,7 +270,7 @@ class RelayService(Service):
             published=published,
             bytes=log.size,
             publishers=len(self.publishers.accepted.open),
-            subscribers=len(self.subscribers.accepted.open),
+            subscribers=sum(len(accepted.open) for accepted in self._subscribers),
             lagging=hub.lagging,
             held=log.held,
         )
@@ -238,7 +280,8 @@ class RelayService(Service):
         """How many there are, and how many messages a second there were since the last time."""
         published = self.hub.log.next - 1
         rate, self._told = (published - self._told) / passed, published
-        publishers, subscribers = (len(role.accepted.open) for role in (self.publishers, self.subscribers))
+        publishers = len(self.publishers.accepted.open)
+        subscribers = sum(len(accepted.open) for accepted in self._subscribers)
         self._supervisor.status(f"{publishers:,} publishers, {subscribers:,} subscribers; {rate:,.0f} messages/s")
 
     def _tell_alive(self, passed: float) -> None:
@@ -282,7 +325,7 @@ class RelayService(Service):
         self._timers.clear()
         stopped = self.ports.stop(*ROLES.keys() - {"web"})
         self.hub.flush()
-        accepted = [self.publishers.accepted, self.subscribers.accepted]
+        accepted = [self.publishers.accepted, *self._subscribers]
         self._drain = Drain(accepted, self.config.drain_timeout, self._reactor)
         if self.hub.lagging:
             self.log.info(

@@ -15,7 +15,7 @@ from twisted.logger import LogLevel
 
 from relay.framing import FRAMINGS, Framing
 from relay.hub import Slow
-from relay.values import Network, count, count_or_auto, endpoint, network, one_of, seconds, show_size, size
+from relay.values import Network, count, count_or_auto, endpoint, network, one_of, origin, seconds, show_size, size
 
 LEAST_BUFFER = 2**20
 """Bytes: below it there would be little but bookkeeping in the buffer."""
@@ -67,6 +67,7 @@ class Config:
     tls_timeout: float
     web: tuple[str, ...]
     web_token_file: str
+    web_origin: tuple[str, ...]
     log_format: str
     log_level: LogLevel
 
@@ -256,10 +257,33 @@ SETTINGS = (
         table="web",
     ),
     Setting(
+        "web-origin",
+        "none",
+        origin,
+        "ORIGIN of web pages, such as https://example.org, that may have the messages by /ws and /events, "
+        "besides the relay's own; may be repeated",
+        many=True,
+        table="web",
+        reload=True,
+    ),
+    Setting(
         "log-format", "text", one_of({"text": "text", "json": "json"}), "text, or json: an object a line", table="log"
     ),
     Setting("log-level", "info", one_of(LEVELS), "the least important events logged", table="log", reload=True),
 )
+
+SHOWN = (
+    *("framing", "max-message", "buffer", "slow", "stall-timeout", "replay", "max-per-address", "frame-timeout"),
+    *("keepalive", "send-buffer", "drain-timeout", "log-level"),
+)
+"""Settings that say how the relay treats those who connect; the others are nobody's business but its operator's."""
+
+
+def shown_settings(config: Config) -> dict[str, object]:
+    """These, by name, as JSON can have them."""
+    values = {setting.name: getattr(config, setting.field) for setting in SETTINGS if setting.name in SHOWN}
+    return values | {"framing": config.framing.__name__.lower(), "log-level": config.log_level.name}
+
 
 TYPES: dict[object, tuple[tuple[type, ...], str]] = {
     size: ((int, str), "a whole number or text"),
@@ -336,5 +360,6 @@ def _contradictions(config: Config) -> Iterable[tuple[str, str]]:
     ):
         if file and not endpoints:
             yield name, "there is no TLS endpoint that it could be for"
-    if config.web_token_file and not config.web:
-        yield "web-token-file", "there is no web port that it could be for"
+    for name, value in (("web-token-file", config.web_token_file), ("web-origin", config.web_origin)):
+        if value and not config.web:
+            yield name, "there is no web port that it could be for"

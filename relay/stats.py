@@ -7,7 +7,7 @@ the batch: so the batch counts as not given, until it is. No total ever gets les
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from relay.connection import Accepted
@@ -16,6 +16,7 @@ from relay.hub import Hub
 from relay.lines import Lines
 from relay.publisher import Intake
 from relay.reasons import CloseReason
+from relay.turns import Turns
 
 UNSHAKEN = (CloseReason.HANDSHAKE_FAILED, CloseReason.HANDSHAKE_TIMEOUT)
 """How connections end whose TLS handshake was not completed, for what the peer did."""
@@ -26,6 +27,7 @@ class Role:
     """The connections of one role."""
 
     name: str
+    feed: str
     open: int
     opened: int
     closed: Mapping[CloseReason, int]
@@ -63,6 +65,10 @@ class Snapshot:
     reloads_failed: int
     left_out: int
     """Lines of the log."""
+    turns: tuple[int, ...]
+    """Turns of the reactor that were measured, by length: see `Turns.counts`."""
+    turn_seconds: float
+    """And how long they were together."""
     started: float
     """Since 1970, UTC."""
 
@@ -75,43 +81,61 @@ class Stats:
         hub: Hub,
         intake: Intake,
         publishers: Accepted,
-        subscribers: Accepted,
+        subscribers: Sequence[Accepted],
         lines: Lines,
         reloads: Mapping[bool, int],
         clock: Callable[[], float],
+        held: Callable[[], int],
+        turns: Turns,
     ) -> None:
-        """`clock` is the hub's. `reloads` is how often it was reloaded, by success."""
-        self.roles = (publishers, subscribers)
+        """`clock` is the hub's. `reloads` is how often it was reloaded, by success.
+
+        `held` says how much memory the buffer takes, besides that of the hub's log.
+        """
+        self.roles = (publishers, *subscribers)
         self.clock = clock
         self._hub = hub
         self._intake = intake
-        self._subscribers = subscribers
+        self._subscribers = tuple(subscribers)
         self._lines = lines
         self._reloads = reloads
         self._started = publishers.now()
+        self._held = held
+        self._turns = turns
+        self._buffer = hub.log.limit
 
     def snapshot(self) -> Snapshot:
         """The relay now. It takes some 2 µs for each subscriber."""
-        hub, log = self._hub, self._hub.log
-        delivered = self._subscribers.exchanged
-        messages, size, skipped = delivered.messages, delivered.bytes, delivered.skipped
-        for subscriber in self._subscribers.open:
-            tally = subscriber.tally
-            messages += tally.messages
-            size += tally.bytes
-            skipped += tally.skipped
-        lags = self._lags()
+        log = self._hub.log
+        messages = size = skipped = live = 0
+        lags = []
+        for accepted in self._subscribers:
+            delivered = accepted.exchanged
+            messages, size, skipped = (
+                messages + delivered.messages,
+                size + delivered.bytes,
+                skipped + delivered.skipped,
+            )
+            for subscriber in accepted.open:
+                tally = subscriber.tally
+                messages += tally.messages
+                size += tally.bytes
+                skipped += tally.skipped
+                if (lag := subscriber.lag(self.clock)) is not None:
+                    lags.append(lag)
+                elif subscriber.reason is None and subscriber.state == "live":
+                    live += 1
         return Snapshot(
             roles=tuple(map(_role, self.roles)),
-            most_connections=self._subscribers.limits.max_connections,
+            most_connections=self.roles[0].limits.max_connections,
             published=Tally(log.next - 1, log.size, 0),
             delivered=Tally(messages, size, skipped),
-            held=log.held,
-            buffer=log.limit,
+            held=log.held + self._held(),
+            buffer=self._buffer,
             oldest=log.first,
             next=log.next,
-            live=hub.live,
-            lagging=hub.lagging,
+            live=live,
+            lagging=len(lags),
             lags=tuple(lag.seconds for lag in lags),
             furthest=Lag(
                 messages=max((lag.messages for lag in lags), default=0),
@@ -123,13 +147,10 @@ class Stats:
             reloaded=self._reloads[True],
             reloads_failed=self._reloads[False],
             left_out=self._lines.left_out,
+            turns=tuple(self._turns.counts),
+            turn_seconds=self._turns.seconds,
             started=self._started,
         )
-
-    def _lags(self) -> list[Lag]:
-        if not self._hub.lagging:
-            return []
-        return [lag for one in self._subscribers.open if (lag := one.lag(self.clock)) is not None]
 
 
 def _role(accepted: Accepted) -> Role:
@@ -137,6 +158,7 @@ def _role(accepted: Accepted) -> Role:
     closed = {reason: ended.get(reason, 0) for reason in CloseReason}
     return Role(
         name=accepted.role,
+        feed=accepted.feed,
         open=len(accepted.open),
         opened=len(accepted.open) + sum(closed.values()),
         closed=closed,

@@ -69,6 +69,9 @@ class Subscriber(Connection):
         elif isinstance(below := getattr(transport, "transport", None), SubscriberTransport):
             self._put = partial(below.at_once, transport.write)
         transport.registerProducer(self, True)  # type: ignore[attr-defined]  # all that we accept have it
+        self._attach()
+
+    def _attach(self) -> None:
         self.subscription = self._hub.attach(self)
 
     # What the hub calls
@@ -196,7 +199,7 @@ class Subscriber(Connection):
         if self.subscription is None:
             self.abort(CloseReason.SHUTDOWN)  # in the middle of a handshake
         elif self.reason is None:
-            if not self.subscription.cursor.live:
+            if self.state != "live":
                 return False
             self._begin_end(CloseReason.SHUTDOWN)
             self._given = True
@@ -237,16 +240,15 @@ class Subscriber(Connection):
         return first
 
     def _end(self) -> None:
-        messages = size = skipped = 0
         if self.subscription is not None:
-            tally = self._hub.detach(self.subscription)
-            messages, size, skipped = tally.messages, tally.bytes, tally.skipped
+            self._hub.detach(self.subscription)
+        tally = self.tally
         self._log_end(
             "{messages:,} messages, {bytes:,} bytes{lost}",
-            messages=messages,
-            bytes=size,
-            skipped=skipped,
-            lost=f", {skipped:,} messages skipped" if skipped else "",
+            messages=tally.messages,
+            bytes=tally.bytes,
+            skipped=tally.skipped,
+            lost=f", {tally.skipped:,} messages skipped" if tally.skipped else "",
         )
         del self.deliver  # it holds us, or the socket
 

@@ -78,6 +78,14 @@ def endpoint(text: str) -> str:
     return text
 
 
+def origin(text: str) -> str:
+    """The origin of web pages, as browsers write it (RFC 6454, section 6.2): scheme, host, and a port if need be."""
+    found = text.strip().lower().rstrip("/")
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/@\s]+", found):
+        raise ValueError(f"{text!r} is not an origin: give one such as https://example.org")
+    return found
+
+
 def network(text: str) -> Network:
     """Addresses: `192.0.2.0/24`, `2001:db8::/32`, or a single one."""
     try:

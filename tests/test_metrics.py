@@ -20,8 +20,8 @@ PAGE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
 ENDS = dict.fromkeys(CloseReason, 0) | {CloseReason.OVERRUN: 4}
 NOW = Snapshot(
     roles=(
-        Role("publisher", 2, 3, dict.fromkeys(CloseReason, 0), 0, 1),
-        Role("subscriber", 5, 9, ENDS, 7, 0),
+        Role("publisher", "tcp", 2, 3, dict.fromkeys(CloseReason, 0), 0, 1),
+        Role("subscriber", "tcp", 5, 9, ENDS, 7, 0),
     ),
     most_connections=100,
     published=Tally(10, 1000, 0),
@@ -39,6 +39,8 @@ NOW = Snapshot(
     reloaded=2,
     reloads_failed=1,
     left_out=12,
+    turns=(5, 0, 2, 0, 1, 0, 0, 1),
+    turn_seconds=1.75,
     started=1_000_000_000.0,
 )
 
@@ -82,9 +84,12 @@ def test_the_table_of_metrics_is_that_of_the_relay() -> None:
 def test_they_are_the_relays_numbers() -> None:
     assert value("relay_build_info", version=__version__) == 1
     assert value("relay_start_time_seconds") == NOW.started
-    assert (value("relay_connections", role="publisher"), value("relay_connections", role="subscriber")) == (2, 5)
-    assert value("relay_connections_opened_total", role="subscriber") == 9
-    assert value("relay_connections_closed_total", role="subscriber", reason="overrun") == 4
+    assert (
+        value("relay_connections", role="publisher", feed="tcp"),
+        value("relay_connections", role="subscriber", feed="tcp"),
+    ) == (2, 5)
+    assert value("relay_connections_opened_total", role="subscriber", feed="tcp") == 9
+    assert value("relay_connections_closed_total", role="subscriber", feed="tcp", reason="overrun") == 4
     assert value("relay_tls_handshakes_total", role="subscriber", result="completed") == 7
     assert value("relay_tls_handshakes_total", role="publisher", result="failed") == 1
     assert (value("relay_connections_limit"), value("relay_web_connections")) == (100, 1)
@@ -99,14 +104,17 @@ def test_they_are_the_relays_numbers() -> None:
     assert (value("relay_publishers_blocked"), value("relay_publishers_blocked_seconds_total")) == (1, 1.5)
     assert (value("relay_reloads_total", result="succeeded"), value("relay_reloads_total", result="failed")) == (2, 1)
     assert value("relay_log_lines_left_out_total") == 12
+    assert [value("relay_turn_seconds_bucket", le=le) for le in ("0.001", "0.01", "1.0", "+Inf")] == [5, 7, 8, 9]
+    assert (value("relay_turn_seconds_count"), value("relay_turn_seconds_sum")) == (9, 1.75)
 
 
 def test_every_reason_is_there_for_each_role_before_it_happens() -> None:
     for role in ("publisher", "subscriber"):
         for reason in CloseReason:
-            assert ("relay_connections_closed_total", frozenset({("role", role), ("reason", reason.value)})) in samples(
-                scrape()[0]
-            )
+            assert (
+                "relay_connections_closed_total",
+                frozenset({("role", role), ("feed", "tcp"), ("reason", reason.value)}),
+            ) in samples(scrape()[0])
 
 
 def test_buckets_hold_all_that_lag_no_more() -> None:

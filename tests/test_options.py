@@ -57,6 +57,7 @@ class OptionsTests(SynchronousTestCase):
                 tls_timeout=5.0,
                 web=(),
                 web_token_file="",
+                web_origin=(),
                 log_format="text",
                 log_level=LogLevel.info,
             ),
@@ -74,6 +75,7 @@ class OptionsTests(SynchronousTestCase):
             *("--subscribe-tls", "tcp:5", "--certificate", "chain.pem", "--private-key", "key.pem"),
             *("--publisher-ca", "one.pem", "--subscriber-ca", "other.pem", "--tls-timeout", "2"),
             *("--web", "tcp:6:interface=127.0.0.1", "--web", "unix:/run/web", "--web-token-file", "token"),
+            *("--web-origin", "https://Example.org/", "--web-origin", "http://127.0.0.1:8080"),
             *("--log-format", "json", "--log-level", "warn"),
         )
         self.assertEqual(
@@ -104,6 +106,7 @@ class OptionsTests(SynchronousTestCase):
                 tls_timeout=2.0,
                 web=("tcp:6:interface=127.0.0.1", "unix:/run/web"),
                 web_token_file="token",
+                web_origin=("https://example.org", "http://127.0.0.1:8080"),
                 log_format="json",
                 log_level=LogLevel.warn,
             ),

@@ -27,6 +27,7 @@ from relay.reasons import CloseReason
 from relay.roster import ended, page
 from relay.stats import Stats
 from relay.subscriber import Subscriber, SubscriberFactory
+from relay.turns import Turns as Measured
 from tests.fakes import Turns, frame
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40001)
@@ -66,7 +67,18 @@ class StatsTests(SynchronousTestCase):
         self.publishers = PublisherFactory(publishing, self.hub, self.intake, partial(Int32, 2**17))
         self.subscribers = SubscriberFactory(subscribing, self.hub, "")
         self.reloads = {True: 3, False: 2}
-        self.stats = Stats(self.hub, self.intake, publishing, subscribing, self.lines, self.reloads, lambda: self.now)
+        self.measured = Measured(self.turns.call_soon, lambda: self.now)
+        self.stats = Stats(
+            self.hub,
+            self.intake,
+            publishing,
+            [subscribing],
+            self.lines,
+            self.reloads,
+            lambda: self.now,
+            lambda: 0,
+            self.measured,
+        )
 
     def publisher(self) -> Publisher:
         publisher = self.publishers.buildProtocol(PEER)

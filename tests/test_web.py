@@ -87,7 +87,7 @@ def test_paths_and_methods_are_those_and_no_others(running: tuple[Relay, int]) -
         status, headers, body = ask(port, path)
         assert (status, headers["Content-Type"], body) == (200, "text/plain; charset=utf-8", b"ok\n")
         assert ask(port, path, "HEAD")[::2] == (200, b"")
-    for path in ("/", "/healthz/", "//healthz", "/../healthz", "/metrics/x", "*"):
+    for path in ("/healthz/", "//healthz", "/../healthz", "/metrics/x", "*"):
         assert ask(port, path)[0] == 404, path
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "BREW"):
         status, headers, _ = ask(port, "/metrics", method)
@@ -122,8 +122,8 @@ def test_who_is_connected_can_be_seen_and_who_was(running: tuple[Relay, int]) ->
             row for row in (publishing, subscribing) if int(str(row["number"])) > after
         ]
         reset(subscriber)
-    wait_until(port, 'relay_connections_closed_total{reason="peer closed",role="publisher"}', 1)
-    wait_until(port, 'relay_connections_closed_total{reason="connection lost",role="subscriber"}', 1)
+    wait_until(port, 'relay_connections_closed_total{feed="tcp",reason="peer closed",role="publisher"}', 1)
+    wait_until(port, 'relay_connections_closed_total{feed="tcp",reason="connection lost",role="subscriber"}', 1)
     ends = {str(row["role"]): row for row in rows(port, "/connections?ended")}
     assert ends["publisher"]["reason"] == CloseReason.PEER_CLOSED
     assert (ends["subscriber"]["messages"], ends["subscriber"]["bytes"]) == (3, 27)
@@ -135,7 +135,7 @@ def test_many_connections_come_in_pages(running: tuple[Relay, int]) -> None:
     address = ("127.0.0.1", relay_.subscribe_port)
     peers = [socket.create_connection(address, DEADLINE) for _ in range(1500)]
     try:
-        wait_until(port, 'relay_connections{role="subscriber"}', 1500)
+        wait_until(port, 'relay_connections{feed="tcp",role="subscriber"}', 1500)
         first = json.loads(ask(port, "/connections")[2])
         second = json.loads(ask(port, f"/connections?after={first['next']}")[2])
         assert (len(first["connections"]), len(second["connections"]), second["next"]) == (1000, 500, None)
@@ -145,7 +145,7 @@ def test_many_connections_come_in_pages(running: tuple[Relay, int]) -> None:
     finally:
         for peer in peers:
             reset(peer)
-    wait_until(port, 'relay_connections{role="subscriber"}', 0)
+    wait_until(port, 'relay_connections{feed="tcp",role="subscriber"}', 0)
 
 
 def test_who_lags_and_is_cut_shows_up_as_that() -> None:
@@ -164,7 +164,7 @@ def test_who_lags_and_is_cut_shows_up_as_that() -> None:
         assert isinstance(lag, dict)
         assert 0 < lag["bytes"] == 20 * 50_004 - int(str(row["bytes"]))
         assert metric(port, "relay_lag_seconds_gcount") == 1
-        wait_until(port, 'relay_connections_closed_total{reason="stalled",role="subscriber"}', 1)
+        wait_until(port, 'relay_connections_closed_total{feed="tcp",reason="stalled",role="subscriber"}', 1)
         [end] = rows(port, "/connections?ended")
         assert end["reason"] == CloseReason.STALLED
         assert metric(port, "relay_delivered_bytes_total") == end["bytes"]

@@ -18,7 +18,8 @@ from twisted.python.failure import Failure
 from relay.limits import WEB
 from relay.lines import Lines
 from relay.settings import Faults
-from relay.web.pages import ALWAYS, Answer, Asked, Pages
+from relay.web.asked import ALWAYS, Answer, Asked
+from relay.web.pages import Pages
 from relay.web.site import SECONDS, Channel, Site
 from relay.web.token import opens, read_token, shown
 from tests.fakes import said
@@ -52,7 +53,7 @@ class Web:
     def __init__(self, most: int = WEB) -> None:
         self.reactor = MemoryReactorClock()
         self.pages = FakePages()
-        self.site = Site(self.pages, Lines(), self.reactor, most)
+        self.site = Site(self.pages, (), Lines(), self.reactor, most)
 
     def connect(self) -> tuple[Channel, StringTransport]:
         peer = IPv4Address("TCP", "192.0.2.1", 40001)
@@ -81,7 +82,9 @@ def test_a_request_is_answered_with_every_header_and_the_connection_ends() -> No
     assert not [line for line in headers if line.lower().startswith("server:")]
     assert transport.disconnecting
     [asked] = web.pages.asked
-    assert asked == Asked("GET", "/a%20b", {"x": ["1", "2"], "y": [""]}, "text/plain", b"")
+    named = ((b"Host", b"relay"), (b"Accept", b"text/plain"))
+    assert asked == Asked("GET", "/a%20b", {"x": ["1", "2"], "y": [""]}, "HTTP/1.1", named)
+    assert (asked.header("accept"), asked.header("Cookie")) == ("text/plain", "")
 
 
 def test_a_head_has_no_body() -> None:

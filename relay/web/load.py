@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 
+from relay.connection import Accepted
+from relay.feed import Feeds
 from relay.lines import Lines
-from relay.settings import Faults
+from relay.settings import Config, Faults, shown_settings
 from relay.stats import Stats
 
 if TYPE_CHECKING:
@@ -16,19 +19,49 @@ if TYPE_CHECKING:
 
 
 def load_site(
-    stats: Stats, unready: Callable[[], str], token: Callable[[], bytes | None], lines: Lines, reactor: IReactorTime
+    stats: Stats,
+    feeds: Feeds,
+    events: Accepted,
+    sockets: Accepted,
+    config: Callable[[], Config],
+    unready: Callable[[], str],
+    token: Callable[[], bytes | None],
+    lines: Lines,
+    reactor: IReactorTime,
 ) -> Site:
-    """The factory of the web port, with all pages; `unready` and `token` are as `Pages` takes them.
+    """The factory of the web port, with all that there is to see.
 
+    `events` and `sockets` is where the subscribers of feeds are kept; `unready` and `token` are as `Pages` takes them.
     Raises Faults where what it needs is not installed.
     """
     try:
         from relay.metrics import Metrics
+        from relay.web.streams import Streams, Takeover, stream_head, unstreamable
     except ModuleNotFoundError as error:
         raise Faults([f"--web needs {error.name}: pip install 'relay[web]'"]) from None
+    from relay.web.asked import Answer, Asked
     from relay.web.pages import Pages
     from relay.web.site import Site
+    from relay.web.status import Status
+    from relay.web.viewers import Viewer, Viewers
+
+    streams = Streams(feeds, events, sockets, lambda: config().web_origin)
+    viewers = Viewers(
+        Status(
+            stats,
+            feeds.hub.log,
+            feeds.framing,
+            lambda: shown_settings(config()),
+            unready,
+            streams.run,
+            time.time,
+        ).now
+    )
+
+    def status(asked: Asked) -> Answer | Takeover:
+        return unstreamable(asked) or Takeover(lambda address: Viewer(viewers, stream_head()), subscribes=False)
 
     metrics = Metrics(stats.snapshot, lambda: len(site.open))
-    site = Site(Pages(stats, metrics, unready, token), lines, reactor)
+    pages = Pages(stats, metrics, unready, token, {"/events": streams.events, "/ws": streams.socket, "/status": status})
+    site = Site(pages, (streams.sweep, viewers.sweep), lines, reactor)
     return site

@@ -5,54 +5,32 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
+from importlib.resources import files
 
-from relay.ended import Ended
-from relay.reasons import CloseReason
-from relay.roster import Row, ended, page
+from relay.roster import PAGE, ended, page
 from relay.stats import Stats
+from relay.web.asked import JSON, Answer, Asked, line
+from relay.web.status import told, told_end
+from relay.web.streams import Takeover
 from relay.web.token import opens
 
 METHODS = ("GET", "HEAD")
-TEXT = "text/plain; charset=utf-8"
-JSON = "application/json"
-ALWAYS = (
-    ("Cache-Control", "no-store"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-)
-"""Headers of every answer: it is for nobody else, it is what it says, and a browser does nothing with it."""
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="relay", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request. What it brought is the peer's, and may be anything."""
-
-    method: str = "GET"
-    path: str = "/"
-    query: Mapping[str, list[str]] = field(default_factory=dict)
-    accept: str = ""
-    authorization: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back; to a HEAD, without the body."""
-
-    status: int
-    body: bytes
-    kind: str = TEXT
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-def text(status: int, line: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    """A line for people."""
-    return Answer(status, f"{line}\n".encode(), TEXT, headers)
+PAGE_LOADS = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+"""What a browser may load for the status page: what comes from here."""
+FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/page.svg": ("page.svg", "image/svg+xml"),
+}
+"""The status page, in the folder `page`."""
 
 
 class Pages:
@@ -64,82 +42,73 @@ class Pages:
         metrics: Callable[[str], tuple[bytes, str]],
         unready: Callable[[], str],
         token: Callable[[], bytes | None],
+        streams: Mapping[str, Callable[[Asked], Answer | Takeover]],
     ) -> None:
-        """`unready` says why nobody should connect now, empty if all is well. `token` is what a request has to show."""
+        """`unready` says why nobody should connect now, empty if all is well. `token` is what a request has to show.
+
+        `streams` are those that do not end, by path.
+        """
         self._stats = stats
         self._metrics = metrics
         self._unready = unready
         self._token = token
-        self._pages: dict[str, Callable[[Asked], Answer]] = {
+        folder = files("relay.web") / "page"
+        self._pages: dict[str, Callable[[Asked], Answer | Takeover]] = {
+            **{
+                path: partial(_file, Answer(200, (folder / name).read_bytes(), kind, loads=PAGE_LOADS))
+                for path, (name, kind) in FILES.items()
+            },
             "/healthz": self._healthz,
             "/readyz": self._readyz,
-            "/metrics": self._metrics_page,
+            "/metrics": self._metrics_text,
             "/connections": self._connections,
+            **streams,
         }
+        self._streams = frozenset(streams)
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: Asked) -> Answer | Takeover:
         """Any request has an answer."""
-        if asked.path != "/healthz" and not opens(asked.authorization, self._token()):
-            return text(401, "a token is needed", CHALLENGE)
+        authorization = asked.header("Authorization").encode("latin-1")
+        if asked.path != "/healthz" and not opens(authorization, self._token()):
+            return line(401, "a token is needed", CHALLENGE)
         found = self._pages.get(asked.path)
         if found is None:
-            return text(404, f"there is {', '.join(self._pages)}")
+            return line(404, f"there is {', '.join(self._pages)}")
         if asked.method not in METHODS:
-            return text(405, "only GET and HEAD", (("Allow", ", ".join(METHODS)),))
+            return line(405, "only GET and HEAD", (("Allow", ", ".join(METHODS)),))
+        if asked.method == "HEAD" and asked.path in self._streams:
+            return line(405, "only GET: it does not end", (("Allow", "GET"),))
         return found(asked)
 
     def _healthz(self, asked: Asked) -> Answer:
-        return text(200, "ok")
+        return line(200, "ok")
 
     def _readyz(self, asked: Asked) -> Answer:
         reason = self._unready()
-        return text(503, reason) if reason else text(200, "ok")
+        return line(503, reason) if reason else line(200, "ok")
 
-    def _metrics_page(self, asked: Asked) -> Answer:
-        body, kind = self._metrics(asked.accept)
+    def _metrics_text(self, asked: Asked) -> Answer:
+        body, kind = self._metrics(asked.header("Accept"))
         return Answer(200, body, kind)
 
     def _connections(self, asked: Asked) -> Answer:
-        """`?after=NUMBER`: the page that begins after that connection; `?ended`: the last that ended."""
+        """`?after=NUMBER`: the page that begins after that connection; `?most=COUNT`; `?ended`: the last that ended."""
         if "ended" in asked.query:
-            return _json({"ended": [_ended(one) for one in ended(self._stats.roles)]})
+            return _json({"ended": [told_end(one) for one in ended(self._stats.roles)]})
         after = asked.query.get("after", ["0"])[-1]
         if not re.fullmatch("[0-9]{1,18}", after):
-            return text(400, "after: the number of a connection")
-        rows, more = page(self._stats.roles, int(after), self._stats.clock)
-        return _json({"connections": [_open(row) for row in rows], "next": more})
+            return line(400, "after: the number of a connection")
+        most = asked.query.get("most", [str(PAGE)])[-1]
+        if not re.fullmatch("[0-9]{1,4}", most) or not 0 < int(most) <= PAGE:
+            return line(400, f"most: how many connections, from 1 to {PAGE}")
+        rows, more = page(self._stats.roles, int(after), self._stats.clock, int(most))
+        return _json({"connections": [told(row) for row in rows], "next": more})
+
+
+def _file(answer: Answer, asked: Asked) -> Answer:
+    """A file of the status page."""
+    return answer
 
 
 def _json(content: object) -> Answer:
     return Answer(200, json.dumps(content).encode() + b"\n", JSON)
-
-
-def _time(seconds: float) -> str:
-    """As in RFC 3339."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-
-
-def _open(row: Row) -> dict[str, object]:
-    lag = row.lag
-    return _common(row) | {
-        "state": row.state,
-        "lag": lag and {"messages": lag.messages, "bytes": lag.bytes, "seconds": round(lag.seconds, 3)},
-    }
-
-
-def _ended(one: Ended) -> dict[str, object]:
-    reason: CloseReason = one.reason
-    return _common(one) | {"until": _time(one.until), "reason": reason}
-
-
-def _common(one: Row | Ended) -> dict[str, object]:
-    return {
-        "number": one.number,
-        "role": one.role,
-        "peer": one.peer,
-        "since": _time(one.since),
-        "messages": one.tally.messages,
-        "bytes": one.tally.bytes,
-        "skipped": one.tally.skipped,
-        "tls_subject": one.subject or None,
-    }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 from twisted.internet import tcp
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -15,7 +17,9 @@ from twisted.web import http
 from relay.connection import address_name
 from relay.limits import WEB
 from relay.lines import Lines
-from relay.web.pages import ALWAYS, Answer, Asked, Pages, text
+from relay.web.asked import ALWAYS, Answer, Asked, line
+from relay.web.pages import Pages
+from relay.web.streams import Takeover
 
 SECONDS = 30.0
 """How long a connection lasts at most: a page of 300 KB takes that over a line of 80 kbit/s."""
@@ -29,12 +33,16 @@ class Request(http.Request):
 
     def process(self) -> None:
         site = self.channel.site
+        answer: Answer | Takeover
         try:
             answer = site.pages.answer(self._asked())
         except Exception:
             self.log.failure("web request failed")
-            answer = text(500, "failed: the relay's log says why")
-        if answer.status == 401 and self._header("Authorization"):
+            answer = line(500, "failed: the relay's log says why")
+        if isinstance(answer, Takeover):
+            self.channel.hand_over(answer)
+            return
+        if answer.status == 401 and self.requestHeaders.hasHeader(b"Authorization"):
             site.lines.warn(self.log, "web request from {peer} with a wrong token", peer=self.channel.peer)
         self._send(answer)
 
@@ -43,18 +51,13 @@ class Request(http.Request):
             method=self.method.decode("latin-1"),
             path=self.path.decode("latin-1"),
             query=parse_qs(self.uri.partition(b"?")[2].decode("latin-1"), keep_blank_values=True),
-            accept=self._header("Accept").decode("latin-1"),
-            authorization=self._header("Authorization"),
+            version=self.clientproto.decode("latin-1"),
+            headers=tuple((name, value) for name, values in self.requestHeaders.getAllRawHeaders() for value in values),
         )
-
-    def _header(self, name: str) -> bytes:
-        """The only or the last one of that name; empty if there is none."""
-        values = self.requestHeaders.getRawHeaders(name.encode())
-        return values[-1] if values else b""
 
     def _send(self, answer: Answer) -> None:
         self.setResponseCode(answer.status)
-        for name, value in (*ALWAYS, *answer.headers):
+        for name, value in (*ALWAYS, ("Content-Security-Policy", answer.loads), *answer.headers):
             self.responseHeaders.addRawHeader(name, value)
         self.setHeader("Content-Type", answer.kind)
         self.setHeader("Content-Length", str(len(answer.body)))
@@ -72,6 +75,7 @@ class Channel(http.HTTPChannel):
     transport: tcp.Connection
     peer = "?"
     _end: IDelayedCall | None = None
+    _taken: Protocol | None = None  # what has the connection now that the request was answered
 
     @property
     def site(self) -> Site:
@@ -90,6 +94,28 @@ class Channel(http.HTTPChannel):
         self._end = site.reactor.callLater(site.seconds, self.cut)
         super().connectionMade()
 
+    def hand_over(self, answer: Takeover) -> None:
+        """Have the answer to the request, and all that follows, be made by something else."""
+        transport = self.transport
+        transport.unregisterProducer()
+        self._forget(answer.subscribes)
+        self._taken = answer.begin(transport.getPeer())
+        self._taken.makeConnection(transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        (self._taken.dataReceived if self._taken else super().dataReceived)(data)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """What came together with the request, and behind it."""
+        (self._taken.dataReceived if self._taken else super().rawDataReceived)(data)
+
+    def _forget(self, leaves: bool) -> None:
+        """It is not cut any more; and if it leaves us, it does not count any more."""
+        if leaves:
+            self.site.open.pop(self, None)
+        if self._end is not None and self._end.active():
+            self._end.cancel()
+
     def cut(self) -> None:
         """End it at once, whatever is on its way."""
         self.transport.abortConnection()
@@ -104,10 +130,8 @@ class Channel(http.HTTPChannel):
         super().allHeadersReceived()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
-        self.site.open.pop(self, None)
-        if self._end is not None and self._end.active():
-            self._end.cancel()
-        super().connectionLost(reason)
+        self._forget(leaves=True)
+        (self._taken.connectionLost if self._taken else super().connectionLost)(reason)
 
 
 class Site(http.HTTPFactory):
@@ -117,16 +141,31 @@ class Site(http.HTTPFactory):
     protocol = Channel  # type: ignore[assignment]  # Twisted's own can speak HTTP/2 too, and is declared as that
 
     def __init__(
-        self, pages: Pages, lines: Lines, reactor: IReactorTime, most: int = WEB, seconds: float = SECONDS
+        self,
+        pages: Pages,
+        sweeps: tuple[Callable[[float], None], ...],
+        lines: Lines,
+        reactor: IReactorTime,
+        most: int = WEB,
+        seconds: float = SECONDS,
     ) -> None:
-        """At most `most` connections, of which none lasts longer than that many seconds."""
+        """At most `most` connections, of which none lasts longer than that many seconds, but for streams.
+
+        `sweeps` are called once a second, with the seconds that have passed.
+        """
         super().__init__(reactor=reactor)
         self.timeOut = None  # Twisted's; ours is above
         self.pages = pages
+        self._sweeps = sweeps
         self.lines = lines
         self.most = most
         self.seconds = seconds
         self.open: dict[Channel, None] = {}
+
+    def sweep(self, passed: float) -> None:
+        """See to the streams; to be called once a second."""
+        for sweep in self._sweeps:
+            sweep(passed)
 
     def startFactory(self) -> None:
         """There is no log of requests, and no clock for it."""

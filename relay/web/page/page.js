@@ -1,0 +1,391 @@
+"use strict";
+
+// The relay tells every second how it is; this shows it. Whatever a peer may have chosen, such as a message or an
+// address, gets into the page as text only: nothing here makes markup of anything.
+
+const WINDOW = 300; // seconds that the plots reach back: the words of the page say 5 minutes
+const GAP = 5; // seconds without news that a plot does not bridge
+const SILENCE = 5000; // milliseconds without news after which the relay counts as gone
+const SPOKEN = 30; // seconds after which the descriptions of the plots are renewed
+const RECENT = 60; // seconds for which it is told that somebody was cut, or skipped
+const BRIEF = 0.5; // seconds: a lag that is shorter is everyday life
+const PAGE = 50; // connections shown at once
+const LEFT = 10; // and of those that ended
+const FEEDS = ["tcp", "ws", "events"];
+const EVERYDAY = ["peer closed", "connection lost", "shutdown"]; // how connections end when all is well
+const SIZES = ["max-message", "buffer", "send-buffer"];
+const SECONDS = ["stall-timeout", "frame-timeout", "drain-timeout", "tls-timeout", "keepalive"];
+
+let source = null;
+let heard = 0; // when there was news, in milliseconds since the page was opened
+let now = null; // what the relay told last
+let samples = []; // what it told in the time that the plots show, oldest first
+let spoken = 0;
+let restarted = "";
+let paused = false;
+const turned = { starts: [0], next: null, asked: 0 }; // the pages of connections so far, by what they begin after
+const drawn = new WeakMap(); // what a part of the page shows, so that it is touched only when that changes
+
+// Words and numbers
+
+const byId = (id) => document.getElementById(id);
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const few = (value) => (value < 1000 ? digits : whole).format(value);
+const count = (number, one, many) => `${whole.format(number)} ${number === 1 ? one : many}`;
+const sum = (values) => Object.values(values).reduce((a, b) => a + b, 0);
+
+function scaled(value, base, units) {
+  const power = value < base ? 0 : Math.min(units.length - 1, Math.floor(Math.log(value) / Math.log(base)));
+  return [few(value / base ** power), units[power]];
+}
+
+const size = (bytes) => scaled(bytes, 1024, ["bytes", "KiB", "MiB", "GiB", "TiB"]).join(" ");
+
+function rate(value, of) {
+  if (of === "bytes") return scaled(value, 1000, ["B/s", "kB/s", "MB/s", "GB/s"]);
+  return [few(value), "messages/s"];
+}
+
+function duration(seconds) {
+  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`;
+  const first = units.findIndex(([, length]) => seconds >= length);
+  const [[large, length], [small, part]] = units.slice(first);
+  return `${Math.floor(seconds / length)} ${large} ${Math.floor((seconds % length) / part)} ${small}`;
+}
+
+function clock(seconds) {
+  const time = new Date(seconds * 1000);
+  const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" }).format(time);
+  const shown = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }).format(time);
+  return time.toDateString() === new Date().toDateString() ? shown : `${day}, ${shown}`;
+}
+
+const parsed = (text) => Date.parse(text) / 1000;
+
+// Parts of the page
+
+function changed(element, content) {
+  const key = JSON.stringify(content);
+  if (drawn.get(element) === key) return false;
+  drawn.set(element, key);
+  return true;
+}
+
+function write(element, text) {
+  if (changed(element, text)) element.textContent = text;
+}
+
+function make(name, text = "", className = "") {
+  const element = document.createElement(name);
+  element.textContent = text;
+  element.className = className;
+  return element;
+}
+
+/** A cell is a text, or one with `note` below it, which is less important, and with the class `as`. */
+function cell(name, content) {
+  const { text, note = "", as = "" } = typeof content === "string" ? { text: content } : content;
+  const element = make(name, text, as);
+  if (note) element.append(make("span", note, "note"));
+  return element;
+}
+
+function line(cells) {
+  const element = make("tr");
+  element.append(...cells.map((content, at) => cell(at ? "td" : "th", content)));
+  element.firstChild.scope = "row";
+  return element;
+}
+
+function fill(table, rows, empty) {
+  if (!changed(table, rows)) return;
+  table.tBodies[0].replaceChildren(...rows.map(line));
+  if (rows.length) return;
+  const nothing = table.tBodies[0].insertRow().appendChild(make("td", empty, "empty"));
+  nothing.colSpan = table.tHead.rows[0].cells.length;
+}
+
+function define(list, pairs) {
+  if (!changed(list, pairs)) return;
+  list.replaceChildren(...pairs.map(([term, text, as = ""]) => {
+    const pair = make("div", "", as);
+    pair.append(make("dt", term), make("dd", text));
+    return pair;
+  }));
+}
+
+// The verdict
+
+/** What is not well, the worst first. */
+function findings() {
+  const found = [];
+  const before = samples.find((sample) => now.time - sample.time <= RECENT);
+  const lately = samples.find((sample) => now.time - sample.time <= 10);
+  const skipped = now.delivered.skipped - before.delivered.skipped;
+  const cut = now.ended.filter((one) => !EVERYDAY.includes(one.reason) && now.time - parsed(one.until) < RECENT);
+  if (now.unready) found.push(now.unready[0].toUpperCase() + now.unready.slice(1));
+  if (now.blocked || now.blocked_seconds - lately.blocked_seconds > 1) found.push("Publishers are blocked");
+  if (connected() >= now.most_connections) found.push("No more connections are accepted");
+  const lagging = now.furthest.seconds < BRIEF ? 0 : now.lagging;
+  if (lagging) found.push(count(lagging, "subscriber lags", "subscribers lag"));
+  if (skipped) found.push(`${count(skipped, "message", "messages")} skipped in the last minute`);
+  if (cut.length) {
+    const reasons = [...new Set(cut.map((one) => one.reason))].join(", ");
+    found.push(`${count(cut.length, "connection", "connections")} cut in the last minute: ${reasons}`);
+  }
+  return found;
+}
+
+const connected = () => sum(now.connections.publisher) + sum(now.connections.subscriber);
+
+function judge(level, verdict, notes) {
+  byId("health").dataset.level = level;
+  write(byId("verdict"), verdict);
+  write(byId("notes"), notes);
+  document.title = `${verdict} – Relay`;
+}
+
+function showVerdict() {
+  const [worst, ...others] = findings();
+  const { publisher, subscriber } = now.connections;
+  const publishers = count(sum(publisher), "publisher", "publishers");
+  const subscribers = count(sum(subscriber), "subscriber", "subscribers");
+  judge(worst ? "warn" : "good", worst ?? "All is well", [...others, `${publishers}, ${subscribers}`].join(" · "));
+}
+
+function lose() {
+  document.body.classList.add("stale");
+  judge("lost", now ? `No connection to the relay since ${clock(now.time)}` : "No connection to the relay",
+    "This page tries again every few seconds.");
+}
+
+// The plots
+
+/** What came a second between each two samples; null where too much time lies between them. */
+function rates(total, of) {
+  return samples.slice(1).map((sample, at) => {
+    const seconds = sample.time - samples[at].time;
+    return { time: sample.time, value: seconds > GAP ? null : (sample[total][of] - samples[at][total][of]) / seconds };
+  });
+}
+
+/** The least of 1, 2, 5, 10, 20 ... that is enough. */
+function round(value) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
+  return power * [1, 2, 5, 10].find((factor) => factor * power >= value);
+}
+
+/** What lies below the points, 300 wide and 100 high, and the line through them: of each stretch without a gap. */
+function trace(points, top) {
+  const runs = [[]];
+  for (const { time, value } of points) {
+    if (value === null) runs.push([]);
+    else runs.at(-1).push([((time - now.time) / WINDOW + 1) * 300, 100 - (value / top) * 98]);
+  }
+  const lines = runs.filter((run) => run.length).map((run) => [run, run.map((place) => place.join()).join("L")]);
+  return {
+    area: lines.map(([run, line]) => `M${run[0][0]},100L${line}L${run.at(-1)[0]},100Z`).join(""),
+    line: lines.map(([, line]) => `M${line}`).join(""),
+  };
+}
+
+function plot(figure, speak) {
+  const { total, of } = figure.dataset;
+  const points = rates(total, of);
+  const current = points.at(-1)?.value ?? null;
+  const most = Math.max(0, ...points.map((point) => point.value ?? 0));
+  const top = round(most);
+  const [value, unit] = current === null ? ["–", rate(0, of)[1]] : rate(current, of);
+  write(figure.querySelector("strong"), value);
+  write(figure.querySelector(".unit"), unit);
+  const picture = figure.querySelector("svg");
+  const paths = trace(points, top);
+  for (const name of ["area", "line"]) picture.querySelector(`.${name}`).setAttribute("d", paths[name]);
+  write(figure.querySelector(".top"), `0 to ${of === "bytes" ? rate(top, of).join(" ") : whole.format(top)}`);
+  if (speak) {
+    const spread = `at most ${rate(most, of).join(" ")} in the last 5 minutes`;
+    picture.setAttribute("aria-label", `${total} ${of}: ${value} ${unit} now, ${spread}`);
+  }
+}
+
+function showTraffic() {
+  const speak = samples.length > 1 && now.time - spoken >= SPOKEN;
+  if (speak) spoken = now.time;
+  for (const figure of document.querySelectorAll("figure")) plot(figure, speak);
+  const { published, delivered } = now;
+  const skipped = delivered.skipped ? `, skipped ${whole.format(delivered.skipped)}` : "";
+  write(byId("totals"), `Since the start: published ${count(published.messages, "message", "messages")} `
+    + `(${size(published.bytes)}), delivered ${whole.format(delivered.messages)} (${size(delivered.bytes)})${skipped}`);
+}
+
+// Everything else that there is now
+
+function showCounts() {
+  const { publisher, subscriber } = now.connections;
+  const number = (value) => ({ text: whole.format(value), as: "number" });
+  const row = (name, of) => [name, ...FEEDS.map((feed) => number(of[feed] ?? 0)), number(sum(of))];
+  fill(byId("counts"), [row("Publishers", publisher), row("Subscribers", subscriber)]);
+  const others = sum(subscriber) - now.live - now.lagging;
+  const blocked = now.blocked_seconds ? `; blocked for ${duration(now.blocked_seconds)} in all` : "";
+  define(byId("states"), [
+    ["Publishers are", (now.blocked ? "blocked" : "read") + blocked, now.blocked ? "warn" : ""],
+    ["Subscribers live", whole.format(now.live)],
+    ["Lagging", whole.format(now.lagging), now.lagging ? "warn" : ""],
+    ...(others > 0 ? [["Beginning or ending", whole.format(others)]] : []),
+    ["Room for", `${whole.format(Math.max(0, now.most_connections - connected()))} more`],
+  ]);
+}
+
+function showBuffer() {
+  const { used, limit, oldest, next } = now.buffer;
+  const share = Math.min(100, (used / limit) * 100);
+  const meter = byId("fill");
+  meter.setAttribute("aria-valuenow", share.toFixed(0));
+  meter.setAttribute("aria-valuetext", `${size(used)} of ${size(limit)}`);
+  meter.firstElementChild.style.width = `${share}%`;
+  const { messages, bytes, seconds } = now.furthest;
+  define(byId("buffer"), [
+    ["Used", `${size(used)} of ${size(limit)}, ${share < 1 ? "less than 1" : whole.format(share)} %`],
+    ["Messages kept", next > oldest ? `${whole.format(oldest)} to ${whole.format(next - 1)}` : "none"],
+    ["Furthest behind",
+      now.lagging ? `${count(messages, "message", "messages")}, ${size(bytes)}, ${duration(seconds)}` : "nobody is"],
+  ]);
+}
+
+const who = (row) => ({
+  text: row.peer,
+  note: [`${row.role} #${row.number}`, row.feed, row.tls_subject].filter(Boolean).join(" · "),
+});
+
+const lacks = (lag) => lag
+  ? { text: size(lag.bytes), note: count(lag.messages, "message", "messages"), as: "number" } : "";
+const passed = (row) => row.skipped ? `${whole.format(row.skipped)} skipped` : "";
+
+function showPeers() {
+  fill(byId("slowest"), now.slowest.map((row) => [
+    who(row), lacks(row.lag), { text: duration(row.lag.seconds), as: "number" }, row.why,
+  ]), "Nobody lags.");
+  fill(byId("ended"), now.ended.slice(0, LEFT).map((row) => [
+    who(row),
+    { text: clock(parsed(row.until)), as: "brief",
+      note: `after ${duration(parsed(row.until) - parsed(row.since))}` },
+    { text: row.reason, as: EVERYDAY.includes(row.reason) ? "" : "warn" },
+    { text: whole.format(row.messages), as: "number minor", note: passed(row) },
+  ]), "Nobody has left yet.");
+  const reasons = ["publisher", "subscriber"].flatMap((role) => Object.entries(now.closed[role] ?? {})
+    .map(([reason, number]) => `${count(number, role, `${role}s`)} ${reason}`));
+  write(byId("closed"), reasons.length ? `Since the start: ${reasons.join(", ")}.` : "");
+}
+
+function showTail() {
+  if (paused) return;
+  fill(byId("tail"), [...now.tail].reverse().map((message) => [
+    { text: whole.format(message.position), as: "number" }, { text: size(message.size), as: "number minor" },
+    { text: message.text, as: "message" },
+  ]), "Nothing is in the buffer.");
+}
+
+function setting(name, value) {
+  if (typeof value !== "number") return String(value);
+  if (SIZES.includes(name)) return value % 1024 ? `${whole.format(value)} bytes` : size(value);
+  return SECONDS.includes(name) ? `${value} s` : whole.format(value);
+}
+
+function showSettings() {
+  const up = duration(Math.max(0, now.time - now.started));
+  write(byId("facts"), [location.host, `version ${now.version}`, `up ${up}`, `since ${clock(now.started)}`, restarted]
+    .filter(Boolean).join(" · "));
+  define(byId("settings"), [
+    ...Object.entries(now.settings).map(([name, value]) => [name, setting(name, value)]),
+    ["connections, at most", whole.format(now.most_connections)],
+  ]);
+}
+
+// All connections, a page at a time
+
+async function turn(starts) {
+  const asked = ++turned.asked;
+  try {
+    const answer = await fetch(`connections?after=${starts.at(-1)}&most=${PAGE}`, { cache: "no-store" });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const page = await answer.json();
+    if (asked === turned.asked) showPage(starts, page);
+  } catch (error) {
+    write(byId("range"), `These could not be loaded: ${error.message}`);
+  }
+}
+
+function showPage(starts, { connections, next }) {
+  Object.assign(turned, { starts, next });
+  const first = (starts.length - 1) * PAGE;
+  const last = first + connections.length;
+  const all = next === null ? last : Math.max(last, now ? connected() : 0);
+  fill(byId("connections"), connections.map((row) => [
+    who(row),
+    { text: row.state, as: ["lagging", "blocked"].includes(row.state) ? "warn" : "" },
+    { text: clock(parsed(row.since)), as: "minor" },
+    { text: whole.format(row.messages), as: "number", note: passed(row) },
+    { text: size(row.bytes), as: "number minor" },
+    lacks(row.lag),
+  ]), "Nobody is connected.");
+  const [from, to, of] = [first + 1, last, all].map(whole.format);
+  write(byId("range"), connections.length ? `${from} to ${to} of ${of}` : "");
+  write(byId("load"), "Refresh");
+  for (const id of ["connections", "previous", "next"]) byId(id).hidden = false;
+  // They stay focusable at both ends: a button that is disabled loses the focus of who just pressed it.
+  byId("previous").setAttribute("aria-disabled", String(starts.length === 1));
+  byId("next").setAttribute("aria-disabled", String(next === null));
+}
+
+function prepareButtons() {
+  byId("load").addEventListener("click", () => turn(turned.starts));
+  byId("previous").addEventListener("click", () => turned.starts.length > 1 && turn(turned.starts.slice(0, -1)));
+  byId("next").addEventListener("click", () => turned.next !== null && turn([...turned.starts, turned.next]));
+  byId("pause").addEventListener("click", (event) => {
+    paused = !paused;
+    event.target.setAttribute("aria-pressed", String(paused));
+    byId("tail").classList.toggle("paused", paused);
+    if (now) showTail();
+  });
+}
+
+// News
+
+function receive(status) {
+  heard = performance.now();
+  const last = samples.at(-1);
+  if (now && now.run !== status.run) {
+    samples = [];
+    turned.starts = [0];
+    restarted = `restart noticed ${clock(status.time)}`;
+  } else if (last && status.time <= last.time) {
+    samples = []; // somebody set the clock back
+  }
+  now = status;
+  const { time, published, delivered, blocked_seconds } = status;
+  samples.push({ time, published, delivered, blocked_seconds });
+  samples = samples.filter((sample) => status.time - sample.time <= WINDOW);
+  document.body.classList.remove("stale");
+  for (const show of [showVerdict, showTraffic, showCounts, showBuffer, showPeers, showTail, showSettings]) show();
+}
+
+/** An EventSource comes back by itself after most errors, but not after all, nor from a network that fell silent. */
+function connect() {
+  heard = performance.now();
+  source?.close();
+  source = new EventSource("status");
+  source.onmessage = (event) => receive(JSON.parse(event.data));
+  source.onerror = lose;
+}
+
+function watch() {
+  if (performance.now() - heard < SILENCE) return;
+  lose();
+  connect();
+}
+
+prepareButtons();
+connect();
+setInterval(watch, 1000);

@@ -1,0 +1,195 @@
+"""What the status page is told every second: the relay at one moment, as an object for JSON.
+
+It is made for people who look, so it may leave out, and must not cost: the tail looks at the newest batch and at little
+more, however many messages there are, and takes the beginning of each.
+"""
+
+from __future__ import annotations
+
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from heapq import nlargest
+from itertools import islice
+from typing import cast
+
+from relay import __version__
+from relay.connection import Connection
+from relay.cursor import Lag
+from relay.ended import Ended
+from relay.framing import Buffer, Framing
+from relay.log import Log
+from relay.roster import Row, ended
+from relay.stats import Role, Snapshot, Stats
+from relay.subscriber import Subscriber
+
+SLOWEST = 10
+ENDED = 20
+TAIL = 20
+SHOWN = 200
+"""Bytes of a message in the tail: the page has no room for more."""
+SCANNED = 256 * 1024
+"""Bytes of batches in which the ends of messages are looked for, after which no other batch is: 1 ms for messages of 64
+bytes and different lengths. One batch is about as large when there is much traffic."""
+
+
+class Status:
+    """Tells how the relay is."""
+
+    def __init__(
+        self,
+        stats: Stats,
+        log: Log,
+        framing: type[Framing],
+        settings: Callable[[], Mapping[str, object]],
+        unready: Callable[[], str],
+        run: str,
+        now: Callable[[], float],
+    ) -> None:
+        """`settings` are those in force, by name, as JSON has them. `unready` says why nobody should connect now, empty
+        if all is well. `run` is another text after each start. `now` is the time for people."""
+        self._stats = stats
+        self._log = log
+        self._framing = framing
+        self._settings = settings
+        self._unready = unready
+        self._run = run
+        self._now = now
+
+    def now(self) -> dict[str, object]:
+        """The relay now. It takes some 2 µs for each subscriber, twice that if it lags: once is enough for all."""
+        snapshot = self._stats.snapshot()
+        return {
+            "run": self._run,
+            "version": __version__,
+            "time": self._now(),
+            "started": snapshot.started,
+            "unready": self._unready(),
+            **_numbers(snapshot),
+            "settings": dict(self._settings()),
+            "slowest": self._slowest() if snapshot.lagging else [],
+            "ended": [told_end(one) for one in ended(self._stats.roles)[:ENDED]],
+            "tail": tail(self._log, self._framing),
+        }
+
+    def _slowest(self) -> list[dict[str, object]]:
+        """The connections with the most bytes of lag, and what keeps them."""
+        clock = self._stats.clock
+        lagging = ((lag, one) for role in self._stats.roles for one in role.open if (lag := one.lag(clock)) is not None)
+        most = nlargest(SLOWEST, lagging, key=lambda pair: pair[0].bytes)
+        return [_told(one) | _doing(one.state, lag) | {"why": _why(one)} for lag, one in most]
+
+
+def tail(log: Log, framing: type[Framing]) -> list[dict[str, object]]:
+    """The newest messages, oldest first: as many as are found before enough was scanned, and `TAIL` at most."""
+    found = [_message(frame, position, framing) for position, frame in islice(_newest(log), TAIL)]
+    return found[::-1]
+
+
+def _newest(log: Log) -> Iterator[tuple[int, Buffer]]:
+    """Messages and their positions, the newest first."""
+    scanned = 0
+    for number in range(log.end - 1, log.oldest - 1, -1):
+        if scanned > SCANNED:
+            return
+        batch = log.batch(number)
+        scanned += len(batch.data)
+        stops = log.ends(number)
+        for at in range(len(stops) - 1, -1, -1):
+            yield batch.first + at, batch.data[stops[at - 1] if at else 0 : stops[at]]
+
+
+def _message(frame: Buffer, position: int, framing: type[Framing]) -> dict[str, object]:
+    start, size = framing.before, len(frame) - framing.before - framing.after
+    shown = bytes(frame[start : start + min(size, SHOWN)])
+    return {"position": position, "size": size, "text": printable(shown, whole=size <= SHOWN)}
+
+
+def printable(data: bytes, whole: bool = True) -> str:
+    """Bytes as one line of text: UTF-8, and a Python escape for all that is not or cannot be seen, and for backslashes.
+
+    Of what is not `whole`, the last character may be cut: then it is left out.
+    """
+    return "".join(map(_spell, getincrementaldecoder("utf-8")("surrogateescape").decode(data, final=whole)))
+
+
+def _spell(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how "surrogateescape" hands on a byte that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    if character.isprintable() and character != "\\":
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def told(row: Row) -> dict[str, object]:
+    """A connection that is open."""
+    return _told(row) | _doing(row.state, row.lag)
+
+
+def told_end(one: Ended) -> dict[str, object]:
+    """A connection that ended."""
+    return _told(one) | {"until": _time(one.until), "reason": str(one.reason)}
+
+
+def _told(one: Connection | Row | Ended) -> dict[str, object]:
+    return {
+        "number": one.number,
+        "role": one.role,
+        "feed": one.feed,
+        "peer": one.peer,
+        "since": _time(one.since),
+        "messages": one.tally.messages,
+        "bytes": one.tally.bytes,
+        "skipped": one.tally.skipped,
+        "tls_subject": one.subject or None,
+    }
+
+
+def _doing(state: str, lag: Lag | None) -> dict[str, object]:
+    return {"state": state, "lag": lag and {**asdict(lag), "seconds": round(lag.seconds, 3)}}
+
+
+def _why(one: Connection) -> str:
+    subscription = cast(Subscriber, one).subscription
+    return "takes no more" if subscription is not None and subscription.waiting else "catching up"
+
+
+def _time(seconds: float) -> str:
+    """As in RFC 3339."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _numbers(now: Snapshot) -> dict[str, object]:
+    return {
+        "published": {"messages": now.published.messages, "bytes": now.published.bytes},
+        "delivered": asdict(now.delivered),
+        "connections": _open(now.roles),
+        "most_connections": now.most_connections,
+        "live": now.live,
+        "lagging": now.lagging,
+        "buffer": {"used": now.held, "limit": now.buffer, "oldest": now.oldest, "next": now.next},
+        "furthest": asdict(now.furthest),
+        "blocked": now.blocked,
+        "blocked_seconds": now.blocked_seconds,
+        "closed": _closed(now.roles),
+    }
+
+
+def _open(roles: tuple[Role, ...]) -> dict[str, dict[str, int]]:
+    """How many are open, by role and feed."""
+    found: dict[str, dict[str, int]] = {}
+    for role in roles:
+        found.setdefault(role.name, {})[role.feed] = role.open
+    return found
+
+
+def _closed(roles: tuple[Role, ...]) -> dict[str, dict[str, int]]:
+    """How many ended, by role and reason, of all feeds; without those reasons that there were none for."""
+    found: dict[str, dict[str, int]] = {}
+    for role in roles:
+        reasons = found.setdefault(role.name, {})
+        for reason, count in role.closed.items():
+            if count:
+                reasons[str(reason)] = reasons.get(str(reason), 0) + count
+    return found

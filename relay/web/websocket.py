@@ -1,0 +1,100 @@
+"""The WebSocket protocol (RFC 6455) as far as a relay needs it, without I/O: its opening, and what a peer sends.
+
+Messages to the peer are frames that `relay.encoding` makes. What the peer sends is looked at by wsproto, and thrown
+away: a relay's subscribers have nothing to say but pings, and that they are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from h11 import ProtocolError
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Pong, RejectConnection, TextMessage
+from wsproto.frame_protocol import CloseReason as Code
+from wsproto.handshake import H11Handshake
+from wsproto.utilities import ProtocolError as HandshakeError
+
+from relay.reasons import CloseReason
+
+MOST = 4096
+"""Bytes of a message from the peer: it is thrown away."""
+VERSION = b"13"
+CODES = {
+    CloseReason.SHUTDOWN: Code.GOING_AWAY,
+    CloseReason.OVERRUN: Code.TRY_AGAIN_LATER,
+    CloseReason.STALLED: Code.TRY_AGAIN_LATER,
+    CloseReason.ERROR: Code.INTERNAL_ERROR,
+}
+"""How an end of our making is told to the peer (RFC 6455, section 7.4; 1013: the registry of IANA)."""
+
+
+class Refused(Exception):  # noqa: N818  # it is what happened
+    """What asked for a WebSocket is none."""
+
+    def __init__(self, status: int, why: str) -> None:
+        """`status` is HTTP's."""
+        super().__init__(why)
+        self.status = status
+
+
+def accept(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The answer to a request with these headers, whole; raises Refused."""
+    handshake = H11Handshake(ConnectionType.SERVER)
+    try:
+        handshake.initiate_upgrade_connection(list(headers), b"/")
+        return handshake.send(AcceptConnection())
+    except (ProtocolError, HandshakeError) as error:
+        hint = getattr(error, "event_hint", None)
+        status = hint.status_code if isinstance(hint, RejectConnection) else 400
+        raise Refused(status, f"no WebSocket handshake: {error}") from None
+
+
+def close(reason: CloseReason) -> bytes:
+    """The frame that tells a peer why it is over."""
+    return Connection(ConnectionType.SERVER).send(CloseConnection(CODES.get(reason, Code.NORMAL_CLOSURE), reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """There will be no more from the peer."""
+
+    reason: CloseReason
+    answer: bytes
+    """What it is to be sent, as the last thing."""
+    why: str = ""
+    """For an operator, if the peer did what it must not."""
+
+
+class Input:
+    """What one peer sends."""
+
+    def __init__(self) -> None:
+        self._connection = Connection(ConnectionType.SERVER)
+        self._size = 0  # bytes of the message that is under way
+
+    def feed(self, data: bytes) -> tuple[bytes, Closed | None]:
+        """Take bytes as they come; returns what to answer to the last ping, if any, and the end, if this was it."""
+        pong = b""
+        self._connection.receive_data(data)
+        for event in self._connection.events():
+            match event:
+                case Ping():
+                    pong = self._connection.send(Pong(event.payload))
+                case TextMessage() | BytesMessage():
+                    data_ = event.data.encode() if isinstance(event.data, str) else event.data
+                    self._size += len(data_)
+                    if self._size > MOST:
+                        return pong, self._end(Code.MESSAGE_TOO_BIG, f"a message of more than {MOST:,} bytes")
+                    if event.message_finished:
+                        self._size = 0
+                case CloseConnection() if self._connection.state is ConnectionState.REMOTE_CLOSING:
+                    return pong, Closed(CloseReason.PEER_CLOSED, self._connection.send(event.response()))
+                case CloseConnection():
+                    return pong, self._end(event.code, event.reason or "what is no WebSocket frame")
+        return pong, None
+
+    def _end(self, code: int, why: str) -> Closed:
+        reason = CloseReason.MESSAGE_TOO_LONG if code == Code.MESSAGE_TOO_BIG else CloseReason.PROTOCOL_ERROR
+        return Closed(reason, self._connection.send(CloseConnection(code, reason)), f"it sent {why}")

@@ -1,0 +1,222 @@
+"""The status page in a browser: what it shows of a real relay, and that nothing a peer sends gets the better of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.fakes import frame
+from tests.process import DEADLINE, Relay, roomy
+
+playwright = pytest.importorskip("playwright.sync_api", reason="there is no playwright: pip install playwright")
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402  # only if there is one
+
+CHROMIUM = shutil.which("chromium")
+WEB_PORT = ("--web", "tcp:0:interface=127.0.0.1")
+VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) => console.error(`forbidden: ${event.violatedDirective}`));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium: apt-get install chromium")
+    expect.set_options(timeout=DEADLINE * 1000)
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, port: int, width: int = 1280) -> Iterator[tuple[Page, list[str]]]:
+    """The status page on that port, and what its console says, which must be nothing as long as the relay is there."""
+    said: list[str] = []
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    try:
+        page.set_default_timeout(DEADLINE * 1000)
+        page.add_init_script(VIOLATIONS)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
+        page.goto(f"http://127.0.0.1:{port}/")
+        yield page, said
+    finally:
+        page.close()
+
+
+def web_port(relay: Relay) -> int:
+    return int(relay.log.wait_for(r"listening for web on 127\.0\.0\.1:(\d+)")[1])
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), DEADLINE)
+
+
+def name(peer: socket.socket) -> str:
+    """What the relay calls it."""
+    host, port = peer.getsockname()
+    return f"{host}:{port}"
+
+
+@contextmanager
+def load(relay: Relay, message: bytes) -> Iterator[None]:
+    """Somebody publishes such messages, ten times a second, and somebody takes them."""
+    done = threading.Event()
+    with connect(relay.subscribe_port) as subscriber, connect(relay.publish_port) as publisher:
+
+        def publish() -> None:
+            while not done.wait(0.1):
+                publisher.sendall(frame(message) * 10)
+                subscriber.recv(1_000_000)
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join(DEADLINE)
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[Relay]:
+    with Relay(*WEB_PORT, "--drain-timeout", "0") as running:
+        yield running
+
+
+def test_under_load_all_is_well_and_the_plots_move(browser: Browser, relay: Relay) -> None:
+    with load(relay, b"x" * 96), opened(browser, web_port(relay)) as (page, said):
+        expect(page.locator("#verdict")).to_have_text("All is well")
+        expect(page.locator("#notes")).to_have_text("1 publisher, 1 subscriber")
+        for figure in page.locator("figure").all():
+            expect(figure.locator("strong")).to_have_text(re.compile("[1-9]"))
+            expect(figure.locator("svg")).to_have_attribute(
+                "aria-label", re.compile("at most .* in the last 5 minutes")
+            )
+        line = page.locator("figure .line").first
+        before = line.get_attribute("d")
+        expect(line).not_to_have_attribute("d", before or "")
+        assert said == []
+
+
+def test_what_a_peer_sends_is_text_and_fits_a_phone(browser: Browser, relay: Relay) -> None:
+    script = b"<script>alert(1)</script>"
+    with connect(relay.publish_port) as publisher, opened(browser, web_port(relay), width=360) as (page, said):
+        publisher.sendall(frame(script) + frame(b"<img src=x onerror=alert(2)>") + frame(b"x" * 5000))
+        newest = page.locator("#tail tbody tr")
+        expect(newest.nth(2).locator(".message")).to_have_text(script.decode())
+        expect(newest.nth(0).locator(".message")).to_have_text("x" * 200)
+        assert page.locator("script").count() == 1
+        assert page.locator("img").count() == 0
+        page.get_by_role("button", name="Pause").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert said == []
+
+
+def test_with_the_keyboard_the_tail_can_be_paused(browser: Browser, relay: Relay) -> None:
+    with connect(relay.publish_port) as publisher, opened(browser, web_port(relay)) as (page, said):
+        newest = page.locator("#tail .message").first
+        pause = page.get_by_role("button", name="Pause")
+        publisher.sendall(frame(b"before"))
+        expect(newest).to_have_text("before")
+        while not pause.evaluate("button => button === document.activeElement"):
+            page.keyboard.press("Tab")
+            assert page.evaluate("document.activeElement !== document.body"), "it cannot be reached"
+        page.keyboard.press("Enter")
+        expect(pause).to_have_attribute("aria-pressed", "true")
+        totals = page.locator("#totals").text_content() or ""
+        publisher.sendall(frame(b"meanwhile"))
+        expect(page.locator("#totals")).not_to_have_text(totals)
+        assert newest.text_content() == "before"
+        page.keyboard.press("Enter")
+        expect(newest).to_have_text("meanwhile")
+        assert said == []
+
+
+def test_who_is_stuck_lags_and_then_is_gone_with_its_reason(browser: Browser) -> None:
+    with (
+        Relay(*WEB_PORT, "--stall-timeout", "2", "--send-buffer", "4KiB") as relay,
+        connect(relay.publish_port) as publisher,
+        roomy(relay.subscribe_port, 4096) as stuck,
+        opened(browser, web_port(relay)) as (page, said),
+    ):
+        expect(page.locator("#verdict")).to_have_text("All is well")
+        publisher.sendall(frame(bytes(50_000)) * 20)
+        expect(page.locator("#verdict")).to_have_text("1 subscriber lags")
+        slowest = page.locator("#slowest tbody tr")
+        expect(slowest).to_contain_text([name(stuck)])
+        expect(slowest).to_contain_text(["takes no more"])
+        ended = page.locator("#ended tbody tr")
+        expect(ended).to_contain_text([name(stuck)])
+        expect(ended).to_contain_text(["stalled"])
+        expect(slowest).to_have_text(["Nobody lags."])
+        expect(page.locator("#verdict")).to_have_text("1 connection cut in the last minute: stalled")
+        assert said == []
+
+
+def test_the_pages_of_all_connections_can_be_turned_with_the_keyboard(browser: Browser, relay: Relay) -> None:
+    with ExitStack() as stack:
+        peers = {name(stack.enter_context(connect(relay.subscribe_port))) for _ in range(1200)}
+        page, said = stack.enter_context(opened(browser, web_port(relay)))
+        expect(page.locator("#states")).to_contain_text("Subscribers live1,200")
+        page.get_by_role("button", name="Show").click()
+        turn = page.get_by_role("button", name="Next")
+        seen: list[str] = []
+        for first in range(1, 1200, 50):
+            expect(page.locator("#range")).to_have_text(f"{first:,} to {first + 49:,} of 1,200")
+            seen += page.locator("#connections tbody th").evaluate_all("rows => rows.map(row => row.firstChild.data)")
+            turn.focus()
+            page.keyboard.press("Enter")
+        assert len(seen) == 1200
+        assert set(seen) == peers
+        expect(turn).to_have_attribute("aria-disabled", "true")
+        assert turn.evaluate("button => button === document.activeElement"), "the focus is lost at the end"
+        page.get_by_role("button", name="Previous").click()
+        expect(page.locator("#range")).to_have_text("1,101 to 1,150 of 1,200")
+        assert said == []
+
+
+def wait_in_vain(page: Page) -> None:
+    """Make the page believe that it has heard nothing for so long that it has to try again."""
+    page.clock.run_for(6000)
+
+
+def test_it_says_when_the_relay_is_gone_and_notices_that_it_was_restarted(browser: Browser) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(Relay(*WEB_PORT))
+        port = web_port(first)
+        page, said = stack.enter_context(opened(browser, port))
+        page.clock.install()
+        expect(page.locator("figure .line").first).to_have_attribute("d", re.compile("M.*L"))
+        assert said == []
+        first.stop()
+        expect(page.locator("#verdict")).to_contain_text("No connection to the relay since ")
+        with Relay("--web", f"tcp:{port}:interface=127.0.0.1"):
+            wait_in_vain(page)
+            expect(page.locator("#verdict")).to_have_text("All is well")
+            expect(page.locator("#facts")).to_contain_text("restart noticed ")
+            assert page.evaluate("samples[0].time >= now.started"), "the plots did not begin anew"
+
+
+def test_a_relay_that_hangs_is_as_good_as_gone(browser: Browser) -> None:
+    with Relay(*WEB_PORT) as relay, opened(browser, web_port(relay)) as (page, said):
+        page.clock.install()
+        expect(page.locator("#verdict")).to_have_text("All is well")
+        relay.log.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_in_vain(page)
+            expect(page.locator("#verdict")).to_contain_text("No connection to the relay since ")
+        finally:
+            relay.log.process.send_signal(signal.SIGCONT)
+        expect(page.locator("#verdict")).to_have_text("All is well")
+        assert said == []

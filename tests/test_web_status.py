@@ -1,0 +1,367 @@
+"""What the status page is told: right values, and a tail that costs the same whatever the traffic."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from datetime import datetime
+from functools import partial
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay import __version__
+from relay.connection import Accepted
+from relay.cursor import Tally
+from relay.ended import Ended
+from relay.framing import Buffer, Framing, Int32, Line, Raw
+from relay.hub import Hub
+from relay.limits import Limits
+from relay.lines import Lines
+from relay.log import Log
+from relay.publisher import Intake, Publisher, PublisherFactory
+from relay.reasons import CloseReason
+from relay.stats import Stats
+from relay.subscriber import Subscriber, SubscriberFactory
+from relay.turns import Turns as Measured
+from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, printable, tail, told_end
+from tests.fakes import Turns, frame
+
+PEER = IPv4Address("TCP", "192.0.2.1", 40001)
+START = 1_000_000_000.0
+STARTED = "2001-09-09T01:46:40.000+00:00"  # `date --utc --date @1000000000`
+FRAME = len(frame(b"x" * 96))
+
+
+class Transport(StringTransport):
+    """Says pause when the test wants that."""
+
+    full = False
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.full and self.producer is not None:
+            self.producer.pauseProducing()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        pass
+
+
+class StatusTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.begin()
+
+    def begin(self, replay: int = 0) -> None:
+        """A relay that nobody knows."""
+        self.now = 0.0
+        self.time = START
+        self.unready = ""
+        self.settings: dict[str, object] = {"slow": "disconnect", "stall-timeout": 60.0}
+        self.turns = Turns()
+        limits, lines = Limits(10_000), Lines()
+        self.intake = Intake(lambda: self.now)
+        self.hub = Hub(
+            Log(2**20, Int32.ends),
+            self.intake,
+            call_soon=self.turns.call_soon,
+            clock=lambda: self.now,
+            replay=replay,
+        )
+        accepted = partial(Accepted, limits=limits, lines=lines, now=lambda: self.time)
+        publishing, subscribing, sockets = (
+            accepted("publisher"),
+            accepted("subscriber"),
+            accepted("subscriber", feed="ws"),
+        )
+        self.publishers = PublisherFactory(publishing, self.hub, self.intake, partial(Int32, 2**17))
+        self.subscribers = {one.feed: SubscriberFactory(one, self.hub, "") for one in (subscribing, sockets)}
+        stats = Stats(
+            self.hub,
+            self.intake,
+            publishing,
+            [subscribing, sockets],
+            lines,
+            reloads={True: 0, False: 0},
+            clock=lambda: self.now,
+            held=lambda: 1000,
+            turns=Measured(self.turns.call_soon, lambda: self.now),
+        )
+        self.status = Status(
+            stats, self.hub.log, Int32, lambda: self.settings, lambda: self.unready, "k3f9x2", lambda: self.time
+        )
+
+    def publisher(self) -> Publisher:
+        publisher = self.publishers.buildProtocol(PEER)
+        publisher.makeConnection(StringTransport(peerAddress=PEER))
+        return publisher
+
+    def subscriber(self, feed: str = "tcp") -> tuple[Subscriber, Transport]:
+        subscriber, transport = self.subscribers[feed].buildProtocol(PEER), Transport(peerAddress=PEER)
+        subscriber.makeConnection(transport)
+        return subscriber, transport
+
+    def publish(self, publisher: Publisher, messages: int) -> None:
+        publisher.dataReceived(frame(b"x" * 96) * messages)
+        self.turns.run_all()
+
+    def test_a_relay_that_nobody_knows_has_nothing_but_its_limits(self) -> None:
+        self.time += 5.5
+        now = self.status.now()
+        self.assertEqual(
+            now,
+            {
+                "run": "k3f9x2",
+                "version": __version__,
+                "time": START + 5.5,
+                "started": START,
+                "unready": "",
+                "published": {"messages": 0, "bytes": 0},
+                "delivered": {"messages": 0, "bytes": 0, "skipped": 0},
+                "connections": {"publisher": {"tcp": 0}, "subscriber": {"tcp": 0, "ws": 0}},
+                "most_connections": 10_000,
+                "live": 0,
+                "lagging": 0,
+                "buffer": {"used": 1000, "limit": 2**20, "oldest": 1, "next": 1},
+                "furthest": {"messages": 0, "bytes": 0, "seconds": 0.0},
+                "blocked": False,
+                "blocked_seconds": 0.0,
+                "closed": {"publisher": {}, "subscriber": {}},
+                "settings": {"slow": "disconnect", "stall-timeout": 60.0},
+                "slowest": [],
+                "ended": [],
+                "tail": [],
+            },
+        )
+        self.assertEqual(json.loads(json.dumps(now)), now)
+
+    def test_what_changes_is_told_as_it_is_now(self) -> None:
+        self.unready = "draining"
+        self.settings = {"slow": "block"}
+        publisher = self.publisher()
+        self.subscriber()
+        self.subscriber("ws")
+        self.subscriber("ws")
+        self.publish(publisher, 5)
+        now = self.status.now()
+        self.assertEqual((now["unready"], now["settings"]), ("draining", {"slow": "block"}))
+        self.assertEqual(now["connections"], {"publisher": {"tcp": 1}, "subscriber": {"tcp": 1, "ws": 2}})
+        self.assertEqual(now["published"], {"messages": 5, "bytes": 5 * FRAME})
+        self.assertEqual(now["delivered"], {"messages": 15, "bytes": 15 * FRAME, "skipped": 0})
+        self.assertEqual((now["live"], now["lagging"]), (3, 0))
+
+    def test_the_slowest_come_first_with_their_lag_and_what_keeps_them(self) -> None:
+        publisher = self.publisher()
+        slow, transport = self.subscriber()
+        transport.full = True
+        self.publish(publisher, 1)
+        self.publish(publisher, 1)
+        _, other = self.subscriber("ws")
+        other.full = True
+        self.publish(publisher, 1)
+        self.now = 4.0
+        self.publish(publisher, 1)
+        self.now = 10.0
+        now = self.status.now()
+        lag = {"messages": 3, "bytes": 3 * FRAME, "seconds": 10.0}
+        rows = now["slowest"]
+        assert isinstance(rows, list)
+        self.assertEqual(
+            rows[0],
+            {
+                "number": slow.number,
+                "role": "subscriber",
+                "feed": "tcp",
+                "peer": "192.0.2.1:40001",
+                "since": STARTED,
+                "messages": 1,
+                "bytes": FRAME,
+                "skipped": 0,
+                "tls_subject": None,
+                "state": "lagging",
+                "lag": lag,
+                "why": "takes no more",
+            },
+        )
+        self.assertEqual([(row["feed"], row["lag"]["bytes"]) for row in rows], [("tcp", 3 * FRAME), ("ws", FRAME)])
+        self.assertEqual(now["furthest"], lag)
+
+    def test_who_takes_what_it_is_given_is_catching_up(self) -> None:
+        self.begin(replay=2)
+        self.publish(self.publisher(), 2)
+        self.subscriber()
+        rows = self.status.now()["slowest"]
+        assert isinstance(rows, list)
+        self.assertEqual([(row["lag"]["messages"], row["why"]) for row in rows], [(2, "catching up")])
+        self.turns.run_all()
+        self.assertEqual(self.status.now()["slowest"], [])
+
+    def test_of_those_who_lag_no_more_are_told_than_there_is_room_for(self) -> None:
+        publisher = self.publisher()
+        numbers = []
+        for _ in range(SLOWEST + 5):
+            one, transport = self.subscriber()
+            transport.full = True
+            self.publish(publisher, 1)
+            self.publish(publisher, 1)
+            numbers.append(one.number)
+        now = self.status.now()
+        rows = now["slowest"]
+        assert isinstance(rows, list)
+        self.assertEqual(now["lagging"], SLOWEST + 5)
+        self.assertEqual([row["number"] for row in rows], numbers[:SLOWEST])
+
+    def test_the_last_that_ended_are_told_and_all_are_counted(self) -> None:
+        stays = self.publisher()
+        for second in range(ENDED + 5):
+            self.time = START + second
+            self.publisher().connectionLost(Failure(ConnectionDone()))
+        self.subscriber("ws")[0].connectionLost(Failure(ConnectionLost()))
+        self.subscriber()[0].connectionLost(Failure(ConnectionLost()))
+        now = self.status.now()
+        self.assertEqual(
+            now["closed"],
+            {
+                "publisher": {CloseReason.PEER_CLOSED: ENDED + 5},
+                "subscriber": {CloseReason.CONNECTION_LOST: 2},
+            },
+        )
+        ended = now["ended"]
+        assert isinstance(ended, list)
+        self.assertEqual(len(ended), ENDED)
+        self.assertEqual({row["feed"] for row in ended[:2]}, {"ws", "tcp"})
+        self.assertEqual(ended, sorted(ended, key=lambda row: datetime.fromisoformat(row["until"]), reverse=True))
+        self.assertNotIn(stays.number, [row["number"] for row in ended])
+
+    def test_an_end_is_told_in_plain_words(self) -> None:
+        one = Ended(7, "subscriber", "ws", "[::1]:5", START, START + 1.5, CloseReason.STALLED, Tally(1, 2, 3), "CN=a")
+        self.assertEqual(
+            told_end(one),
+            {
+                "number": 7,
+                "role": "subscriber",
+                "feed": "ws",
+                "peer": "[::1]:5",
+                "since": STARTED,
+                "until": "2001-09-09T01:46:41.500+00:00",
+                "messages": 1,
+                "bytes": 2,
+                "skipped": 3,
+                "tls_subject": "CN=a",
+                "reason": "stalled",
+            },
+        )
+
+    def test_publishers_that_wait_are_told_of(self) -> None:
+        slow, transport = self.subscriber()
+        publisher = self.publisher()
+        transport.full = True
+        self.publish(publisher, 1)
+        self.publish(publisher, 1)
+        lag = slow.lag(lambda: self.now)
+        assert lag is not None
+        self.intake.pause(lag)
+        self.now = 2.5
+        now = self.status.now()
+        self.assertEqual((now["blocked"], now["blocked_seconds"]), (True, 2.5))
+
+
+class TailTests(SynchronousTestCase):
+    scanned: list[int]
+    """The sizes of the batches in which messages were looked for."""
+
+    def log(self, framing: type[Framing], *batches: list[bytes]) -> Log:
+        """A log with such messages, framed as they go out."""
+        self.scanned = []
+
+        def ends(data: Buffer) -> array[int]:
+            self.scanned.append(len(data))
+            return framing.ends(data)
+
+        log = Log(2**24, ends)
+        for messages in batches:
+            frames = [frame(one) if framing is Int32 else one + b"\n" * framing.after for one in messages]
+            data = b"".join(frames)
+            stops = array("I")
+            if not framing.self_delimiting:
+                for one in frames:
+                    stops.append(len(one) + (stops[-1] if stops else 0))
+            log.append(data, len(messages), len(data), 0.0, stops or None)
+        return log
+
+    def test_messages_are_told_without_what_frames_them(self) -> None:
+        for framing in (Int32, Line, Raw):
+            log = self.log(framing, [b"one", b""] if framing is not Raw else [b"one", b"-"], [b"three"])
+            first, _, third = tail(log, framing)
+            self.assertEqual(first, {"position": 1, "size": 3, "text": "one"})
+            self.assertEqual(third, {"position": 3, "size": 5, "text": "three"})
+
+    def test_the_newest_are_told_across_batches_and_no_more(self) -> None:
+        log = self.log(Int32, *([b"%d" % number] for number in range(1, 31)), [b"31", b"32"])
+        self.assertEqual(
+            [(one["position"], one["text"]) for one in tail(log, Int32)],
+            [(number, str(number)) for number in range(33 - TAIL, 33)],
+        )
+
+    def test_messages_that_were_dropped_are_not_told(self) -> None:
+        log = self.log(Int32, [b"1"], [b"2"], [b"3"])
+        log.drop(1)
+        self.assertEqual([one["position"] for one in tail(log, Int32)], [2, 3])
+        log.drop(3)
+        self.assertEqual(tail(log, Int32), [])
+
+    def test_of_a_long_message_the_beginning_is_told(self) -> None:
+        log = self.log(Int32, [b"x" * SHOWN, b"y" * (SHOWN + 1), b"z" * 2**17])
+        self.assertEqual(
+            [(one["size"], one["text"]) for one in tail(log, Int32)],
+            [(SHOWN, "x" * SHOWN), (SHOWN + 1, "y" * SHOWN), (2**17, "z" * SHOWN)],
+        )
+
+    def test_a_view_is_as_good_as_bytes(self) -> None:
+        log = Log(2**20, Int32.ends)
+        data = frame(b"hello") * 2
+        log.append(memoryview(b"before" + data)[6:], 2, len(data), 0.0)
+        self.assertEqual([one["text"] for one in tail(log, Int32)], ["hello", "hello"])
+
+    def test_in_a_flood_nothing_is_scanned_but_the_newest_batches(self) -> None:
+        flood = [b"x" * 60 + b"y" * (number % 2) for number in range(SCANNED // 64)]
+        self.assertEqual(len(tail(self.log(Int32, flood, flood, flood, flood), Int32)), TAIL)
+        self.assertEqual(len(self.scanned), 1)
+
+    def test_few_and_large_messages_are_not_looked_for_far_back(self) -> None:
+        batches = [[b"x" * 2**17]] * (TAIL + 5)
+        found = tail(self.log(Int32, *batches), Int32)
+        self.assertEqual(len(found), len(self.scanned))
+        self.assertLessEqual(sum(self.scanned) - self.scanned[-1], SCANNED + 2**17)
+        self.assertLess(len(found), TAIL)
+
+
+class PrintableTests(SynchronousTestCase):
+    def test_what_can_be_seen_stays_and_all_else_is_spelled(self) -> None:
+        for data, text in (
+            (b"hello, <b>world</b> & co", "hello, <b>world</b> & co"),
+            ("Grüße 漢字 🙂".encode(), "Grüße 漢字 🙂"),
+            (b"a\nb\tc\0\x1b[31m\x7f", r"a\nb\tc\x00\x1b[31m\x7f"),
+            (b"\xff\xfeok\xc3", r"\xff\xfeok\xc3"),
+            (b"C:\\new", r"C:\\new"),
+            ("abc\u202edef\u200b\u2028".encode(), r"abc\u202edef\u200b\u2028"),
+            ("\U000e0001".encode(), r"\U000e0001"),
+            ("\ud800".encode("utf-8", "surrogatepass"), r"\xed\xa0\x80"),
+        ):
+            self.assertEqual(printable(data), text)
+
+    def test_a_character_that_was_cut_is_left_out(self) -> None:
+        smile = "🙂".encode()
+        for kept in range(1, 4):
+            self.assertEqual(printable(b"a" + smile[:kept], whole=False), "a")
+            self.assertEqual(printable(b"a" + smile[:kept]), "a" + "".join(f"\\x{byte:02x}" for byte in smile[:kept]))
+
+    @given(st.binary(max_size=300), st.booleans())
+    def test_any_bytes_are_one_line_of_text(self, data: bytes, whole: bool) -> None:
+        text = printable(data, whole)
+        self.assertTrue(text.isprintable())
+        text.encode()
