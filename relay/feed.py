@@ -300,6 +300,7 @@ class Feeds:
             if not feed.hub.subscriptions and feed in self._open:
                 self.hub.detach(feed.subscription)
                 self.remove(feed)
+        self.hub.log.limit = self.limit - self.held
         grown, self._size = self.hub.log.size - self._size, self.hub.log.size
         if not self.hub.replay:
             worth = self._used and grown * ENOUGH < self.limit * passed

@@ -70,6 +70,7 @@ def _state(connection: Connection) -> str:
     return "handshake" if connection.shaking else connection.state
 
 
-def ended(roles: Sequence[Accepted]) -> list[Ended]:
+def ended(roles: Sequence[Accepted], most: int = REMEMBERED) -> list[Ended]:
     """The last that ended, of all roles, the newest first."""
-    return list(merge(*(role.latest for role in roles), key=attrgetter("until")))[: -REMEMBERED - 1 : -1]
+    newest = (reversed(role.latest) for role in reversed(roles))
+    return list(islice(merge(*newest, key=attrgetter("until"), reverse=True), most))

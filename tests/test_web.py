@@ -95,6 +95,8 @@ def test_paths_and_methods_are_those_and_no_others(running: tuple[Relay, int]) -
     assert ask(port, "/metrics")[1]["Content-Type"].startswith("text/plain; version=0.0.4")
     for after in ("x", "-1", "1.5", "", "9" * 5000, "%00", "%C2%B2"):
         assert ask(port, f"/connections?after={after}")[0] == 400, after
+    for most in ("x", "0", "-1", "1001", "", "1.5"):
+        assert ask(port, f"/connections?most={most}")[0] == 400, most
 
 
 def test_who_is_connected_can_be_seen_and_who_was(running: tuple[Relay, int]) -> None:
@@ -136,7 +138,9 @@ def test_many_connections_come_in_pages(running: tuple[Relay, int]) -> None:
     peers = [socket.create_connection(address, DEADLINE) for _ in range(1500)]
     try:
         wait_until(port, 'relay_connections{feed="tcp",role="subscriber"}', 1500)
+        few = json.loads(ask(port, "/connections?most=7")[2])
         first = json.loads(ask(port, "/connections")[2])
+        assert (few["connections"], few["next"]) == (first["connections"][:7], first["connections"][6]["number"])
         second = json.loads(ask(port, f"/connections?after={first['next']}")[2])
         assert (len(first["connections"]), len(second["connections"]), second["next"]) == (1000, 500, None)
         assert {row["peer"] for row in first["connections"] + second["connections"]} == {

@@ -92,15 +92,15 @@ class Pages:
         return Answer(200, body, kind)
 
     def _connections(self, asked: Asked) -> Answer:
-        """`?after=NUMBER`: the page that begins after that connection; `?most=COUNT`; `?ended`: the last that ended."""
-        if "ended" in asked.query:
-            return _json({"ended": [told_end(one) for one in ended(self._stats.roles)]})
-        after = asked.query.get("after", ["0"])[-1]
-        if not re.fullmatch("[0-9]{1,18}", after):
-            return line(400, "after: the number of a connection")
+        """`?after=NUMBER`: the page that begins after that connection; `?ended`: the last that ended; `?most=COUNT`."""
         most = asked.query.get("most", [str(PAGE)])[-1]
         if not re.fullmatch("[0-9]{1,4}", most) or not 0 < int(most) <= PAGE:
             return line(400, f"most: how many connections, from 1 to {PAGE}")
+        if "ended" in asked.query:
+            return _json({"ended": [told_end(one) for one in ended(self._stats.roles, int(most))]})
+        after = asked.query.get("after", ["0"])[-1]
+        if not re.fullmatch("[0-9]{1,18}", after):
+            return line(400, "after: the number of a connection")
         rows, more = page(self._stats.roles, int(after), self._stats.clock, int(most))
         return _json({"connections": [told(row) for row in rows], "next": more})
 

@@ -87,8 +87,12 @@ class WebSubscriber(Subscriber):
         super().end(reason, lag if self._feed.live else lag + self._feed.lag())
 
     def _finish(self) -> None:
-        self.transport.write(self._farewell(CloseReason.SHUTDOWN))
-        self.transport.loseConnection()
+        self._say(self._farewell(CloseReason.SHUTDOWN))
+
+    def _say(self, last: bytes) -> None:
+        """Send what is the last, and end our half: to close with something unread would destroy what is on its way."""
+        self.transport.write(last)
+        super()._finish()
 
     def _leave(self, reason: CloseReason, farewell: bytes, why: str = "") -> None:
         """End it after the message that it is in the middle of."""
@@ -98,8 +102,7 @@ class WebSubscriber(Subscriber):
         if self._begin_end(reason):
             self._why = why
             self._over = 1
-            self.transport.write(rest + farewell)
-            self.transport.loseConnection()
+            self._say(rest + farewell)
 
     def sweep(self) -> None:
         """Cut who does not take the end."""
@@ -181,22 +184,21 @@ class SocketSubscriber(WebSubscriber):
 
     def _answer(self, pong: bytes) -> None:
         """To the latest ping, as soon as it is not in the middle of a message; one answer waits at most."""
-        if self.subscription is None:
-            return
-        if self.subscription.cursor.tail:
-            self._pong = pong
-        else:
-            self._pong = b""
-            self._hub.insert(self.subscription, pong)
+        subscription = self.subscription
+        self._pong = b""
+        if subscription is not None and self.reason is None:
+            if subscription.cursor.tail:
+                self._pong = pong
+            else:
+                self._hub.insert(subscription, pong)
 
     def sweep(self) -> None:
         super().sweep()
-        if self.reason is None:
-            if self._read >= INPUT:
-                cast(IPushProducer, self.transport).resumeProducing()
-            self._read = 0
-            if self._pong:
-                self._answer(self._pong)
+        if self._read >= INPUT:
+            cast(IPushProducer, self.transport).resumeProducing()
+        self._read = 0
+        if self._pong:
+            self._answer(self._pong)
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
         """Tell the peer why, if it takes that at once."""

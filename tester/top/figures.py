@@ -1,0 +1,158 @@
+"""From a relay's metrics to what a person wants to know: numbers in, numbers out.
+
+A relay counts since its start. What it does now is the difference of two scrapes; if it was restarted between them
+there is none. Labels that are not asked for are summed over, so that a metric may get more of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+
+class NotARelayError(ValueError):
+    """These are not the metrics, or connections, of a relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Messages and bytes: since the start of the relay, or in a second."""
+
+    messages: float
+    bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """A relay at one moment. Totals are since its start; sizes are in bytes, times in seconds."""
+
+    at: float
+    """By a clock of ours, for differences."""
+    version: str
+    started: float
+    """Since 1970, UTC."""
+    published: Flow
+    delivered: Flow
+    skipped: float
+    """Messages."""
+    publishers: int
+    subscribers: int
+    most_connections: int
+    live: int
+    lagging: int
+    furthest: Flow
+    """The most that a subscriber lacks,"""
+    furthest_seconds: float
+    """and for how long."""
+    used: float
+    """Memory that the buffer takes, of"""
+    limit: float
+    blocked: bool
+    blocked_seconds: float
+    ended: int
+    """Connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a relay did between two scrapes, per second."""
+
+    published: Flow
+    delivered: Flow
+    blocked: float
+    """The share of the time in which publishers were not read, from 0 to 1."""
+
+
+def read(text: str, at: float) -> Scrape:
+    """The figures in the text that `/metrics` answered with at a time. Raises NotARelayError."""
+    try:
+        return _scrape(_Samples(text), at)
+    except (ValueError, LookupError, TypeError) as error:  # whatever Prometheus' parser makes of any text
+        raise NotARelayError(str(error)) from None
+
+
+def rates(before: Scrape, after: Scrape) -> Rates | None:
+    """What happened between two scrapes; None if no time passed, or it is not the same run of the relay."""
+    seconds = after.at - before.at
+    if seconds <= 0 or not same_run(before, after):
+        return None
+    return Rates(
+        published=_per(seconds, before.published, after.published),
+        delivered=_per(seconds, before.delivered, after.delivered),
+        blocked=min((after.blocked_seconds - before.blocked_seconds) / seconds, 1.0),
+    )
+
+
+def same_run(before: Scrape, after: Scrape) -> bool:
+    """Whether the relay was not restarted in between: it says when it was, and no total ever gets less."""
+    return before.started == after.started and all(
+        now >= then for then, now in zip(_totals(before), _totals(after), strict=True)
+    )
+
+
+def _totals(scrape: Scrape) -> tuple[float, ...]:
+    published, delivered = scrape.published, scrape.delivered
+    return (
+        *(published.messages, published.bytes, delivered.messages, delivered.bytes),
+        *(scrape.skipped, scrape.blocked_seconds, scrape.ended),
+    )
+
+
+def _per(seconds: float, before: Flow, after: Flow) -> Flow:
+    return Flow((after.messages - before.messages) / seconds, (after.bytes - before.bytes) / seconds)
+
+
+class _Samples:
+    """The samples of a scrape, by name. Raises ValueError, LookupError or TypeError for any other text."""
+
+    def __init__(self, text: str) -> None:
+        self._found: dict[str, list[Sample]] = defaultdict(list)
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                self._found[sample.name].append(sample)
+
+    def label(self, name: str, label: str) -> str:
+        """The value of a label of the only sample of that name."""
+        (sample,) = self._found[name]
+        return sample.labels[label]
+
+    def sum(self, name: str, **labels: str) -> float:
+        """Of all samples of that name that have those labels; there has to be one of that name."""
+        samples = self._found[name]
+        if not samples:
+            raise NotARelayError(f"no {name}")
+        found = sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+        if not math.isfinite(found):
+            raise NotARelayError(f"{name}: {found}")
+        return found
+
+    def count(self, name: str, **labels: str) -> int:
+        """The same, of what is counted in whole numbers."""
+        return int(self.sum(name, **labels))
+
+
+def _scrape(samples: _Samples, at: float) -> Scrape:
+    return Scrape(
+        at=at,
+        version=samples.label("relay_build_info", "version"),
+        started=samples.sum("relay_start_time_seconds"),
+        published=Flow(samples.sum("relay_published_messages_total"), samples.sum("relay_published_bytes_total")),
+        delivered=Flow(samples.sum("relay_delivered_messages_total"), samples.sum("relay_delivered_bytes_total")),
+        skipped=samples.sum("relay_skipped_messages_total"),
+        publishers=samples.count("relay_connections", role="publisher"),
+        subscribers=samples.count("relay_connections", role="subscriber"),
+        most_connections=samples.count("relay_connections_limit"),
+        live=samples.count("relay_subscribers", state="live"),
+        lagging=samples.count("relay_subscribers", state="lagging"),
+        furthest=Flow(samples.sum("relay_lag_max_messages"), samples.sum("relay_lag_max_bytes")),
+        furthest_seconds=samples.sum("relay_lag_max_seconds"),
+        used=samples.sum("relay_buffer_used_bytes"),
+        limit=samples.sum("relay_buffer_limit_bytes"),
+        blocked=samples.sum("relay_publishers_blocked") > 0,
+        blocked_seconds=samples.sum("relay_publishers_blocked_seconds_total"),
+        ended=samples.count("relay_connections_closed_total"),
+    )

@@ -1,0 +1,188 @@
+"""A view of a relay as lines of a terminal: 80 by 24 are enough, and more rows and columns show more of it.
+
+All text that came from elsewhere passes `harmless` on its way to the screen, and none of it is read as markup.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.constrain import Constrain
+from rich.styled import Styled
+from rich.table import Table
+from rich.text import Text
+
+from tester.top.figures import Flow, Rates, Scrape
+from tester.top.tables import ended_table, slowest_table
+from tester.top.watch import View
+from tester.top.words import harmless, megabytes, pace, size, span
+
+WIDEST = 160
+"""Columns: what is further apart is not read as one line."""
+LABEL = 13
+FLOWS = {"messages/s": 13, "MB/s": 11, "messages": 21, "bytes": 10}
+"""And how wide they are."""
+MIB = 2**20
+HALF, FULL = 0.5, 0.75
+"""Of the buffer: with `--slow block`, publishers wait from half of it on; at its end, somebody is cut or skips."""
+
+
+@dataclass
+class Lines:
+    """What the screen shows, from the top, and how many lines that is."""
+
+    shown: list[RenderableType] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, renderable: RenderableType, lines: int = 1) -> None:
+        """Put that below everything; it has so many lines."""
+        self.shown.append(renderable)
+        self.count += lines
+
+
+class Screen:
+    """For rich: a view, as large as there is room, and at its top `hint`."""
+
+    def __init__(self, view: View, hint: str = "") -> None:
+        self.view = view
+        self.hint = hint
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        view, width, height = self.view, min(options.max_width, WIDEST), options.max_height
+        lines = Lines()
+        lines.add(_title(view))
+        for line in _news(view, self.hint).wrap(console, width):
+            lines.add(line)
+        if view.scrape is not None:
+            body = Lines(count=lines.count)
+            _figures(body, view.scrape, view.rates, width, options.ascii_only)
+            _rows(body, view, view.scrape, width, height)
+            lines.add(Styled(Group(*body.shown), "dim") if view.trouble else Group(*body.shown))
+        yield Constrain(Group(*lines.shown), width)
+
+
+def _title(view: View) -> Table:
+    scrape = view.scrape
+    line = Table.grid(expand=True)
+    line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    line.add_column(no_wrap=True, justify="right")
+    name = "relay" if scrape is None else f"relay {harmless(scrape.version)}"
+    up = "" if scrape is None or view.trouble else f"up {span(time.time() - scrape.started)}"
+    line.add_row(Text.assemble((name, "bold"), "   ", view.address), Text(f" {up}"))
+    return line
+
+
+def _news(view: View, hint: str) -> Text:
+    """The second line, or more if something is wrong."""
+    when = "" if view.when is None else f"{view.when:%H:%M:%S}"
+    if view.trouble:
+        old = f"; the figures below are of {when}" if when else ""
+        return Text(harmless(view.trouble) + old, "bold red")
+    return Text("   ".join(filter(None, [when, hint])), "dim")
+
+
+def _figures(lines: Lines, scrape: Scrape, rates: Rates | None, width: int, ascii_only: bool) -> None:
+    lines.add(Text(""))
+    lines.add(_flows(scrape, rates), 3)
+    lines.add(Text(""))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=LABEL - 2, style="dim")
+    table.add_column(min_width=6, justify="right", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_row(Text("subscribers"), Text(f"{scrape.subscribers:,}"), _subscribers(scrape))
+    table.add_row(Text("publishers"), Text(f"{scrape.publishers:,}"), _publishers(scrape, rates))
+    connections = scrape.subscribers + scrape.publishers
+    table.add_row(Text("connections"), Text(f"{connections:,}"), Text(f"of at most {scrape.most_connections:,}"))
+    lines.add(table, 3)
+    lines.add(_buffer(scrape, width, ascii_only))
+    lines.add(Text(""))
+
+
+def _flows(scrape: Scrape, rates: Rates | None) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=LABEL - 2, style="dim")
+    for width in FLOWS.values():
+        table.add_column(justify="right", no_wrap=True, width=width)
+    table.add_row("", *(Text(name, "dim") for name in FLOWS))
+    table.add_row(Text("in"), *_flow(rates.published if rates else None, scrape.published))
+    table.add_row(Text("out"), *_flow(rates.delivered if rates else None, scrape.delivered))
+    return table
+
+
+def _flow(rate: Flow | None, total: Flow) -> Iterator[Text]:
+    yield Text(pace(rate.messages if rate else None), "bold green")
+    yield Text(megabytes(rate.bytes if rate else None), "bold green")
+    yield Text(f"{total.messages:,.0f}")
+    yield Text(size(total.bytes))
+
+
+def _subscribers(scrape: Scrape) -> Text:
+    return Text.assemble(
+        f"{scrape.live:,} live, ",
+        (f"{scrape.lagging:,} lagging", "yellow" if scrape.lagging else ""),
+        (f", {scrape.skipped:,.0f} messages skipped" if scrape.skipped else "", "yellow"),
+    )
+
+
+def _publishers(scrape: Scrape, rates: Rates | None) -> Text:
+    """Whether they are read, and were."""
+    if not scrape.blocked and not scrape.blocked_seconds:
+        return Text("not blocked")
+    now = ("blocked", "bold red") if scrape.blocked else ("not blocked", "")
+    lately = f"{rates.blocked:.0%} of the time, " if rates else ""
+    return Text.assemble(now, f" now; {lately}{scrape.blocked_seconds:,.1f} s since the start")
+
+
+def _buffer(scrape: Scrape, width: int, ascii_only: bool) -> Text:
+    fill = min(scrape.used / scrape.limit, 1.0) if scrape.limit > 0 else 0.0
+    figures = f"  {fill:4.0%}  {scrape.used / MIB:,.1f} of {scrape.limit / MIB:,.1f} MiB"
+    full, empty = "#-" if ascii_only else "█░"
+    room = max(4, min(60, width - LABEL - len(figures)))
+    filled = round(fill * room)
+    style = "red" if fill > FULL else "yellow" if fill > HALF else "green"
+    return Text.assemble(
+        ("buffer".ljust(LABEL), "dim"), (full * filled, style), (empty * (room - filled), "dim"), figures, no_wrap=True
+    )
+
+
+def _rows(lines: Lines, view: View, scrape: Scrape, width: int, height: int) -> None:
+    """Those who lag and those who are gone, in what is left of the height: half of it for each, if both need it."""
+    slowest, gone = view.slowest, view.ended
+    lines.add(_lag(scrape))
+    if not slowest.everywhere:
+        lines.add(_missing(view, scrape))
+    room = max(0, height - lines.count - 3)  # two lines of names, and an empty one
+    rows = min(len(slowest.rows), max(room - room // 2, room - len(gone)))
+    if rows:
+        lines.add(slowest_table(slowest.rows[:rows], width), rows + 1)
+    lines.add(Text(""))
+    rows = min(len(gone), height - lines.count - 1)
+    if rows > 0:
+        lines.add(ended_table(gone[:rows], width), rows + 1)
+    elif not gone:
+        lines.add(Text("nobody was disconnected yet", "dim"))
+
+
+def _lag(scrape: Scrape) -> Text:
+    if not scrape.lagging:
+        return Text("nobody lags", "dim")
+    most = scrape.furthest
+    return Text.assemble(
+        ("furthest behind".ljust(LABEL + 4), "dim"),
+        f"{most.messages:,.0f} messages, {size(most.bytes)}, {scrape.furthest_seconds:,.1f} s",
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _missing(view: View, scrape: Scrape) -> Text:
+    found, looked = view.slowest.found, view.slowest.looked
+    return Text(
+        f"not all were looked at: {found:,} of {scrape.lagging:,} are among the oldest {looked:,} connections",
+        "yellow",
+        no_wrap=True,
+        overflow="ellipsis",
+    )

@@ -1,0 +1,95 @@
+"""The rows of the screen: subscribers that lag, and connections that ended; with more columns where there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from rich.table import Table
+from rich.text import Text
+
+from tester.top.connections import Ended, Lagging
+from tester.top.words import harmless, moment, span
+
+QUIET = ("peer closed", "shutdown")
+"""Ends that are nobody's concern."""
+WIDE, WIDER = 110, 140
+"""Columns of a terminal from which on there is more to see."""
+
+Row = TypeVar("Row", Lagging, Ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Row]):
+    """One thing that is told of each row."""
+
+    name: str
+    tell: Callable[[Row], str]
+    width: int
+    """Characters at least, so that columns stay where they are; 0: what is left."""
+    style: str = ""
+    right: bool = False
+
+
+def slowest_table(rows: Sequence[Lagging], width: int) -> Table:
+    """A line for each, and one above them."""
+    columns: list[Column[Lagging]] = [Column("subscriber", lambda row: row.connection.peer, 0, "bold")]
+    if any(row.connection.feed for row in rows):
+        columns.append(Column("feed", lambda row: row.connection.feed, 6))
+    columns.append(Column("state", lambda row: row.state, 7))
+    if width >= WIDER:
+        columns.append(Column("certificate", lambda row: row.connection.subject, 0))
+    if width >= WIDE:
+        columns.append(Column("since", lambda row: moment(row.connection.since, datetime.now()), 11))
+        columns.append(Column("given", lambda row: f"{row.connection.messages:,}", 12, right=True))
+    return _table(
+        [
+            *columns,
+            Column("messages behind", lambda row: f"{row.messages:,}", 15, right=True),
+            Column("bytes", lambda row: f"{row.bytes:,}", 13, "yellow", right=True),
+            Column("seconds", lambda row: f"{row.seconds:,.1f}", 8, right=True),
+        ],
+        rows,
+    )
+
+
+def ended_table(rows: Sequence[Ended], width: int) -> Table:
+    """A line for each, and one above them."""
+    columns: list[Column[Ended]] = [
+        Column("ended", lambda row: moment(row.until, datetime.now()), 11),
+        Column("reason", lambda row: row.reason, 21, "yellow"),
+        Column("role", lambda row: row.connection.role, 10),
+    ]
+    if any(row.connection.feed for row in rows):
+        columns.append(Column("feed", lambda row: row.connection.feed, 6))
+    columns.append(Column("peer", lambda row: row.connection.peer, 0, "bold"))
+    if width >= WIDER:
+        columns.append(Column("certificate", lambda row: row.connection.subject, 0))
+    if width >= WIDE:
+        columns += [
+            Column("lasted", lambda row: span((row.until - row.connection.since).total_seconds()), 12, right=True),
+            Column("messages", lambda row: f"{row.connection.messages:,}", 13, right=True),
+        ]
+    return _table(columns, rows)
+
+
+def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> Table:
+    table = Table.grid(expand=True, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(
+            min_width=column.width or None,
+            ratio=None if column.width else 1,
+            justify="right" if column.right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    table.add_row(*(Text(column.name, "dim") for column in columns))
+    for row in rows:
+        table.add_row(*(Text(harmless(column.tell(row)), _style(column, row)) for column in columns))
+    return table
+
+
+def _style(column: Column[Row], row: Row) -> str:
+    return "" if isinstance(row, Ended) and column.name == "reason" and row.reason in QUIET else column.style
