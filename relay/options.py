@@ -18,6 +18,7 @@ from relay import __version__
 from relay.logs import output
 from relay.settings import SETTINGS, Config, Faults, Setting, configure, texts
 from relay.tls import Credentials
+from relay.web.load import require_packages
 from relay.web.token import read_token
 
 
@@ -95,6 +96,8 @@ class Options(UsageOptions):
             if self["check"]:
                 Credentials(config)
                 read_token(config.web_token_file)
+                if config.web:
+                    require_packages()
         except Faults as faults:
             if not self["check"]:
                 raise UsageError(str(faults)) from None

@@ -88,7 +88,7 @@ class Ports:
                 continue
             if option == "web":
                 self.log.warn(
-                    "whoever reaches {address} can see who is connected: --web-token-file would limit that",
+                    "whoever reaches {address} can see all messages: --web-token-file would limit that",
                     address=address_name(port.getHost()),
                 )
             else:

@@ -167,6 +167,7 @@ class RelayService(Service):
             accepted.allowed = config.allow_subscribers
         for accepted in (self.publishers.accepted, self.subscribers.accepted):
             accepted.handshake_timeout = config.tls_timeout
+        self._certificate = credentials.name
         self._publish_door.context = credentials.publishers
         self._subscribe_door.context = credentials.subscribers
         self._levels.setLogLevelForNamespace("", config.log_level)
@@ -205,6 +206,8 @@ class RelayService(Service):
         self._unready = ""
         config = self.config
         self.ports.tell(config)
+        if self._certificate:
+            self.log.info("certificate {certificate}", certificate=self._certificate)
         self.log.info(
             "relaying messages of up to {max_message:,} bytes, framing {framing}; buffer {buffer}, "
             "slow subscribers: {slow}, stall timeout {stall_timeout:g} s, replay {replay:,}",

@@ -245,7 +245,8 @@ SETTINGS = (
         "web",
         "none",
         endpoint,
-        "ENDPOINT of the web port: metrics and connections; may be repeated; needs pip install 'relay[web]'",
+        "ENDPOINT of the web port: status page, metrics, messages for browsers; may be repeated; "
+        "needs pip install 'relay[web]'",
         many=True,
         table="web",
     ),

@@ -286,13 +286,13 @@ def test_anybody_who_can_read_it_is_warned_of(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("s3cret")
     with Relay("--web", "tcp:0") as open_:
-        open_.log.wait_for(r"#warn\] whoever reaches 0\.0\.0\.0:\d+ can see who is connected: --web-token-file would")
+        open_.log.wait_for(r"#warn\] whoever reaches 0\.0\.0\.0:\d+ can see all messages: --web-token-file would")
     with Relay("--web", "tcp:0", "--web-token-file", str(file)) as closed:
         closed.log.wait_for("relaying messages")
-        assert not closed.log.find("can see who is connected")
+        assert not closed.log.find("can see all messages")
     with relay() as (local, _):
         local.log.wait_for("relaying messages")
-        assert not local.log.find("can see who is connected")
+        assert not local.log.find("can see all messages")
 
 
 def test_without_its_package_the_start_says_how_to_get_it_and_a_relay_without_web_port_needs_none(
@@ -306,6 +306,11 @@ def test_without_its_package_the_start_says_how_to_get_it_and_a_relay_without_we
     )
     assert done.returncode == 1
     assert done.stderr == "relay cannot start: --web needs prometheus_client: pip install 'relay[web]'\n"
+    checked = subprocess.run(
+        [TWISTD, "relay", "--check", *WEB_PORT], env=environment, capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert checked.returncode == 1
+    assert "--web needs prometheus_client: pip install 'relay[web]'" in checked.stdout + checked.stderr
     loaded = (
         "import relay.service, sys; print([name for name in sys.modules if name.startswith(('prom', 'twisted.web'))])"
     )

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from relay.web.site import Site
 
 
+def require_packages() -> None:
+    """See to it that what the web port needs is installed; raises Faults if not."""
+    try:
+        import prometheus_client  # noqa: F401
+        import wsproto  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise Faults([f"--web needs {error.name}: pip install 'relay[web]'"]) from None
+
+
 def load_site(
     stats: Stats,
     feeds: Feeds,
@@ -34,15 +43,13 @@ def load_site(
     `events` and `sockets` is where the subscribers of feeds are kept; `unready` and `token` are as `Pages` takes them.
     Raises Faults where what it needs is not installed.
     """
-    try:
-        from relay.metrics import Metrics
-        from relay.web.streams import Streams, Takeover, stream_head, unstreamable
-    except ModuleNotFoundError as error:
-        raise Faults([f"--web needs {error.name}: pip install 'relay[web]'"]) from None
+    require_packages()
+    from relay.metrics import Metrics
     from relay.web.asked import Answer, Asked
     from relay.web.pages import Pages
     from relay.web.site import Site
     from relay.web.status import Status
+    from relay.web.streams import Streams, Takeover, stream_head, unstreamable
     from relay.web.viewers import Viewer, Viewers
 
     streams = Streams(feeds, events, sockets, lambda: config().web_origin)
