@@ -4,20 +4,29 @@
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P) || exit
 . "$root/prepare.sh"
 
-is_free='
-import socket, sys
+# The port is opened here and handed over as systemd does it (sd_listen_fds(3)): if it is taken, the relay starts
+# without, and nobody can take it in between.
+with_page='
+import os, socket, sys
+twistd, *options = sys.argv[1:]
+command = [twistd, "-n", "--pidfile=", "relay"]
 try:
-    socket.create_server(("127.0.0.1", 8003))
+    page = socket.create_server(("127.0.0.1", 8003))
 except OSError as error:
-    sys.exit("relay: no status page: port 8003: %s" % error.strerror)
+    sys.stderr.write("relay: no status page, port 8003: %s\n" % os.strerror(error.errno))
+else:
+    sys.stderr.write("relay: status page: http://127.0.0.1:8003/\n")
+    os.dup2(page.fileno(), 3)
+    os.set_inheritable(3, True)
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="web")
+    command += ["--web", "systemd:domain=INET:name=web"]
+os.execv(twistd, command + options)
 '
 case " $* " in
-*" --web"* | *" --config"* | *" --check "* | *" --help "* | *" --version "*) ;;
+*" --web"* | *" --config"* | *" --check "* | *" --help "* | *" --version "*)
+    exec "$root/.venv/bin/twistd" -n --pidfile= relay "$@"
+    ;;
 *)
-    if "$root/.venv/bin/python" -I -c "$is_free"; then
-        set -- --web tcp:8003:interface=127.0.0.1 "$@"
-        say "status page: http://127.0.0.1:8003/"
-    fi
+    exec "$root/.venv/bin/python" -I -c "$with_page" "$root/.venv/bin/twistd" "$@"
     ;;
 esac
-exec "$root/.venv/bin/twistd" -n --pidfile= relay "$@"

@@ -105,6 +105,7 @@ def first_start(start: Run, tmp_path_factory: pytest.TempPathFactory) -> FirstSt
     starts += [start(*command, cwd=checkout.parent) for _ in range(2)]
     for relay in starts:
         relay.wait_for(LISTENING, timeout=INSTALLING)
+        relay.wait_for("^relay: (no )?status page")
     for relay in starts:
         stop(relay)
     return FirstStart(checkout, starts)
@@ -114,6 +115,10 @@ def test_of_three_first_starts_one_installs_and_the_others_wait(first_start: Fir
     assert [len(relay.find("installing into")) for relay in first_start.starts] == [1, 0, 0]
     assert [len(relay.find("another start is installing, waiting")) for relay in first_start.starts] == [0, 1, 1]
     assert len({relay.find(LISTENING)[0][1] for relay in first_start.starts}) == 3
+    pages = [relay for relay in first_start.starts if relay.find("^relay: status page: http://127.0.0.1:8003/$")]
+    assert len(pages) <= 1  # none if something else has the port, and one that has it says so
+    for relay in first_start.starts:
+        assert len(relay.find("listening for web on 127.0.0.1:8003$")) == (relay in pages)
 
 
 def test_the_installation_makes_the_plugin_caches_and_a_start_leaves_them_alone(
@@ -136,7 +141,7 @@ def test_a_second_start_needs_neither_network_nor_python(start: Run, first_start
     checkout = first_start.checkout
     relay = start("bash", checkout / "start.sh", *ANY_PORTS, cwd=checkout.parent, PYTHON="/no/such/python")
     stop(relay)
-    assert not relay.find("^relay: ")  # start.sh has nothing to say, so it installs nothing
+    assert not relay.find("^relay: (?!(no )?status page)")  # it says nothing else, so it installs nothing
 
 
 def test_a_changed_setup_cfg_is_installed(first_start: FirstStart) -> None:
@@ -228,6 +233,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_programs_and_nothing_else(wheel: Path) -> None:
     modules = [*ROOT.glob("relay/**/*.py"), *ROOT.glob("tester/**/*.py"), *ROOT.glob("twisted/plugins/*.py")]
     data = [ROOT / "relay/py.typed", ROOT / "tester/bench/relay.c", ROOT / "tester/bench/relay.js"]
+    data += ROOT.glob("relay/web/page/*")
     expected = {str(path.relative_to(ROOT)) for path in [*modules, *data]}
     with zipfile.ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if ".dist-info/" not in name} == expected
