@@ -185,6 +185,7 @@ class Feed:
     def pause(self, lag: Lag) -> None:
         """Encode no more until its slowest subscriber has caught up; the hub then blocks the publishers in time."""
         self.paused = True
+        self.until = 0.0
 
     def resume(self) -> None:
         """Go on."""
@@ -249,6 +250,11 @@ class Feeds:
         self._open.append(feed)
         return feed
 
+    def _drop(self, feed: Feed) -> None:
+        """Nobody needs it."""
+        self.hub.detach(feed.subscription)
+        self.remove(feed)
+
     def remove(self, feed: Feed) -> None:
         """It is over."""
         self._open.remove(feed)
@@ -292,14 +298,14 @@ class Feeds:
                     for subscription in feed.hub.subscriptions:
                         feed.hub.detach(subscription)
                         other.attach(cast(Member, subscription.subscriber), other.next)
+                    self._drop(feed)
 
     def sweep(self, passed: float) -> None:
         """End whoever is stalled, and feeds that nobody needs; `passed` is as for the hub's own sweep."""
         for feed in tuple(self._open):
             feed.hub.sweep(passed)
             if not feed.hub.subscriptions and feed in self._open:
-                self.hub.detach(feed.subscription)
-                self.remove(feed)
+                self._drop(feed)
         self.hub.log.limit = self.limit - self.held
         grown, self._size = self.hub.log.size - self._size, self.hub.log.size
         if not self.hub.replay:

@@ -94,6 +94,7 @@ class Relay:
         self.log = start(
             *(TWISTD, "-n", "--pidfile=", *twistd, "relay"),
             *("--publish", f"{publish}:interface=127.0.0.1", "--subscribe", f"{subscribe}:interface=127.0.0.1"),
+            *("--drain-timeout", "2"),  # for tests whose peers do not close in time: they are no better for longer
             *options,
         )
         self.pid = self.log.process.pid

@@ -106,7 +106,7 @@ class Streams:
 
     def socket(self, asked: Asked) -> Answer | Takeover:
         """WebSocket."""
-        refusal = self._foreign(asked)
+        refusal = unstreamable(asked) or self._foreign(asked)
         if refusal:
             return refusal
         try:
@@ -135,6 +135,6 @@ class Streams:
         at could read the messages. What is no browser does not tell, and may say what it likes."""
         origin = asked.header("Origin")
         own = origin.partition("://")[2]
-        if not origin or own == asked.header("Host") or origin in self._origins():
+        if not origin or (own and own == asked.header("Host")) or origin in self._origins():
             return None
         return line(403, "pages of that origin may not: --web-origin would allow it")

@@ -22,6 +22,8 @@ from relay.subscription import Subscription
 from relay.transport import SubscriberTransport
 from relay.web.websocket import Input, close
 
+READ = 4096
+"""Bytes read at once from a peer that has nothing to say."""
 INPUT = 8192
 """Bytes that a peer may send in a second, which are thrown away: more is read in the next one. So many of the smallest
 frames take some 20 ms to look at."""
@@ -163,6 +165,11 @@ class SocketSubscriber(WebSubscriber):
         self._input = Input()
         self._read = 0  # bytes since the last sweep
         self._pong = b""
+
+    def _attach(self) -> None:
+        if isinstance(self.transport, SubscriberTransport):
+            self.transport.bufferSize = READ
+        super()._attach()
 
     def _greeting(self, first: int) -> bytes:
         return self._head

@@ -6,7 +6,9 @@ away: a relay's subscribers have nothing to say but pings, and that they are don
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from h11 import ProtocolError
@@ -20,7 +22,9 @@ from relay.reasons import CloseReason
 
 MOST = 4096
 """Bytes of a message from the peer: it is thrown away."""
-VERSION = b"13"
+KEY = 16
+"""Bytes of the key of a handshake (RFC 6455, section 4.1). wsproto takes any."""
+KEY_HEADER = b"sec-websocket-key"
 CODES = {
     CloseReason.SHUTDOWN: Code.GOING_AWAY,
     CloseReason.OVERRUN: Code.TRY_AGAIN_LATER,
@@ -39,12 +43,16 @@ class Refused(Exception):  # noqa: N818  # it is what happened
         self.status = status
 
 
-def accept(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def accept(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """The answer to a request with these headers, whole; raises Refused."""
     handshake = H11Handshake(ConnectionType.SERVER)
     try:
+        if any(len(b64decode(key, validate=True)) != KEY for name, key in headers if name.lower() == KEY_HEADER):
+            raise Refused(400, "no WebSocket handshake: the key is not 16 bytes")
         handshake.initiate_upgrade_connection(list(headers), b"/")
         return handshake.send(AcceptConnection())
+    except Base64Error as error:
+        raise Refused(400, f"no WebSocket handshake: the key is not base64: {error}") from None
     except (ProtocolError, HandshakeError) as error:
         hint = getattr(error, "event_hint", None)
         status = hint.status_code if isinstance(hint, RejectConnection) else 400

@@ -1,0 +1,436 @@
+"""Feeds, one behaviour at a time, with turns and a clock of the test's own; `test_feed_model` tries all orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.cursor import Lag, Tally
+from relay.encoding import Events
+from relay.feed import ENOUGH, FEEDS, LITTLE, PART, PAUSE, SHARE, SLICE, STEP, Feed, Feeds
+from relay.framing import Buffer, Int32
+from relay.hub import Hub, Slow
+from relay.log import Log
+from relay.reasons import CloseReason
+from relay.subscription import Subscription
+from relay.web.subscribers import EventSubscriber
+from tests.fakes import FakeIntake, Turns, accepted, frames
+from tests.test_encoding import events
+
+MIB = 2**20
+
+
+class Slowly:
+    """Server-sent events, whose encoding takes time; it counts the messages that it was given."""
+
+    name = "events"
+
+    def __init__(self, test: FeedTests) -> None:
+        self.seconds = 0.0
+        """For each message."""
+        self.encoded: list[int] = []
+        """The positions of all, in the order in which they came."""
+        self.error: Exception | None = None
+        self._test = test
+        self._events = Events("run")
+        self.ends = self._events.ends
+
+    def encode(self, messages: Iterable[bytes], position: int) -> bytes:
+        if self.error:
+            raise self.error
+        given = list(messages)
+        self.encoded += range(position, position + len(given))
+        self._test.now += self.seconds * len(given)
+        return self._events.encode(given, position)
+
+
+class Member:
+    """A subscriber of a feed, whose kernel has room for so many bytes, and whose peer reads when the test says so."""
+
+    def __init__(self, feeds: Feeds, encoding: Slowly, wanted: int | None = None, room: float = float("inf")) -> None:
+        self.room = room
+        self.received = bytearray()
+        self.reason: CloseReason | None = None
+        self.tally = Tally(0, 0, 0)
+        """What it was given by the feeds that it has left."""
+        self._short = False
+        found = feeds.find(encoding, wanted)
+        assert found
+        self.feed, self.first = found
+        self.subscription: Subscription | None = None
+        self.feed.attach(self, self.first)
+
+    def joined(self, feed: Feed, subscription: Subscription) -> None:
+        if self.subscription:
+            assert self.subscription.tally is not None, "it is a subscriber of two feeds"
+            self.tally += self.subscription.tally
+        self.feed, self.subscription = feed, subscription
+
+    def deliver(self, pieces: Sequence[Buffer]) -> int:
+        assert self.reason is None, "delivered to after the end"
+        data = b"".join(pieces)
+        taken = int(min(self.room, len(data)))
+        self.received += data[:taken]
+        self.room -= taken
+        self._short = taken < len(data)
+        return taken
+
+    def await_room(self, error: OSError | None) -> None:
+        assert self._short and error is None
+
+    def read(self, size: float = float("inf")) -> None:
+        self.room += size
+        if self._short and self.reason is None and self.subscription:
+            self._short = False
+            self.feed.hub.resume(self.subscription)
+
+    def unsent(self) -> int:
+        return 0
+
+    def skipped(self, gap: Lag) -> None:
+        raise AssertionError(gap)
+
+    def end(self, reason: CloseReason, lag: Lag) -> None:
+        assert self.reason is None, "ended twice"
+        self.reason = reason
+
+    def fail(self, error: Exception) -> None:
+        raise AssertionError(error)
+
+    def leave(self) -> Tally:
+        assert self.subscription
+        return self.tally + self.feed.hub.detach(self.subscription)
+
+    @property
+    def got(self) -> list[int]:
+        """The positions of the messages that came, each of which was published with its position in it."""
+        found = events(bytes(self.received))
+        assert all(event.message.startswith(b"%d." % event.position) for event in found), "that is another message"
+        return [event.position for event in found]
+
+
+class FeedTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.set_up()
+
+    def set_up(self, limit: int = 64 * MIB, slow: Slow = Slow.DISCONNECT, replay: int = 0) -> None:
+        self.now = 0.0
+        self.turns = Turns()
+        self.intake = FakeIntake()
+        self.hub = Hub(
+            Log(limit, Int32.ends),
+            self.intake,
+            call_soon=self.turns.call_soon,
+            clock=lambda: self.now,
+            slow=slow,
+            stall_timeout=3.0,
+            replay=replay,
+        )
+        self.feeds = Feeds(self.hub, Int32, call_soon=self.turns.call_soon, clock=lambda: self.now)
+        self.encoding = Slowly(self)
+        self.published = 0
+
+    def join(self, wanted: int | None = None, room: float = float("inf")) -> Member:
+        return Member(self.feeds, self.encoding, wanted, room)
+
+    def publish(self, count: int, size: int = 20) -> None:
+        """So many messages at once, each with its position in it, and so much besides."""
+        first = self.published + 1
+        self.published += count
+        self.hub.publish(frames(*(b"%d.%b" % (at, bytes(size)) for at in range(first, self.published + 1))))
+
+    def publish_batches(self, count: int, size: int = 20) -> None:
+        """So many messages, each in a turn of its own; they are encoded before this is over."""
+        for _ in range(count):
+            self.publish(1, size)
+            self.turns.run()
+        self.turns.run_all()
+
+    def all_from(self, first: int) -> list[int]:
+        return list(range(first, self.published + 1))
+
+
+class EncodingTests(FeedTests):
+    def test_a_message_is_encoded_once_however_many_there_are(self) -> None:
+        members = [self.join() for _ in range(5)]
+        self.publish(10)
+        self.turns.run_all()
+        self.publish(20)
+        self.turns.run_all()
+        self.assertEqual(self.encoding.encoded, self.all_from(1))
+        for member in members:
+            self.assertEqual(member.got, self.all_from(1))
+
+    def test_nothing_is_encoded_while_the_hub_hands_out(self) -> None:
+        member = self.join()
+        self.publish(10)
+        self.hub.flush()
+        self.assertEqual((self.encoding.encoded, member.feed.live, self.hub.lagging), ([], False, 1))
+        self.turns.run_all()
+        self.assertEqual((len(self.encoding.encoded), member.feed.live, self.hub.lagging), (10, True, 0))
+
+    def test_while_there_is_nothing_else_to_do_a_turn_encodes_for_a_slice(self) -> None:
+        self.encoding.seconds = 1e-6
+        self.join()
+        self.publish(2000)
+        self.turns.run()
+        for turn in (1, 2, 3):
+            self.turns.run()
+            self.assertEqual(len(self.encoding.encoded), turn * steps(SLICE))
+
+    def test_while_there_is_the_turns_of_others_are_left_in_peace(self) -> None:
+        self.encoding.seconds = 1e-6
+        self.join()
+        self.publish(5000)
+        self.turns.run()
+        turn = PAUSE * 0.8  # what others do in it
+        expected = 0
+        for number in range(1, 9):
+            self.now += turn
+            self.turns.run()
+            expected += (1 - number % 2) * steps(2 * turn * SHARE)  # only the second turn is after the pause
+            self.assertEqual(len(self.encoding.encoded), expected)
+        self.now += 10
+        self.turns.run()
+        self.assertEqual(len(self.encoding.encoded), expected + steps(SLICE))
+
+    def test_whose_encoding_fails_is_told_of_and_ended_and_others_are_not(self) -> None:
+        member, other = self.join(), Member(self.feeds, Slowly(self))
+        self.encoding.error = RuntimeError("for the test")
+        self.publish(3)
+        self.turns.run_all()
+        self.assertEqual((member.reason, other.reason), (CloseReason.ERROR, None))
+        self.assertEqual(other.got, self.all_from(1))
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(self.hub.lagging, 0)
+
+
+def steps(seconds: float) -> int:
+    """Messages that are encoded in that time, at 1 µs each: the clock is looked at now and then."""
+    return STEP * (int(seconds * 1e6 - 1e-6) // STEP + 1)
+
+
+class SlowTests(FeedTests):
+    def test_one_that_lags_gets_the_rest_in_order_and_delays_nobody(self) -> None:
+        other, member = self.join(), self.join(room=100)
+        self.publish_batches(50)
+        self.assertEqual(other.got, self.all_from(1))
+        self.assertEqual(len(member.received), 100)
+        for size in (1, 7, 500, 3, float("inf")):
+            member.read(size)
+            self.turns.run_all()
+        self.assertEqual(member.received, other.received)
+
+    def test_one_that_takes_nothing_is_stalled_and_others_are_not(self) -> None:
+        other, member = self.join(), self.join(room=0)
+        self.publish_batches(1)
+        for _ in range(4):
+            self.feeds.sweep(1.0)
+        self.assertEqual((other.reason, member.reason), (None, CloseReason.STALLED))
+
+    def test_a_feed_that_is_overrun_ends_its_subscribers_with_that_and_a_new_one_goes_on(self) -> None:
+        self.set_up(limit=MIB)
+        members = [self.join(), self.join(room=0)]
+        self.publish(1000, size=1000)  # in one turn: there is no time to encode
+        self.hub.flush()
+        self.publish(100, size=1000)
+        self.hub.flush()
+        self.assertEqual([member.reason for member in members], [CloseReason.OVERRUN] * 2)
+        self.assertEqual(members[0].feed.lag().messages, 1100)
+        self.assertEqual((self.hub.subscriptions, self.feeds.held), ((), 0))
+        late = self.join()
+        self.turns.run_all()
+        self.publish(5)
+        self.turns.run_all()
+        self.assertEqual(late.got, self.all_from(1101))
+
+    def skipped(self) -> tuple[list[Member], list[int]]:
+        """A fast and a slow one, whose feed had to skip; and which messages."""
+        self.set_up(limit=MIB, slow=Slow.SKIP)
+        members = [self.join(), self.join(room=30)]
+        self.publish_batches(10)
+        feed = members[0].feed
+        while not feed.lost:
+            self.publish(30, size=1000)
+            self.hub.flush()  # again and again in one turn: there is no time to encode
+        self.turns.run_all()
+        return members, list(range(11, 11 + feed.lost))
+
+    def test_a_feed_that_skips_counts_what_is_lost_and_its_subscribers_see_the_gap(self) -> None:
+        members, gap = self.skipped()
+        late = self.join()
+        self.publish_batches(3)
+        members[1].read()
+        self.turns.run_all()
+        for member in members:
+            self.assertEqual(sorted(member.got + gap), self.all_from(1))
+            self.assertEqual(member.leave(), Tally(len(member.got), len(member.received), 0))
+        self.assertEqual(late.got, self.all_from(self.published - 2))
+
+    def test_nobody_begins_within_what_a_feed_has_skipped(self) -> None:
+        _, gap = self.skipped()
+        for wanted in (gap[0] - 1, gap[0], gap[-1], gap[-1] + 1, gap[-1] + 2):
+            member = self.join(wanted)
+            self.turns.run_all()
+            self.assertEqual(member.first, max(wanted, self.hub.log.first))
+            self.assertEqual(member.got, self.all_from(member.first))
+            member.leave()
+            self.feeds.sweep(0.0)
+
+    def blocked(self, messages: int) -> Member:
+        """One that does not read while so many messages come at once, again and again, until publishers are blocked."""
+        self.set_up(limit=MIB, slow=Slow.BLOCK)
+        member = self.join(room=10)
+        while self.intake.paused is None:
+            self.publish(messages, size=200)
+            self.turns.run_all()
+            self.assertLess(self.hub.log.held, MIB)
+        return member
+
+    def test_with_block_one_that_does_not_read_blocks_publishers_until_it_does(self) -> None:
+        self.encoding.seconds = 1e-6
+        member = self.blocked(1)
+        self.assertIsNone(member.reason)
+        member.read()
+        self.turns.run_all()
+        self.assertIsNone(self.intake.paused)
+        self.publish(10)
+        self.turns.run_all()
+        self.assertEqual(member.got, self.all_from(1))
+
+    def test_with_block_nobody_is_overrun_by_what_is_encoded_at_once(self) -> None:
+        member = self.blocked(1000)
+        self.assertIsNone(member.reason)
+        member.read()
+        self.turns.run_all()
+        self.assertEqual((member.got, self.intake.paused), (self.all_from(1), None))
+
+
+class ReturnTests(FeedTests):
+    """Who comes back, and wants what a feed's log has no more."""
+
+    def setUp(self) -> None:
+        self.set_up(limit=MIB)
+        self.here = self.join()
+        self.feeds.sweep(1.0)
+        self.publish_batches(1000, size=100)
+        self.assertLess(self.hub.log.first, 10)
+        self.assertGreater(self.here.feed.first, 100)
+
+    def test_within_the_feeds_log_it_is_given_that(self) -> None:
+        for wanted in (self.here.feed.first, self.here.feed.first + 1, self.published, self.published + 1):
+            member = self.join(wanted)
+            self.turns.run_all()
+            self.assertEqual(member.got, self.all_from(wanted))
+            self.assertIs(member.feed, self.here.feed)
+        self.assertEqual(self.encoding.encoded, self.all_from(1))
+
+    def test_behind_it_is_given_a_feed_of_its_own_until_both_have_everything(self) -> None:
+        member = self.join(10)
+        own = member.feed
+        self.assertIsNot(own, self.here.feed)
+        self.turns.run_all()
+        self.assertIs(member.feed, self.here.feed)
+        self.publish_batches(5)
+        self.assertEqual(member.got, self.all_from(10))
+        self.assertEqual(self.here.got, self.all_from(1))
+        self.assertEqual(member.leave(), Tally(len(self.all_from(10)), len(member.received), 0))
+        self.feeds.sweep(1.0)
+        self.publish(5)
+        self.turns.run_all()
+        self.assertEqual(self.encoding.encoded[-5:], self.all_from(self.published - 4), "once again")
+
+    def test_while_messages_come_nothing_is_lost_or_doubled(self) -> None:
+        self.encoding.seconds = 1e-6
+        member, slow = self.join(10), self.join(10, room=50_000)
+        while member.feed is not self.here.feed:
+            self.publish(1, size=100)
+            self.now += 0.001
+            self.turns.run()
+            slow.read(3000)
+            self.assertLess(self.published, 5000)
+        slow.read()
+        self.turns.run_all()
+        for one, first in ((member, 10), (slow, 10), (self.here, 1)):
+            self.assertEqual(one.got, self.all_from(first))
+            self.assertEqual(one.leave(), Tally(len(one.got), len(one.received), 0))
+
+    def test_one_more_than_there_may_be_loses_what_no_feed_has_and_no_more(self) -> None:
+        own = [self.join(wanted) for wanted in range(10, 10 + FEEDS - 1)]
+        self.assertEqual([member.first for member in own], list(range(10, 10 + FEEDS - 1)))
+        member = self.join(5)
+        self.turns.run_all()
+        self.assertEqual(member.got, self.all_from(10))
+
+    def test_a_feed_that_nobody_has_any_more_does_not_count_as_one(self) -> None:
+        for wanted in (30, 20, 10):
+            member = self.join(wanted)
+            self.turns.run_all()
+            self.assertEqual(member.got, self.all_from(wanted))
+
+    def test_if_all_feeds_are_behind_and_no_more_may_be_there_is_none(self) -> None:
+        self.publish(1)
+        self.hub.flush()
+        for wanted in range(10, 10 + FEEDS - 1):
+            self.join(wanted)
+        self.assertIsNone(self.feeds.find(self.encoding, self.published + 1))
+        self.turns.run_all()
+        self.assertIsNotNone(self.feeds.find(self.encoding, self.published + 1))
+
+    def test_what_a_real_subscriber_was_given_adds_up(self) -> None:
+        subscriber = EventSubscriber(
+            accepted("subscriber"), None, self.feeds, Events("run"), 10, b"HTTP/1.1 200 OK\r\n\r\n", lost=True
+        )
+        transport = StringTransport()
+        subscriber.makeConnection(transport)
+        self.publish_batches(5)
+        self.assertEqual(subscriber.tally, Tally(len(self.all_from(10)), len(transport.value()), 0))
+
+
+class MemoryTests(FeedTests):
+    def test_a_feed_that_nobody_has_is_dropped_at_the_sweep(self) -> None:
+        member = self.join()
+        self.publish_batches(10)
+        member.leave()
+        self.assertGreater(self.feeds.held, 0)
+        self.feeds.sweep(1.0)
+        self.assertEqual((self.feeds.held, self.hub.subscriptions), (0, ()))
+        self.assertEqual(self.hub.log.limit, self.feeds.limit)
+
+    def test_what_feeds_hold_is_taken_off_the_hubs_limit_and_there_is_a_most_of_it(self) -> None:
+        self.set_up(limit=MIB)
+        self.join()
+        Member(self.feeds, Slowly(self))
+        for _ in range(20):
+            self.publish_batches(50, size=100)
+            self.assertEqual(self.hub.log.limit, MIB - self.feeds.held)
+            self.assertLessEqual(self.hub.log.held + self.feeds.held, MIB)
+        self.assertLessEqual(self.feeds.held, 2 * MIB // PART)
+        self.assertGreater(self.feeds.held, MIB // PART)
+
+    def test_little_is_kept_before_anybody_came_and_all_after_that_but_not_in_a_flood(self) -> None:
+        limit = 4 * MIB
+        self.set_up(limit=limit)
+        self.feeds.sweep(1.0)
+        self.assertEqual(self.hub.history, LITTLE)
+        self.join().leave()
+        self.feeds.sweep(1.0)
+        self.assertEqual(self.hub.history, limit)
+        for size, kept in ((limit // ENOUGH + MIB, LITTLE), (limit // ENOUGH - MIB, limit)):
+            self.publish(int(size) // MIB, size=MIB)
+            self.turns.run_all()
+            self.feeds.sweep(1.0)
+            self.assertEqual(self.hub.history, kept)
+        self.publish(5, size=MIB)
+        self.turns.run_all()
+        self.feeds.sweep(5.0)
+        self.assertEqual(self.hub.history, limit, "5 MiB in five seconds are no flood")
+
+    def test_with_a_replay_all_is_kept_always(self) -> None:
+        self.set_up(limit=4 * MIB, replay=10)
+        self.publish(4, size=MIB)
+        self.turns.run_all()
+        self.feeds.sweep(1.0)
+        self.assertEqual(self.hub.history, 4 * MIB)
