@@ -1,0 +1,148 @@
+"""What tester.top shows, and its options."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import replace
+
+from rich.console import Console
+from twisted.trial.unittest import SynchronousTestCase
+
+from tester.top.connections import Connection, Ended, Lagging, Slowest
+from tester.top.figures import Flow, Rates
+from tester.top.options import parse
+from tester.top.screen import Screen
+from tester.top.watch import View
+from tester.top.web import Address
+from tests.test_tester_top import NOON, scrape
+
+# The screen
+
+BAD = "[red]\x1b[2J\r\n\x07\x9b\u202e\ud800[/red]"
+HARMLESS = r"[red]\x1b[2J\r\n\x07\x9b\u202e\\ud800[/red]"
+
+
+def connection(number: int, peer: str = "") -> Connection:
+    return Connection(number, "subscriber", "tcp", peer or f"192.0.2.1:{number}", NOON, 5, 6, "")
+
+
+def full(peer: str = "") -> View:
+    """All that there can be to see: more rows than fit any screen."""
+    return View(
+        "http://127.0.0.1:8003",
+        when=NOON,
+        scrape=scrape(lagging=100, blocked=True, delivered=Flow(10**12, 10**15)),
+        rates=Rates(Flow(12_345, 5e6), Flow(9_876_543_210, 5e9), 0.25),
+        slowest=Slowest(tuple(Lagging(connection(n, peer), "lagging", n, n, n) for n in range(80)), 80, 3000, False),
+        ended=tuple(Ended(connection(n, peer), NOON, peer or "TLS handshake timeout") for n in range(80)),
+    )
+
+
+def drawn(view: View, width: int = 80, height: int = 24, encoding: str = "utf-8") -> list[str]:
+    """The lines of a screen of that size."""
+    raw = io.BytesIO()
+    output = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
+    console = Console(width=width, height=height, file=output, force_terminal=False, color_system=None)
+    console.print(Screen(view, "Ctrl-C ends it"))
+    return raw.getvalue().decode(encoding).splitlines()
+
+
+class ScreenTests(SynchronousTestCase):
+    def line(self, lines: Sequence[str], beginning: str) -> list[str]:
+        """The words of the only line that begins so."""
+        (found,) = (line for line in lines if line.startswith(beginning))
+        return found.split()
+
+    def test_it_fills_whatever_screen_there_is_and_is_never_larger(self) -> None:
+        shown = []
+        for width, height in ((80, 24), (80, 40), (132, 43), (250, 80)):
+            lines = drawn(full(), width, height)
+            self.assertEqual(len(lines), height)
+            self.assertLessEqual(max(map(len, lines)), width)
+            shown.append((sum("lagging  " in line for line in lines), sum("handshake" in line for line in lines)))
+        self.assertEqual(shown, sorted(shown))
+        self.assertGreater(shown[0], (3, 2))
+        for width, height in ((80, 5), (20, 10), (1, 1)):
+            drawn(full(), width, height)
+
+    def test_trouble_fits_too(self) -> None:
+        trouble = "http://127.0.0.1:8003 is not there:" + " x" * 40
+        lines = drawn(replace(full(), trouble=trouble, rates=None))
+        self.assertEqual(len(lines), 24)
+        told = " ".join(" ".join(lines[1:4]).split())
+        self.assertTrue(told.startswith(trouble + "; the figures below are of 12:00:00"), told)
+        self.assertEqual(self.line(lines, "in ")[1:3], ["-", "-"])
+
+    def test_figures_stand_where_they_belong(self) -> None:
+        lines = drawn(full())
+        self.assertEqual(self.line(lines, "in "), ["in", "12,345", "5.00", "50", "5.0", "kB"])
+        self.assertEqual(
+            self.line(lines, "out "), ["out", "9,876,543,210", "5,000.00", "1,000,000,000,000", "1.0", "PB"]
+        )
+        self.assertEqual(
+            " ".join(self.line(lines, "subscribers")), "subscribers 7 5 live, 100 lagging, 4 messages skipped"
+        )
+        self.assertEqual(
+            " ".join(self.line(lines, "publishers")),
+            "publishers 2 blocked now; 25% of the time, 1.5 s since the start",
+        )
+        self.assertIn("80 of 100 are among the oldest 3,000 connections", "\n".join(lines))
+        (bar,) = (line for line in lines if line.startswith("buffer"))
+        self.assertTrue(bar.endswith("25%  1.0 of 4.0 MiB"), bar)
+        self.assertEqual(round(bar.count("█") / (bar.count("█") + bar.count("░")), 1), 0.2)
+
+    def test_each_table_has_what_the_other_does_not_need(self) -> None:
+        lines = drawn(replace(full(), slowest=Slowest()))
+        self.assertGreater(sum("handshake" in line for line in lines), 8)
+        lines = drawn(replace(full(), ended=()))
+        self.assertGreater(sum("lagging  " in line for line in lines), 5)
+        self.assertEqual(lines[-1], "nobody was disconnected yet")
+
+    def test_what_a_peer_chose_is_neither_markup_nor_control(self) -> None:
+        view = full(BAD)
+        assert view.scrape is not None
+        text = "\n".join(drawn(replace(view, trouble=BAD, scrape=replace(view.scrape, version=BAD)), 200, 40))
+        self.assertTrue(text.replace("\n", "").isprintable())
+        self.assertGreater(text.count(HARMLESS), 10)
+
+    def test_a_terminal_without_unicode_has_a_bar_too(self) -> None:
+        (bar,) = (line for line in drawn(full(), encoding="ascii") if line.startswith("buffer"))
+        self.assertIn("##--", bar)
+
+    def test_before_there_is_an_answer_it_says_whom_it_asks(self) -> None:
+        self.assertEqual(drawn(View("http://127.0.0.1:8003"))[0].split(), ["relay", "http://127.0.0.1:8003"])
+
+
+class OptionsTests(SynchronousTestCase):
+    def test_by_default_it_asks_this_machine_every_second(self) -> None:
+        options = parse([])
+        self.assertEqual((str(options.address), options.interval), ("http://127.0.0.1:8003", 1.0))
+        self.assertEqual((options.once, options.token_file), (False, None))
+
+    def test_an_address_is_a_url_or_host_and_port(self) -> None:
+        for text, address in (
+            ("localhost:8003", Address(False, "localhost", 8003)),
+            ("http://[::1]:8003/", Address(False, "::1", 8003)),
+            ("https://relay.example/status/", Address(True, "relay.example", None, "/status")),
+        ):
+            self.assertEqual(parse([text]).address, address)
+            self.assertEqual(parse([str(address)]).address, address)
+
+    def test_what_makes_no_sense_is_one_line(self) -> None:
+        for arguments, words in (
+            (["ftp://relay"], "not an address"),
+            (["http://user@relay"], "not an address"),
+            (["http://relay/?x"], "not an address"),
+            (["http://relay/\n"], "not an address"),
+            (["relay:0"], "there is no port 0"),
+            (["relay:65536"], "there is no port 65536"),
+            (["--interval", "0.05"], "--interval is at least 0.1"),
+            (["--token-file", "/no/such/file"], "/no/such/file: No such file"),
+            (["--token-file", "/dev/null"], "/dev/null: a token is one word"),
+        ):
+            with redirect_stderr(io.StringIO()) as stderr:
+                self.assertEqual(self.assertRaises(SystemExit, parse, arguments).code, 2)
+            self.assertIn(words, stderr.getvalue())
+            self.assertEqual(stderr.getvalue().count("\n"), 1)
