@@ -16,8 +16,9 @@ MOST = 65_536
 """Connections by default, at most: a hard limit of descriptors can be 10^9 (containers), memory cannot."""
 RESERVE = 64
 """Descriptors kept for ports, logs, pipes and what libraries open."""
-WEB = 100
-"""Connections to the web port, which are no part of the others: a few browsers and scrapers, none for long."""
+WEB = 500
+"""Connections to the web port, which are no part of the others: a few browsers and scrapers, none for long; and
+subscribers who all come back at once, until their requests were read: with 100, 200 of 500 were refused."""
 
 
 def raise_descriptor_limit(wanted: int) -> int:

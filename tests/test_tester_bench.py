@@ -83,7 +83,7 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn("--pid is for", self.error("--pid", "1"))
         self.assertIn("not HOST:PORT: '8001'", self.error("--publish", "8001"))
         self.assertIn("15 is less than 16", self.error("--size", "15"))
-        self.assertIn("not one of c, nats, redis, bun: 'kafka'", self.error("--compare", "c,kafka"))
+        self.assertIn("not one of c, nats, redis, bun, ws: 'kafka'", self.error("--compare", "c,kafka"))
         self.assertIn("neither messages a second nor flood: 'nan'", self.error("--rate", "nan"))
         self.assertIn("not a whole number: ''", self.error("--subscribers", "1,"))
         self.assertIn("--seconds is more than 0", self.error("--seconds", "0"))

@@ -246,6 +246,15 @@ def test_those_who_send_nothing_take_no_place_of_the_relays_and_leave_in_time_to
             assert time.monotonic() < deadline
 
 
+def test_who_comes_with_many_others_is_let_in(running: tuple[Relay, int]) -> None:
+    peers = [socket.create_connection(("127.0.0.1", running[1]), DEADLINE) for _ in range(WEB - 50)]
+    for peer in peers:
+        peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n")
+    for peer in peers:
+        with peer:
+            assert peer.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
 def test_it_says_that_it_drains_until_it_has() -> None:
     with (
         relay("--drain-timeout", "2", "--send-buffer", "4KiB") as (relay_, port),

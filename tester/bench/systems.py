@@ -73,6 +73,14 @@ def _relay(start: Start) -> list[str]:
     return command
 
 
+def _web_socket(start: Start) -> list[str]:
+    return [
+        *(start.program, "-n", "--pidfile=", "relay", *start.own_limit),
+        *("--publish", f"tcp:{start.publish}:interface=127.0.0.1", "--subscribe", "tcp:0:interface=127.0.0.1"),
+        *("--web", f"tcp:{start.subscribe}:interface=127.0.0.1"),
+    ]
+
+
 def _c(start: Start) -> list[str]:
     binary = start.folder / "relay"
     subprocess.run([start.program, "-O2", "-o", binary, _HERE / "relay.c"], check=True)
@@ -119,5 +127,6 @@ PEERS = {
         ),
         System("redis", wire.redis, "redis-server", "Debian: apt install redis-server", _redis, one_port=True),
         System("bun", wire.raw, "bun", "npm install bun", _bun),
+        System("ws", wire.web_socket, "twistd", "pip install '.[web]'", _web_socket),
     )
 }

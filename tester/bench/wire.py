@@ -53,6 +53,21 @@ def relay(size: int) -> Wire:
     return Wire(size, before=length, delivered_before=length)
 
 
+def web_socket(size: int) -> Wire:
+    """The relay's WebSocket: a binary message each (RFC 6455, section 5.2)."""
+    if size < 126:
+        header = struct.pack("!BB", 0x82, size)
+    elif size < 2**16:
+        header = struct.pack("!BBH", 0x82, 126, size)
+    else:
+        header = struct.pack("!BBQ", 0x82, 127, size)
+    hello = (
+        b"GET /ws HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    return Wire(size, before=struct.pack("!I", size), delivered_before=header, subscriber_hello=hello)
+
+
 def raw(size: int) -> Wire:
     """Nothing but the bytes."""
     return Wire(size)
