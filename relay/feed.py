@@ -7,7 +7,7 @@ among them is lagging, overrun, or stalled by the same rules as everywhere.
 To encode costs a microsecond or two for each message, where to pass it on costs next to nothing. That must not slow the
 others down: it never happens while the hub hands out, and where the reactor has something else to do it takes a
 twentieth of the time or so. A feed that cannot keep up lags behind the hub as any subscriber does, and overruns in the
-end.
+end. One whose subscribers all lag waits for the first of them: so what they lack is in the hub's log, which is larger.
 
 Who comes back and wants to go on from some message joins a feed whose log has it. If none has, a feed that begins there
 is made of the hub's log, and its subscribers join the others as soon as both have everything. Of each encoding there
@@ -46,6 +46,8 @@ STEP = 16
 """Messages encoded between two looks at the clock."""
 PIECE = 64 * 1024
 """Bytes of these, about."""
+LOOK = 0.01
+"""Seconds until it is looked again whether somebody takes what was encoded, where nobody did."""
 FEEDS = 2
 """Feeds of one encoding at once: that of most subscribers, and one for those who are behind its log."""
 PART = 8
@@ -111,6 +113,15 @@ class Feed:
         """Give a subscriber all messages from that position on, which must be one from `first` to `next`."""
         subscriber.joined(self, self.hub.attach(subscriber, position - self._shift, greeting))
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is enough of what it encoded that none of its subscribers has taken."""
+        hub = self.hub
+        if hub.live or not hub.lagging:
+            return False
+        first = max(subscription.cursor.batch for subscription in hub.subscriptions)
+        return hub.log.behind(first) > hub.log.limit // 4
+
     def lag(self) -> Lag:
         """How far it is behind the hub itself."""
         return self._final or self.subscription.cursor.lag(self._feeds.clock, exact=False)
@@ -123,28 +134,29 @@ class Feed:
         if cursor.live or not self.until:
             return 0
         log, number, offset = self._main.log, cursor.batch, cursor.offset
-        taken = 0
-        while number < log.end and self._feeds.clock() < self.until:
+        taken, room = 0, self.hub.log.limit // 4
+        while number < log.end and room > 0 and self._feeds.clock() < self.until:
             ends = log.ends(number)
             index = bisect_right(ends, offset)
             stop = min(index + STEP, len(ends))
             while stop > index + 1 and ends[stop - 1] - offset > PIECE:
                 stop -= (stop - index) // 2
             data = log.batch(number).data
-            self._publish(data, [offset, *ends[index:stop]])
+            room -= self._publish(data, [offset, *ends[index:stop]])
             taken += ends[stop - 1] - offset
             offset = ends[stop - 1]
             if offset == len(data):
                 number, offset = number + 1, 0
         return taken
 
-    def _publish(self, data: Buffer, bounds: list[int]) -> None:
-        """Encode the messages whose frames begin and end there."""
+    def _publish(self, data: Buffer, bounds: list[int]) -> int:
+        """Encode the messages whose frames begin and end there; returns how many bytes they are then."""
         before, after = self._feeds.framing.before, self._feeds.framing.after
         messages = [bytes(data[start + before : stop - after]) for start, stop in pairwise(bounds)]
         encoded = self.encoding.encode(messages, self.next)
         self.next += len(messages)
         self.hub.publish([Frames(encoded, len(messages), len(encoded))])
+        return len(encoded)
 
     def await_room(self, error: OSError | None) -> None:
         """Not everything was taken."""
@@ -202,9 +214,10 @@ class Feeds:
         framing: type[Framing],
         *,
         call_soon: Callable[[Callable[[], None]], object],
+        call_later: Callable[[float, Callable[[], None]], object],
         clock: Callable[[], float],
     ) -> None:
-        """`call_soon` and `clock` are the hub's."""
+        """`call_soon` and `clock` are the hub's; `call_later` is told seconds."""
         self.hub = hub
         self.framing = framing
         self.call_soon = call_soon
@@ -212,7 +225,9 @@ class Feeds:
         self.limit = hub.log.limit
         """Bytes of the buffer: what the hub's log may hold, and these hold of it."""
         self._open: list[Feed] = []
+        self._call_later = call_later
         self._scheduled = False
+        self._looks_again = False
         self._encoded = self._looked = clock()  # when encoding was last over, and when we last had nothing more to do
         self._used = False  # somebody may come back
         self._size = 0  # bytes published, at the last sweep
@@ -265,6 +280,15 @@ class Feeds:
             self._scheduled = True
             self.call_soon(self._work)
 
+    def _look_later(self) -> None:
+        if not self._looks_again:
+            self._looks_again = True
+            self._call_later(LOOK, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looks_again = False
+        self.work_soon()
+
     def _work(self) -> None:
         """Encode for a while, unless others need the time, and hand it out."""
         now = self.clock()
@@ -277,8 +301,11 @@ class Feeds:
         time = SLICE if idle else min(since * SHARE, SLICE)
         self._scheduled = False
         behind = [feed for feed in self._open if not feed.live and not feed.paused]
-        for feed in behind:
-            feed.until = self.clock() + time / len(behind)
+        working = [feed for feed in behind if not feed.waits]
+        if len(working) < len(behind):
+            self._look_later()
+        for feed in working:
+            feed.until = self.clock() + time / len(working)
             self.hub.resume(feed.subscription)
             feed.until = 0.0
         self._encoded = self.clock()

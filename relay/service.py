@@ -112,6 +112,7 @@ class RelayService(Service):
                 self.hub,
                 framing,
                 call_soon=partial(reactor.callLater, 0),
+                call_later=reactor.callLater,
                 clock=time.monotonic,
             )
             if config.web

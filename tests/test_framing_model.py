@@ -328,7 +328,8 @@ class CostTests(SynchronousTestCase):
             often = 1
             while (took := spent(kind, limit, small, often)) < 0.04:
                 often *= 2
-            for _ in range(3):  # others run here too
+            for _ in range(5):  # others run here too
                 if (grown := spent(kind, limit, large, often)) < 8 * took:
                     break
+                took = spent(kind, limit, small, often)
             self.assertLess(grown, 8 * took, name)
