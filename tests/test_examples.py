@@ -145,7 +145,7 @@ def test_a_reader_that_has_enough_ends_a_subscriber_quietly(language: str) -> No
 @needs_bun
 def test_bun_without_framing_receives_the_bytes_that_bun_sent(tmp_path: Path) -> None:
     bun = [str(BUN), "run"]
-    with Relay("--framing", "raw") as relay, ExitStack() as stack:
+    with Relay("--framing", "raw", "--drain-timeout", "20") as relay, ExitStack() as stack:
         subscriber = [*bun, str(ROOT / "tests/bun/subscriber.mjs"), str(relay.subscribe_port)]
         copies = [tmp_path / "first", tmp_path / "second"]
         subscribers = [stack.enter_context(printing_to(copy, *subscriber)) for copy in copies]

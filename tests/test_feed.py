@@ -15,7 +15,7 @@ from relay.hub import Hub, Slow
 from relay.log import Log
 from relay.reasons import CloseReason
 from relay.subscription import Subscription
-from relay.web.subscribers import EventSubscriber
+from relay.web.subscribers import EventSubscriber, WebSubscriber
 from tests.fakes import FakeIntake, Turns, accepted, frames
 from tests.test_encoding import events
 
@@ -318,6 +318,24 @@ class SlowTests(FeedTests):
             self.assertIsNone(member.reason)
         return member
 
+    def test_with_block_one_that_does_not_read_blocks_those_who_do_too(self) -> None:
+        self.set_up(limit=MIB, slow=Slow.BLOCK)
+        other, member = self.join(), self.join(room=10)
+        while self.intake.paused is None:
+            self.publish(10, size=200)
+            self.turns.run_all()
+        self.assertTrue(member.feed.paused)
+        member.read()
+        self.turns.run_all()
+        self.assertEqual((self.intake.paused, member.feed.paused), (None, False))
+        for one in (member, other):
+            self.assertEqual((one.reason, one.got), (None, self.all_from(1)))
+
+    def test_another_policy_is_in_force_for_feeds_too(self) -> None:
+        member = self.join()
+        self.feeds.change(Slow.SKIP, 7.0)
+        self.assertEqual((member.feed.hub.slow, member.feed.hub.stall_timeout), (Slow.SKIP, 7.0))
+
     def test_with_block_one_that_does_not_read_blocks_publishers_until_it_does(self) -> None:
         self.encoding.seconds = 1e-6
         member = self.blocked(1)
@@ -414,6 +432,11 @@ class ReturnTests(FeedTests):
         for wanted in range(10, 10 + FEEDS - 1):
             self.join(wanted)
         self.assertIsNone(self.feeds.find(self.encoding, self.published + 1))
+        subscriber = WebSubscriber(accepted("subscriber"), None, self.feeds, self.encoding, self.published + 1)
+        transport = StringTransport()
+        subscriber.makeConnection(transport)
+        self.assertEqual((subscriber.reason, transport.disconnecting), (CloseReason.OVERRUN, True))
+        self.assertEqual((subscriber.state, subscriber.lag(lambda: self.now)), ("lagging", None))
         self.turns.run_all()
         self.assertIsNotNone(self.feeds.find(self.encoding, self.published + 1))
 

@@ -342,6 +342,21 @@ class LaggingTests(HubTests):
         self.publish(b"two")
         self.assertEqual(good.received, frame(b"one") + frame(b"two"))
 
+    def test_what_is_no_message_comes_between_two_and_counts_as_bytes_alone(self) -> None:
+        self.set_up()
+        slow, live = FakeSubscriber(self.hub, room=7), FakeSubscriber(self.hub)
+        self.publish(b"one", b"two")
+        for one in (slow, live):
+            self.hub.insert(one.subscription, b"<!>")
+        self.assertEqual(live.received, frame(b"one") + frame(b"two") + b"<!>")
+        slow.read()
+        self.assertEqual(slow.received, frame(b"one") + b"<!>" + frame(b"two"))
+        self.publish(b"three")
+        for one in (slow, live):
+            self.assertEqual(self.hub.detach(one.subscription), Tally(3, 26, 0))
+            self.hub.insert(one.subscription, b"<!>")
+            self.assertTrue(one.received.endswith(b"three"))
+
     def test_one_that_leaves_while_it_catches_up_is_forgotten(self) -> None:
         self.set_up()
         slow = FakeSubscriber(self.hub, room=0)

@@ -130,6 +130,8 @@ class OptionsTests(SynchronousTestCase):
             (["--publish", "8001"], ["--publish", "'8001'", "tcp:8001"]),
             (["--subscribe", "tcp:http"], ["--subscribe", "'tcp:http'"]),
             (["--subscribe", "tcp"], ["--subscribe", "'tcp'"]),
+            (["--web", "tcp:1", "--web-origin", "example.org"], ["--web-origin", "'example.org'", "https://"]),
+            (["--web-origin", "https://example.org"], ["--web-origin", "no web port"]),
         ):
             error = self.assertRaises(UsageError, parse, *arguments)
             self.assertNotIn("\n", str(error))
