@@ -52,6 +52,11 @@ FEEDS = 2
 """Feeds of one encoding at once: that of most subscribers, and one for those who are behind its log."""
 PART = 8
 """Such a part of the buffer is the most that the log of a feed may hold."""
+KEPT = 5
+"""Eighths of the buffer that are kept for those who come back: one who begins with the oldest message, and whose feed
+takes its part of the buffer, must not be overrun by the next that is published."""
+OLD = 1.0
+"""Seconds that messages may be old which somebody is given who only wants new ones, because they wait to be encoded."""
 LITTLE = 1024 * 1024
 """Bytes of history that the hub's log keeps when nobody may come back for more: they stay in the processor's cache."""
 ENOUGH = 2.0
@@ -231,7 +236,8 @@ class Feeds:
         self._encoded = self._looked = clock()  # when encoding was last over, and when we last had nothing more to do
         self._used = False  # somebody may come back
         self._size = 0  # bytes published, at the last sweep
-        hub.history = max(hub.history, min(LITTLE, self.limit))
+        self._kept = self.limit * KEPT // 8
+        hub.history = min(max(hub.history, LITTLE), self._kept)
 
     @property
     def held(self) -> int:
@@ -248,7 +254,9 @@ class Feeds:
         log = self.hub.log
         feeds = [feed for feed in self._open if feed.encoding is encoding]
         if wanted is None:
-            newest = max(feeds, key=lambda feed: feed.next, default=None) or self._make(encoding, log.next)
+            newest = max(feeds, key=lambda feed: feed.next, default=None)
+            if newest is None or (newest.lag().seconds > OLD and len(feeds) < FEEDS):
+                newest = self._make(encoding, log.next)
             return newest, newest.next
         wanted = max(wanted, log.first)
         fitting = [feed for feed in feeds if wanted <= feed.next]
@@ -337,7 +345,7 @@ class Feeds:
         grown, self._size = self.hub.log.size - self._size, self.hub.log.size
         if not self.hub.replay:
             worth = self._used and grown * ENOUGH < self.limit * passed
-            self.hub.history = self.limit if worth else min(LITTLE, self.limit)
+            self.hub.history = self._kept if worth else min(LITTLE, self._kept)
 
     def change(self, slow: Slow, stall_timeout: float) -> None:
         """Go on with another policy."""

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.cursor import Lag, Tally
 from relay.encoding import Events
-from relay.feed import ENOUGH, FEEDS, LITTLE, PART, PAUSE, SHARE, SLICE, STEP, Feed, Feeds
+from relay.feed import ENOUGH, FEEDS, KEPT, LITTLE, OLD, PART, PAUSE, SHARE, SLICE, STEP, Feed, Feeds
 from relay.framing import Buffer, Int32
 from relay.hub import Hub, Slow
 from relay.log import Log
@@ -413,12 +413,38 @@ class ReturnTests(FeedTests):
         self.turns.run_all()
         self.assertEqual(member.got, self.all_from(10))
 
+    def test_one_that_begins_with_the_oldest_message_is_not_overrun_by_the_next(self) -> None:
+        self.publish_batches(1000, size=100)
+        self.assertGreater(self.hub.log.first, 1)
+        member = self.join(1, room=1000)
+        for _ in range(20):
+            self.publish(1, size=100)
+            self.turns.run()
+        self.assertIsNone(member.reason)
+        while len(member.received) < 100_000:
+            member.read(3000)
+            self.now += 1.0
+            self.turns.run()
+        member.read()
+        self.turns.run_all()
+        self.assertEqual(member.got, self.all_from(member.first))
+
     def test_one_more_than_there_may_be_loses_what_no_feed_has_and_no_more(self) -> None:
         own = [self.join(wanted) for wanted in range(10, 10 + FEEDS - 1)]
         self.assertEqual([member.first for member in own], list(range(10, 10 + FEEDS - 1)))
         member = self.join(5)
         self.turns.run_all()
         self.assertEqual(member.got, self.all_from(10))
+
+    def test_one_that_wants_new_messages_is_not_given_those_that_another_came_back_for(self) -> None:
+        self.here.leave()
+        self.feeds.sweep(1.0)
+        self.now += OLD + 0.1
+        self.join(10, room=0)
+        member = self.join()
+        self.publish(3)
+        self.turns.run_all()
+        self.assertEqual(member.got, self.all_from(self.published - 2))
 
     def test_a_feed_that_nobody_has_any_more_does_not_count_as_one(self) -> None:
         for wanted in (30, 20, 10):
@@ -473,13 +499,14 @@ class MemoryTests(FeedTests):
 
     def test_little_is_kept_before_anybody_came_and_all_after_that_but_not_in_a_flood(self) -> None:
         limit = 4 * MIB
+        kept_for_them = limit * KEPT // 8
         self.set_up(limit=limit)
         self.feeds.sweep(1.0)
         self.assertEqual(self.hub.history, LITTLE)
         self.join().leave()
         self.feeds.sweep(1.0)
-        self.assertEqual(self.hub.history, limit)
-        for size, kept in ((limit // ENOUGH + MIB, LITTLE), (limit // ENOUGH - MIB, limit)):
+        self.assertEqual(self.hub.history, kept_for_them)
+        for size, kept in ((limit // ENOUGH + MIB, LITTLE), (limit // ENOUGH - MIB, kept_for_them)):
             self.publish(int(size) // MIB, size=MIB)
             self.turns.run_all()
             self.feeds.sweep(1.0)
@@ -487,11 +514,11 @@ class MemoryTests(FeedTests):
         self.publish(5, size=MIB)
         self.turns.run_all()
         self.feeds.sweep(5.0)
-        self.assertEqual(self.hub.history, limit, "5 MiB in five seconds are no flood")
+        self.assertEqual(self.hub.history, kept_for_them, "5 MiB in five seconds are no flood")
 
-    def test_with_a_replay_all_is_kept_always(self) -> None:
+    def test_with_a_replay_as_much_is_kept_always(self) -> None:
         self.set_up(limit=4 * MIB, replay=10)
         self.publish(4, size=MIB)
         self.turns.run_all()
         self.feeds.sweep(1.0)
-        self.assertEqual(self.hub.history, 4 * MIB)
+        self.assertEqual(self.hub.history, 4 * MIB * KEPT // 8)
