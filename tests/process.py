@@ -100,6 +100,7 @@ class Relay:
         self.pid = self.log.process.pid
         self.publish_port = int(self.log.wait_for(r"publishers on 127\.0\.0\.1:(\d+)")[1])
         self.subscribe_port = int(self.log.wait_for(r"subscribers on 127\.0\.0\.1:(\d+)")[1])
+        self.log.wait_for("relaying messages of up to")  # the start is over: what it has open is counted by some tests
 
     def stop(self) -> int:
         """End the process as an operator would, with SIGTERM; returns its exit status."""
