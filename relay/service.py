@@ -263,10 +263,11 @@ class RelayService(Service):
 
     def _log_totals(self, passed: float) -> None:
         """One line, if there was traffic since the last one."""
-        log, hub = self.hub.log, self.hub
+        log = self.hub.log
         published = log.next - 1
         if published == self._published:
             return
+        now = self._stats.snapshot()
         self.log.info(
             "totals: {new:,} messages in the last minute, {published:,} messages, {bytes:,} bytes since the start; "
             "{publishers:,} publishers, {subscribers:,} subscribers ({lagging:,} lagging); buffer {held:,} bytes",
@@ -275,8 +276,8 @@ class RelayService(Service):
             bytes=log.size,
             publishers=len(self.publishers.accepted.open),
             subscribers=sum(len(accepted.open) for accepted in self._subscribers),
-            lagging=hub.lagging,
-            held=log.held,
+            lagging=now.lagging,
+            held=now.held,
         )
         self._published = published
 
@@ -331,10 +332,10 @@ class RelayService(Service):
         self.hub.flush()
         accepted = [self.publishers.accepted, *self._subscribers]
         self._drain = Drain(accepted, self.config.drain_timeout, self._reactor)
-        if self.hub.lagging:
+        if lagging := self._stats.snapshot().lagging:
             self.log.info(
                 "{lagging:,} subscribers lag: they have {seconds:g} s to read the rest",
-                lagging=self.hub.lagging,
+                lagging=lagging,
                 seconds=self.config.drain_timeout,
             )
         return DeferredList([*stopped, self._drain.begin().addCallback(self._close_web)])

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
@@ -21,6 +22,7 @@ from relay.settings import Faults
 from relay.web.asked import ALWAYS, Answer, Asked
 from relay.web.pages import Pages
 from relay.web.site import SECONDS, Channel, Site
+from relay.web.streams import Takeover
 from relay.web.token import opens, read_token, shown
 from tests.fakes import said
 from tests.process import DEADLINE, TWISTD
@@ -85,6 +87,27 @@ def test_a_request_is_answered_with_every_header_and_the_connection_ends() -> No
     named = ((b"Host", b"relay"), (b"Accept", b"text/plain"))
     assert asked == Asked("GET", "/a%20b", {"x": ["1", "2"], "y": [""]}, "HTTP/1.1", named)
     assert (asked.header("accept"), asked.header("Cookie")) == ("text/plain", "")
+
+
+def test_what_takes_the_connection_over_is_told_its_own_address_and_not_what_a_proxy_says() -> None:
+    told: list[object] = []
+
+    def begin(address: object) -> Protocol:
+        told.append(address)
+        return Protocol()
+
+    class Streaming(FakePages):
+        def answer(self, asked: Asked) -> Answer | Takeover:  # type: ignore[override]  # as Pages has it
+            return Takeover(begin)
+
+    web = Web()
+    web.site.pages = Streaming()
+    own, carried = (IPv4Address("TCP", host, 40001) for host in ("192.0.2.1", "198.51.100.7"))
+    channel = web.site.buildProtocol(own)
+    assert channel is not None
+    channel.makeConnection(StringTransport(peerAddress=carried))
+    channel.dataReceived(b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n")
+    assert (told, len(web.site.open)) == ([own], 0)
 
 
 def test_a_head_has_no_body() -> None:

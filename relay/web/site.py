@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from twisted.internet import tcp
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -74,6 +74,8 @@ class Channel(http.HTTPChannel):
     factory: Site
     transport: tcp.Connection
     peer = "?"
+    address: IAddress | None = None
+    """Its own, whatever a proxy says of whom it speaks for."""
     _end: IDelayedCall | None = None
     _taken: Protocol | None = None  # what has the connection now that the request was answered
 
@@ -99,7 +101,7 @@ class Channel(http.HTTPChannel):
         transport = self.transport
         transport.unregisterProducer()
         self._forget(answer.subscribes)
-        self._taken = answer.begin(transport.getPeer())
+        self._taken = answer.begin(self.address)
         self._taken.makeConnection(transport)
 
     def dataReceived(self, data: bytes) -> None:
@@ -161,6 +163,12 @@ class Site(http.HTTPFactory):
         self.most = most
         self.seconds = seconds
         self.open: dict[Channel, None] = {}
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:  # type: ignore[override]  # Twisted's own is narrower
+        channel = super().buildProtocol(addr)
+        if isinstance(channel, Channel):
+            channel.address = addr
+        return channel
 
     def sweep(self, passed: float) -> None:
         """See to the streams; to be called once a second."""
