@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from struct import Struct, pack
@@ -150,6 +151,7 @@ class Healthy:
     def __enter__(self) -> Healthy:
         relay = self._relay
         self._descriptors = descriptors(relay.pid)
+        self._opened = opened(relay.pid)
         self._memory = memory(relay.pid, "VmRSS")
         self._pair = start(
             sys.executable, "-m", "tests.healthy", str(relay.publish_port), str(relay.subscribe_port),
@@ -188,14 +190,29 @@ class Healthy:
         grown = memory(relay.pid, "VmHWM") - self._memory
         assert grown < self._buffer + 60 * 10**6, f"{grown:,} bytes more than before"
         deadline = time.monotonic() + DEADLINE
-        while descriptors(relay.pid) > self._descriptors and time.monotonic() < deadline:
+        while (count := descriptors(relay.pid)) > self._descriptors and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert descriptors(relay.pid) <= self._descriptors, f"descriptors are left behind\n{relay.log.text}"
+        assert count <= self._descriptors, f"left behind: {opened(relay.pid)}\nof: {self._opened}\n{relay.log.text}"
 
 
 def descriptors(pid: int) -> int:
     """How many descriptors a process has open."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def opened(pid: int) -> list[str]:
+    """What they are; a TCP connection with its addresses and its state, as /proc/net/tcp has them."""
+    connections = {
+        f"socket:[{fields[9]}]": " ".join(fields[1:4])
+        for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+        if len(fields := line.split()) > 9
+    }
+    names = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # it was closed meanwhile
+            name = str(entry.readlink())
+            names.append(f"{entry.name}: {connections.get(name, name)}")
+    return names
 
 
 def memory(pid: int, field: str) -> int:
