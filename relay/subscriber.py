@@ -1,14 +1,13 @@
 """Subscribers: connections that are given every message, and whose own bytes are read and thrown away.
 
-On a `SubscriberTransport` the hub's call goes straight to the kernel. On any other transport, which copies what it is
-given and never refuses, `Subscriber` hands over small slices to its `write` until the transport says pause, so that
-what is copied for a subscriber that does not read stays below 100 KiB.
+Where the transport sends at once, the hub's call goes straight to it. Any other transport copies what it is given and
+never refuses: `Subscriber` hands small slices to its `write` until it says pause, so that what is copied for one that
+does not read stays below 100 KiB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import cast
 
 from twisted.internet.error import ConnectionDone
@@ -30,7 +29,7 @@ from relay.framing import Buffer
 from relay.hub import Hub
 from relay.reasons import CloseReason
 from relay.subscription import Subscription
-from relay.transport import SubscriberTransport, failed, unsent
+from relay.transport import SecureTransport, SubscriberTransport, direct, failed, unsent
 
 SLICE = 32 * 1024
 """Bytes handed to a transport that copies. It says pause once it holds more than 64 KiB (`bufferSize` in
@@ -55,7 +54,7 @@ class Subscriber(Connection):
         self.deliver: Callable[[Sequence[Buffer]], int] = self._write
         self._half_closed = False
         self._sent_data = False
-        self._put: Callable[[bytes], object] | None = None
+        self._direct: SubscriberTransport | SecureTransport | None = None
         self._writing = False
         self._full = False  # the transport said pause since the writing began
         self._given = False  # everything, and our half is closed
@@ -64,10 +63,9 @@ class Subscriber(Connection):
         transport = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
-        if isinstance(transport, SubscriberTransport):
-            self.deliver = transport.send  # nothing of ours is in between
-        elif isinstance(below := getattr(transport, "transport", None), SubscriberTransport):
-            self._put = partial(below.at_once, transport.write)
+        self._direct = direct(transport)
+        if self._direct is not None:
+            self.deliver = self._direct.send  # nothing of ours is in between
         transport.registerProducer(self, True)  # type: ignore[attr-defined]  # all that we accept have it
         self._attach()
 
@@ -94,20 +92,19 @@ class Subscriber(Connection):
         return taken
 
     def _write_slices(self, pieces: Sequence[Buffer]) -> int:
-        put = self._put or self.transport.write
         taken = 0
         for piece in pieces:
             for start in range(0, len(piece), SLICE):
                 if self._full:
                     return taken
                 part = bytes(piece[start : start + SLICE])
-                put(part)
+                self.transport.write(part)
                 taken += len(part)
         return taken
 
     def await_room(self, error: OSError | None) -> None:
-        if isinstance(self.transport, SubscriberTransport):
-            self.transport.await_room(error)
+        if self._direct is not None:
+            self._direct.await_room(error)
         elif error is not None:
             self.abort(CloseReason.CONNECTION_LOST)
 

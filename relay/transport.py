@@ -10,8 +10,9 @@ A large `recv` that brings little keeps a page or more for it, so that small rea
 used again, and are copied out to size.
 
 Both are set with `equip` on a listening port, as the class of the connections that it accepts; that works below TLS
-and below the PROXY protocol too. Where they can't be set (Unix sockets), or are not the transport that a protocol
-sees (TLS), Twisted's own `write` serves: see `Subscriber.deliver`.
+and below the PROXY protocol too. `SecureTransport` is the TLS above a `SubscriberTransport`: it encrypts what it is
+given and sends that at once. Where none of this can be had (Unix sockets, TLS behind a PROXY header), `direct` says so,
+and Twisted's own `write` serves: see `Subscriber.deliver`.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from fcntl import ioctl
 from struct import Struct
 from typing import Any, cast
 
+from OpenSSL.SSL import Error
 from twisted.internet import main, tcp
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IListeningPort, IPushProducer, IReactorTime
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from relay.framing import Buffer
@@ -37,6 +40,10 @@ BACKLOG = 4096
 """Connections that the kernel may hold until they are accepted; Twisted asks for 50, too few for a reconnect of all."""
 SMALL = 64 * 1024
 """Bytes of the buffer for small reads. A read that fills it makes the next one large."""
+RECORD = 16 * 1024
+"""Bytes in a record of TLS, at most (RFC 8446, section 5.1): OpenSSL takes no more at once."""
+ENCRYPTED = 32 * 1024
+"""Bytes that TLS encrypts before they are sent: few enough that Twisted never says pause because of what is left."""
 KEEPALIVE_INTERVAL = 10
 """Seconds between two such questions, and"""
 KEEPALIVE_PROBES = 6
@@ -65,7 +72,6 @@ class SubscriberTransport(tcp.Server):
 
     _failed = False
     _short = False
-    _held = False
 
     def __init__(self, send_buffer: int, sock: socket.socket, *args: Any) -> None:  # args: what Twisted passes
         """The kernel takes `send_buffer` bytes while it cannot send them yet. Its own limit is some megabytes for each
@@ -93,36 +99,35 @@ class SubscriberTransport(tcp.Server):
         self._failed = error is not None and error.errno not in (EAGAIN, ENOBUFS)
         self.startWriting()
 
-    def at_once(self, write: Callable[[bytes], object], data: bytes) -> None:
-        """Let a layer above, such as TLS, `write` what it makes of `data`, and send that now, all of it together.
+    def put(self, data: bytes) -> bool:
+        """Send what cannot be taken back, and go on with the rest of it when there is room; returns if there is none.
 
-        What the kernel does not take, and what is written while some of that is left, goes the way of Twisted's own.
+        Nothing may be left of what was put before.
         """
-        if self._tempDataLen or self.dataBuffer:
-            write(data)
-            return
-        self._held = True
         try:
-            write(data)
-        finally:
-            self._held = False
-        if self._tempDataLen and (super().doWrite() is not None or self.dataBuffer):
-            self.startWriting()  # there is more, or an end, which the reactor has to see
+            sent = self.socket.send(data)
+        except OSError:
+            sent = 0  # the reactor finds out what it was when it goes on
+        if sent == len(data):
+            return True
+        self.write(data[sent:])
+        return False
+
+    @property
+    def rest(self) -> int:
+        """Bytes, about, that were put or written and the kernel has not taken."""
+        return self._tempDataLen + len(self.dataBuffer)
 
     def finish(self) -> None:
         """End the stream now. Twisted would wait until the socket is writable, which it may never be again."""
         self.loseWriteConnection()
-        if not (self._tempDataLen or self.dataBuffer):
+        if not self.rest:
             super().doWrite()
 
     def close(self) -> None:
         """Close now: what was given to the kernel still goes out, but for what a peer's unread bytes destroy."""
         if self.connected:
             self.connectionLost(Failure(main.CONNECTION_DONE))
-
-    def startWriting(self) -> None:
-        if not self._held:
-            super().startWriting()
 
     def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
         if self._failed:
@@ -135,6 +140,55 @@ class SubscriberTransport(tcp.Server):
         if not self._short and self.connected and not self.disconnecting:
             self.stopWriting()
         return None
+
+
+class SecureTransport(TLSMemoryBIOProtocol):
+    """TLS that sends at once, where it is above a `SubscriberTransport`: see `direct`.
+
+    A small message takes Twisted's own way a dozen functions, and a turn of the reactor for what they leave.
+    """
+
+    transport: SubscriberTransport
+
+    def send(self, pieces: Sequence[Buffer]) -> int:
+        """Encrypts bytes, in order, and gives them to the kernel; returns how many, and never raises an OSError.
+
+        What was encrypted and the kernel did not take waits here, at most `ENCRYPTED` bytes; until it is gone no more
+        is taken. It must not be mixed with `write`, and after fewer bytes than all `await_room` has to be called.
+        """
+        below = self.transport
+        if below.rest or self._lostTLSConnection:
+            return 0
+        tls = self._tlsConnection
+        taken = waiting = 0
+        try:
+            for piece in pieces:
+                whole = piece if len(piece) <= RECORD else memoryview(piece)
+                for start in range(0, len(whole), RECORD):
+                    waiting += tls.send(whole[start : start + RECORD])
+                    if waiting > ENCRYPTED - RECORD:
+                        taken += waiting
+                        waiting = 0
+                        if not below.put(tls.bio_read(ENCRYPTED + RECORD)):
+                            return taken
+        except Error:
+            self._tlsShutdownFinished(Failure())
+            return taken
+        if waiting:
+            below.put(tls.bio_read(ENCRYPTED + RECORD))
+        return taken + waiting
+
+    def await_room(self, error: OSError | None) -> None:
+        """Have the registered producer's `resumeProducing` called when nothing waits here any more."""
+        cast(IPushProducer, self._producer).pauseProducing()
+        self.transport.producerPaused = True
+        self.transport.startWriting()
+
+
+def direct(transport: object) -> SubscriberTransport | SecureTransport | None:
+    """The transport, if it is one that sends at once."""
+    below = transport.transport if isinstance(transport, SecureTransport) else transport
+    return cast("SubscriberTransport | SecureTransport", transport) if isinstance(below, SubscriberTransport) else None
 
 
 class PublisherTransport(tcp.Server):

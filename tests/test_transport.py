@@ -73,7 +73,12 @@ class Producer:
 class TransportTests(SynchronousTestCase):
     """`transport` is the relay's end of a TCP connection, `peer` the other."""
 
-    def set_up(self, make: Callable[..., tcp.Server], room: int | None = ROOM) -> None:
+    def set_up(
+        self,
+        make: Callable[..., tcp.Server],
+        room: int | None = ROOM,
+        between: Callable[[Protocol], Protocol] = lambda protocol: protocol,
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.peer = socket.create_connection(listening.getsockname())
             accepted, address = listening.accept()
@@ -85,8 +90,9 @@ class TransportTests(SynchronousTestCase):
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
         self.reactor = MemoryReactorClock()
         self.protocol = Collector()
-        self.transport = make(accepted, self.protocol, address, None, 1, self.reactor)
-        self.protocol.makeConnection(self.transport)
+        above = between(self.protocol)
+        self.transport = make(accepted, above, address, None, 1, self.reactor)
+        above.makeConnection(self.transport)
 
     def reset(self) -> None:
         """End the peer's side at once, with unread data or not."""
@@ -276,8 +282,8 @@ class UnsentTests(TransportTests):
         self.assertEqual(unsent(self.transport), 0)
 
 
-class LayerTests(TransportTests):
-    """What a layer above writes, such as TLS, through Twisted's own `write`."""
+class PutTests(TransportTests):
+    """What a layer above, such as TLS, makes of a message, and cannot take back."""
 
     transport: SubscriberTransport
 
@@ -285,42 +291,34 @@ class LayerTests(TransportTests):
     def waits(self) -> bool:
         return self.transport in self.reactor.getWriters()
 
-    def in_two(self, data: bytes) -> None:
-        """A layer that makes two pieces of what it is given."""
-        self.transport.write(b"<" + data)
-        self.transport.write(b">")
-
-    def test_what_it_makes_of_it_is_sent_at_once_and_together(self) -> None:
+    def test_it_is_sent_at_once(self) -> None:
         self.set_up(at_once)
-        self.transport.at_once(self.in_two, b"one")
+        self.assertTrue(self.transport.put(b"one"))
         self.assertFalse(self.waits)
-        self.assertEqual(self.peer.recv(100), b"<one>")
+        self.assertEqual(self.peer.recv(100), b"one")
 
-    def test_it_may_write_nothing(self) -> None:
-        self.set_up(at_once)
-        self.transport.at_once(lambda data: None, b"one")
-        self.assertFalse(self.waits)
-
-    def test_what_the_kernel_does_not_take_follows_in_order(self) -> None:
+    def test_what_the_kernel_does_not_take_follows(self) -> None:
         self.set_up(at_once)
         sent = b""
-        for number in range(50):
-            piece = bytes([number]) * 30_000
-            self.transport.at_once(self.in_two, piece)
-            sent += b"<" + piece + b">"
+        full = False
+        while not full:
+            piece = bytes([len(sent) % 251]) * 30_000
+            full = not self.transport.put(piece)
+            sent += piece
         self.assertTrue(self.waits)
+        self.assertTrue(0 < self.transport.rest <= 30_000)
         received = b""
         while len(received) < len(sent):
             received += self.peer.recv(2**16)
             if self.waits:
                 self.transport.doWrite()
         self.assertEqual(received, sent)
-        self.assertFalse(self.waits)
+        self.assertEqual((self.waits, self.transport.rest), (False, 0))
 
     def test_a_connection_that_broke_is_the_reactor_s_to_end(self) -> None:
         self.set_up(at_once)
         self.reset()
-        self.transport.at_once(self.in_two, b"one")
+        self.assertFalse(self.transport.put(b"one"))
         self.assertTrue(self.waits)
         self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
 

@@ -1,0 +1,186 @@
+"""The TLS transport that sends at once, with the standard library's TLS at the other end of a real connection."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import ssl
+import tempfile
+from itertools import accumulate, pairwise
+from pathlib import Path
+from shutil import rmtree
+
+from OpenSSL import SSL
+from twisted.internet import main
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
+
+from relay.tls import Door
+from relay.transport import ENCRYPTED, RECORD, SecureTransport, SubscriberTransport, direct
+from tests.certificates import Authority
+from tests.test_transport import TransportTests, at_once
+
+
+class FullProducer:
+    """A producer that counts what it is told."""
+
+    def __init__(self) -> None:
+        self.paused = self.resumed = 0
+
+    def pauseProducing(self) -> None:
+        self.paused += 1
+
+    def resumeProducing(self) -> None:
+        self.resumed += 1
+
+    def stopProducing(self) -> None:
+        pass
+
+
+class SecureTransportTests(TransportTests):
+    """`secure` is what the relay's protocol sees, above `transport`; the handshake is complete."""
+
+    transport: SubscriberTransport
+    secure: SecureTransport
+
+    def setUp(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(rmtree, folder)
+        authority = Authority(Path(folder))
+        certificate = str(authority.issue("localhost"))
+        door = Door(SecureTransport)
+        door.context = SSL.Context(SSL.TLS_METHOD)
+        door.context.use_certificate_chain_file(certificate)
+        door.context.use_privatekey_file(certificate)
+
+        def between(protocol: Protocol) -> Protocol:
+            self.secure = SecureTransport(door.before(Factory()), protocol)
+            return self.secure
+
+        self.set_up(at_once, between=between)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.client = authority.client().wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        while not self.shaken():
+            self.say()
+            self._incoming.write(self.peer.recv(2**16))
+        self.say()
+        self.producer = FullProducer()
+        self.secure.registerProducer(self.producer, True)
+
+    def shaken(self) -> bool:
+        try:
+            self.client.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    @property
+    def waits(self) -> bool:
+        return self.transport in self.reactor.getWriters()
+
+    def turn(self) -> None:
+        """The kernel has room, as far as it has."""
+        if self.waits:
+            self.transport.doWrite()
+
+    def say(self) -> None:
+        """What the peer's TLS has to say, and the relay's answer."""
+        self.peer.sendall(self._outgoing.read())
+        self.transport.doRead()
+        self.turn()
+
+    def read(self, least: int = 0) -> bytes:
+        """What the peer has been sent by now, or as soon as that is enough."""
+        data = b""
+        while True:
+            ready, _, _ = select.select([self.peer], [], [], 10 if len(data) < least else 0)
+            if not ready:
+                return data
+            self._incoming.write(self.peer.recv(2**16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                while True:
+                    data += self.client.read(2**16)
+
+    def test_it_sends_at_once_and_says_that_it_took_everything(self) -> None:
+        self.assertEqual(self.secure.send([b"one", b"", memoryview(b"two")]), 6)
+        self.assertFalse(self.waits)
+        self.assertEqual(self.read(6), b"onetwo")
+
+    def test_pieces_of_any_length_arrive_whole_and_in_order(self) -> None:
+        ends = accumulate([1, RECORD - 1, RECORD, RECORD + 1, ENCRYPTED - 1, ENCRYPTED, ENCRYPTED + 1, 5], initial=0)
+        whole = bytes(number % 251 for number in range(200_000))
+        received = b""
+        for start, stop in pairwise(ends):
+            piece = whole[start:stop]
+            while piece:
+                piece = piece[self.secure.send([piece]) :]
+                received += self.read()
+                self.turn()
+        self.assertEqual(received + self.read(stop - len(received)), whole[:stop])
+
+    def test_several_pieces_of_any_length_are_one_stream(self) -> None:
+        pieces = [bytes([number]) * size for number, size in enumerate([5000, 20_000, 16_384, 3, 40_000])]
+        stream = b"".join(pieces)
+        taken = self.secure.send(pieces)
+        received = self.read()
+        while taken < len(stream):
+            self.turn()
+            taken += self.secure.send([stream[taken:]])
+            received += self.read()
+        self.turn()
+        self.assertEqual(received + self.read(len(stream) - len(received)), stream)
+
+    def test_when_the_kernel_takes_no_more_neither_does_it_and_little_waits(self) -> None:
+        piece = b"x" * 200_000
+        taken = self.secure.send([piece])
+        self.assertTrue(0 < taken < len(piece))
+        self.assertTrue(self.waits)
+        self.assertTrue(0 < self.transport.rest <= ENCRYPTED + RECORD)
+        self.assertEqual(self.secure.send([piece]), 0)
+        self.assertEqual(self.producer.paused, 0)
+
+    def test_it_says_resume_when_nothing_waits_any_more(self) -> None:
+        piece = bytes(number % 251 for number in range(500_000))
+        taken = self.secure.send([piece])
+        received = b""
+        waited = 0
+        while taken < len(piece):
+            waited += 1
+            self.secure.await_room(None)
+            while self.producer.resumed < waited:
+                self.assertTrue(self.waits)
+                received += self.read()
+                self.turn()
+            self.assertEqual(self.transport.rest, 0)
+            taken += self.secure.send([memoryview(piece)[taken:]])
+        while self.waits:
+            received += self.read()
+            self.turn()
+        self.assertEqual(received + self.read(len(piece) - len(received)), piece)
+        self.assertEqual((self.producer.paused, self.producer.resumed), (waited, waited))
+
+    def test_a_connection_that_broke_is_the_reactor_s_to_end(self) -> None:
+        self.reset()
+        self.secure.send([b"one"])
+        self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
+
+    def test_after_the_peer_s_end_it_takes_nothing(self) -> None:
+        with self.assertRaises(ssl.SSLWantReadError):
+            self.client.unwrap()
+        self.say()
+        self.assertEqual(self.secure.send([b"one"]), 0)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_when_it_cannot_encrypt_the_connection_ends(self) -> None:
+        self.secure.getHandle().shutdown()
+        self.assertEqual(self.secure.send([b"one"]), 0)
+        self.secure.unregisterProducer()
+        self.assertIs(self.transport.doWrite(), main.CONNECTION_DONE)
+
+    def test_it_is_direct_above_a_transport_that_is(self) -> None:
+        self.assertIs(direct(self.secure), self.secure)
+        self.assertIs(direct(self.transport), self.transport)
+        other = SecureTransport(self.secure.factory, Protocol())
+        other.makeConnection(StringTransport())
+        self.assertIsNone(direct(other))
+        self.assertIsNone(direct(StringTransport()))
