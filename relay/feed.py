@@ -29,9 +29,10 @@ from twisted.python.failure import Failure
 from relay.cursor import Lag
 from relay.encoding import Encoding
 from relay.framing import Buffer, Frames, Framing
-from relay.hub import Hub, Slow
+from relay.hub import Hub
 from relay.log import Log
 from relay.reasons import CloseReason
+from relay.slow import Slow
 from relay.subscription import Subscriber, Subscription
 
 SHARE = 1 / 24
@@ -163,6 +164,8 @@ class Feed:
         self.hub.publish([Frames(encoded, len(messages), len(encoded))])
         return len(encoded)
 
+    deliver_one = deliver
+
     def await_room(self, error: OSError | None) -> None:
         """Not everything was taken."""
         self._feeds.work_soon()
@@ -198,6 +201,8 @@ class Feed:
         self.end(CloseReason.ERROR, Lag(0, 0, 0.0))
 
     # What our own hub calls
+
+    alone = False  # nothing of a transport reads us
 
     def pause(self, lag: Lag) -> None:
         """Encode no more until its slowest subscriber has caught up; the hub then blocks the publishers in time."""

@@ -1,10 +1,10 @@
 """The hub: publishers append to one log, and every subscriber is a cursor into it.
 
-What is published in one turn of the reactor is collected, and `flush` hands it on at the end of the turn: it goes
-into the log as one batch (or a few, where joining large pieces would only copy them), and each *live* subscriber is
-given the new bytes with one call. A subscriber that does not take all of them is *lagging*: its cursor stands at the
-first byte that it has not taken, and it reads on from there when its transport says that it can. There is no queue
-for any one subscriber, so one that never reads costs a cursor, and nobody waits for it.
+What is published in one turn of the reactor is collected, and `flush` hands it on at the end of the turn, or of the
+read if there is only one publisher: it goes into the log as one batch (or a few, where joining large pieces would only
+copy them), and each *live* subscriber is given the new bytes with one call. A subscriber that does not take all of them
+is *lagging*: its cursor stands at the first byte that it has not taken, and it reads on from there when its transport
+says that it can. There is no queue for anyone, so one that never reads costs a cursor, and nobody waits for it.
 
 The log keeps the newest messages up to a limit. A subscriber whose place in it is about to be dropped has *overrun*,
 and the slow policy says what happens: `disconnect` ends it; `skip` lets it finish the message that it is in the
@@ -12,23 +12,21 @@ middle of and moves it to the newest batch, counting the gap; `block` lets it no
 publishers while the slowest subscriber is more than half the limit behind, until it is less than a quarter behind.
 
 A subscriber that takes nothing at all for the stall timeout while something waits for it is ended, whatever the
-policy. Its kernel taking bytes, or its peer acknowledging some, is progress.
-
-The hub knows nothing of Twisted: a subscriber is something that takes bytes, the reactor is `call_soon` and `clock`.
+policy. Its kernel taking bytes, or its peer acknowledging some, is progress. The hub knows nothing of Twisted: a
+subscriber is something that takes bytes, the reactor is `call_soon` and `clock`.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from enum import StrEnum
 from itertools import accumulate
-from typing import Protocol
 
-from relay.cursor import Cursor, Lag, Tally
+from relay.cursor import Cursor, Tally
 from relay.framing import Frames
 from relay.log import Log
 from relay.reasons import CloseReason
+from relay.slow import Intake, Slow
 from relay.subscription import Subscriber, Subscription
 
 READ = 256 * 1024
@@ -51,26 +49,6 @@ MANY = 1000
 """Subscribers above which a turn takes longer in proportion: smaller reads would cost more than the wait."""
 LEAST_READ = 16 * 1024
 """Bytes read from a publisher at once however many subscribers there are: less would only cost more turns."""
-
-
-class Slow(StrEnum):
-    """What happens to a subscriber that falls further behind than the log reaches."""
-
-    DISCONNECT = "disconnect"
-    SKIP = "skip"
-    BLOCK = "block"
-
-
-class Intake(Protocol):
-    """What the hub needs of the publishers, all together."""
-
-    def pause(self, lag: Lag) -> None:
-        """Read from no publisher, present or to come; the slowest subscriber is `lag` behind."""
-        ...
-
-    def resume(self) -> None:
-        """Read from them again."""
-        ...
 
 
 class Hub:
@@ -112,6 +90,7 @@ class Hub:
         self._pending_size = 0
         self._reads = 0  # how often publishers were read in this turn
         self._readers = 1  # and in the last one that had any
+        self._reading = False
         self._end_of_turn_scheduled = False
         self._regulate_scheduled = False
         self._live: dict[Subscription, None] = {}
@@ -125,21 +104,35 @@ class Hub:
         for data, _, _ in frames:
             self._pending_size += len(data)
         self._pending += frames
+        if not self._reading:
+            self._count_read()
+        if self._pending_size >= self._flush_size:
+            self.flush()
+
+    def begin_read(self) -> int:
+        """A publisher is read until `end_read`: so many bytes, that the turn ends soon enough for everybody else."""
+        self._reading = True
+        share = TURN // min(1 + len(self._live), MANY) // self._readers
+        return min(self._read_limit, max(LEAST_READ, share))
+
+    def end_read(self) -> None:
+        """What was read is published. It need not wait for the end of the turn if nobody else can be read in it."""
+        self._reading = False
+        if self._intake.alone:
+            self._reads = 1
+            self._end_of_turn()
+        else:
+            self._count_read()
+
+    def _count_read(self) -> None:
         self._reads += 1
         if not self._end_of_turn_scheduled:
             self._end_of_turn_scheduled = True
             self._call_soon(self._end_of_turn)
-        if self._pending_size >= self._flush_size:
-            self.flush()
-
-    def read_size(self) -> int:
-        """How many bytes may be read from a publisher now, so that a turn ends soon enough for everybody else."""
-        share = TURN // min(1 + len(self._live), MANY) // self._readers
-        return min(self._read_limit, max(LEAST_READ, share))
 
     def _end_of_turn(self) -> None:
         self._end_of_turn_scheduled = False
-        self._readers, self._reads = self._reads, 0
+        self._readers, self._reads = max(1, self._reads), 0
         self.flush()
 
     def flush(self) -> None:
@@ -151,10 +144,11 @@ class Hub:
         start = self.log.end
         self._append(pending)
         pieces = [self.log.batch(number).data for number in range(start, self.log.end)]
+        piece = pieces[0] if len(pieces) == 1 else None
         self._make_room(start)
         for subscription in tuple(self._live):
             try:
-                taken = subscription.deliver(pieces)
+                taken = subscription.deliver(pieces) if piece is None else subscription.deliver_one(piece)
             except Exception as error:
                 self._fall_behind(subscription, start, 0, error)
             else:
@@ -182,8 +176,7 @@ class Hub:
             data, messages, held = pending[0]
         else:
             data = b"".join([frames.data for frames in pending])
-            messages = sum([frames.messages for frames in pending])
-            held = len(data)
+            messages, held = sum([frames.messages for frames in pending]), len(data)
         ends = None if self._self_delimiting else array("I", accumulate(len(frames.data) for frames in pending))
         self.log.append(data, messages, held, self._clock(), ends)
 

@@ -116,6 +116,10 @@ class Intake:
         return self._paused_since is not None
 
     @property
+    def alone(self) -> bool:
+        return len(self._publishers) == 1
+
+    @property
     def seconds_paused(self) -> float:
         """For how long publishers were not read, in all."""
         return self._paused_before + (0.0 if self._paused_since is None else self._clock() - self._paused_since)

@@ -224,7 +224,7 @@ class RelayService(Service):
 
     def _listen(self) -> None:
         config = self.config
-        read = partial(PublisherTransport, self.hub.read_size)
+        read = partial(PublisherTransport, self.hub.begin_read, self.hub.end_read)
         send = partial(SubscriberTransport, config.send_buffer)
         for door, option, endpoints, factory, transport in (
             (None, "publish", config.publish, self.publishers, read),

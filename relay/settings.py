@@ -14,7 +14,7 @@ from typing import Any
 from twisted.logger import LogLevel
 
 from relay.framing import FRAMINGS, Framing
-from relay.hub import Slow
+from relay.slow import Slow
 from relay.values import Network, count, count_or_auto, endpoint, network, one_of, origin, seconds, show_size, size
 
 LEAST_BUFFER = 2**20

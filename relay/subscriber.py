@@ -52,6 +52,7 @@ class Subscriber(Connection):
         self._publish = publish
         self.subscription: Subscription | None = None
         self.deliver: Callable[[Sequence[Buffer]], int] = self._write
+        self.deliver_one: Callable[[Buffer], int] = self._write_one
         self._half_closed = False
         self._sent_data = False
         self._direct: SubscriberTransport | SecureTransport | None = None
@@ -65,7 +66,7 @@ class Subscriber(Connection):
             transport.setTcpNoDelay(True)
         self._direct = direct(transport)
         if self._direct is not None:
-            self.deliver = self._direct.send  # nothing of ours is in between
+            self.deliver, self.deliver_one = self._direct.sendmsg, self._direct.send  # nothing of ours is in between
         transport.registerProducer(self, True)  # type: ignore[attr-defined]  # all that we accept have it
         self._attach()
 
@@ -90,6 +91,9 @@ class Subscriber(Connection):
         if self._full:
             self._hub.pause(self.subscription)
         return taken
+
+    def _write_one(self, piece: Buffer) -> int:
+        return self._write([piece])
 
     def _write_slices(self, pieces: Sequence[Buffer]) -> int:
         taken = 0
@@ -247,7 +251,7 @@ class Subscriber(Connection):
             skipped=tally.skipped,
             lost=f", {tally.skipped:,} messages skipped" if tally.skipped else "",
         )
-        del self.deliver  # it holds us, or the socket
+        del self.deliver, self.deliver_one  # they hold us, or the socket
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         if self._half_closed and self.reason is None:

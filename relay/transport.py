@@ -81,13 +81,18 @@ class SubscriberTransport(tcp.Server):
         sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, send_buffer)
 
     @property
-    def send(self) -> Callable[[Sequence[Buffer]], int]:
+    def sendmsg(self) -> Callable[[Sequence[Buffer]], int]:
         """Gives bytes to the kernel, in order, and returns how many it took; an OSError says that it took none.
 
         It is the socket's own `sendmsg`: a delivery costs no Python function. It must not be mixed with `write`, and
         after fewer bytes than all, or an error, `await_room` has to be called.
         """
         return self.socket.sendmsg
+
+    @property
+    def send(self) -> Callable[[Buffer], int]:
+        """The same for bytes in one piece."""
+        return self.socket.send
 
     def await_room(self, error: OSError | None) -> None:
         """Have the registered producer's `resumeProducing` called when the kernel takes bytes again.
@@ -150,7 +155,11 @@ class SecureTransport(TLSMemoryBIOProtocol):
 
     transport: SubscriberTransport
 
-    def send(self, pieces: Sequence[Buffer]) -> int:
+    def send(self, piece: Buffer) -> int:
+        """The same as `sendmsg` for bytes in one piece."""
+        return self.sendmsg((piece,))
+
+    def sendmsg(self, pieces: Sequence[Buffer]) -> int:
         """Encrypts bytes, in order, and gives them to the kernel; returns how many, and never raises an OSError.
 
         What was encrypted and the kernel did not take waits here, at most `ENCRYPTED` bytes; until it is gone no more
@@ -196,26 +205,33 @@ class PublisherTransport(tcp.Server):
 
     _large = False
 
-    def __init__(self, read_size: Callable[[], int], *args: Any) -> None:  # args: what Twisted passes to its own
-        """`read_size` says before each read how many bytes it may bring."""
-        self._read_size = read_size
+    def __init__(self, begin: Callable[[], int], end: Callable[[], None], *args: Any) -> None:  # args: as above
+        """`begin` says before each read how many bytes it may bring; `end` is called when they were handed on."""
+        self._begin_read = begin
+        self._end_read = end
         super().__init__(*args)
 
     def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override]  # as above
-        size = self._read_size()
+        size = self._begin_read()
         try:
-            if self._large and size > SMALL:
-                data = self.socket.recv(size)
-                self._large = len(data) >= SMALL
-                if not self._large:
-                    data = bytes(memoryview(data))
-            else:
-                read = self.socket.recv_into(_scratch, min(size, SMALL))
-                data = bytes(memoryview(_scratch)[:read])
-                self._large = read == SMALL
-        except OSError as error:
-            return None if error.errno == EAGAIN else main.CONNECTION_LOST
-        return self._dataReceived(data)
+            try:
+                data = self._read(size)
+            except BlockingIOError:
+                return None
+            except OSError:
+                return main.CONNECTION_LOST
+            return self._dataReceived(data)
+        finally:
+            self._end_read()
+
+    def _read(self, size: int) -> bytes:
+        if self._large and size > SMALL:
+            data = self.socket.recv(size)
+            self._large = len(data) >= SMALL
+            return data if self._large else bytes(memoryview(data))
+        read = self.socket.recv_into(_scratch, min(size, SMALL))
+        self._large = read == SMALL
+        return bytes(memoryview(_scratch)[:read])
 
 
 class ListeningSocket(socket.socket):

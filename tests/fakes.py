@@ -82,6 +82,9 @@ class FakeSubscriber:
         self.error: Exception | None = None
         self.subscription: Subscription = hub.attach(self)
 
+    def deliver_one(self, piece: Buffer) -> int:
+        return self.deliver([piece])
+
     def deliver(self, pieces: Sequence[Buffer]) -> int:
         assert self.reason is None, "delivered to after the end"
         self.calls += 1
@@ -125,7 +128,8 @@ class FakeSubscriber:
 class FakeIntake:
     """The publishers, as the slow policy `block` sees them."""
 
-    def __init__(self) -> None:
+    def __init__(self, alone: bool = False) -> None:
+        self.alone = alone
         self.paused: Lag | None = None
         self.pauses = 0
 

@@ -27,9 +27,9 @@ from twisted.logger import LogLevel
 from twisted.python.usage import UsageError
 
 from relay.framing import Line
-from relay.hub import Slow
 from relay.options import Options, read
 from relay.settings import Config, Faults
+from relay.slow import Slow
 from tests.certificates import Authority
 from tests.fakes import frame
 from tests.process import DEADLINE, TWISTD, Relay

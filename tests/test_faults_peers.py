@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -258,8 +258,8 @@ class Raising(SubscriberTransport):
     """A transport that fails with what is no error of a socket."""
 
     @property
-    def send(self) -> Callable[[Sequence[Buffer]], int]:
-        def fail(pieces: Sequence[Buffer]) -> int:
+    def send(self) -> Callable[[Buffer], int]:
+        def fail(piece: Buffer) -> int:
             raise RuntimeError("a fault of ours")
 
         return fail

@@ -11,9 +11,10 @@ from relay.cursor import Lag, Tally
 from relay.encoding import Events
 from relay.feed import ENOUGH, FEEDS, KEPT, LITTLE, OLD, PART, PAUSE, SHARE, SLICE, STEP, Feed, Feeds
 from relay.framing import Buffer, Int32
-from relay.hub import Hub, Slow
+from relay.hub import Hub
 from relay.log import Log
 from relay.reasons import CloseReason
+from relay.slow import Slow
 from relay.subscription import Subscription
 from relay.web.subscribers import EventSubscriber, WebSubscriber
 from tests.fakes import FakeIntake, Turns, accepted, frames
@@ -67,6 +68,9 @@ class Member:
             assert self.subscription.tally is not None, "it is a subscriber of two feeds"
             self.tally += self.subscription.tally
         self.feed, self.subscription = feed, subscription
+
+    def deliver_one(self, piece: Buffer) -> int:
+        return self.deliver([piece])
 
     def deliver(self, pieces: Sequence[Buffer]) -> int:
         assert self.reason is None, "delivered to after the end"

@@ -6,9 +6,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.cursor import Lag, Tally
 from relay.framing import Frames, Int32
-from relay.hub import CATCH_UP, FLUSH, LARGE, LEAST_READ, MANY, READ, TURN, Hub, Slow
+from relay.hub import CATCH_UP, FLUSH, LARGE, LEAST_READ, MANY, READ, TURN, Hub
 from relay.log import OVERHEAD, Log
 from relay.reasons import CloseReason
+from relay.slow import Slow
 from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames
 
 
@@ -44,6 +45,14 @@ class HubTests(SynchronousTestCase):
         """One read, and its turn."""
         self.hub.publish(frames(*messages))
         self.turns.run()
+
+    def read(self, *messages: bytes) -> int:
+        """A transport's read that brings these, and not its turn; returns how many bytes it might have brought."""
+        size = self.hub.begin_read()
+        for message in messages:
+            self.hub.publish(frames(message))
+        self.hub.end_read()
+        return size
 
     def sweep(self) -> None:
         self.now += 1.0
@@ -123,33 +132,69 @@ class PublishTests(HubTests):
         self.assertEqual(self.log.first, 101 - 9)
 
 
-class ReadSizeTests(HubTests):
+class ReadTests(HubTests):
     def test_it_is_as_large_as_makes_sense(self) -> None:
         self.set_up()
-        self.assertEqual(self.hub.read_size(), READ)
+        self.assertEqual(self.read(), READ)
 
     def test_it_is_within_an_eighth_of_the_buffer_and_what_was_asked_for(self) -> None:
         self.set_up(limit=2**20)
-        self.assertEqual(self.hub.read_size(), 2**17)
+        self.assertEqual(self.read(), 2**17)
         self.set_up(read_limit=64)
-        self.assertEqual(self.hub.read_size(), 64)
+        self.assertEqual(self.read(), 64)
 
     def test_many_subscribers_and_many_publishers_make_it_smaller(self) -> None:
         self.set_up()
         for _ in range(MANY - 1):
             FakeSubscriber(self.hub)
-        self.assertEqual(self.hub.read_size(), TURN // MANY)
+        self.assertEqual(self.read(), TURN // MANY)
+        self.turns.run()
         for _ in range(9 * MANY):
             FakeSubscriber(self.hub)
-        self.assertEqual(self.hub.read_size(), TURN // MANY)
-        for _ in range(4):
-            self.hub.publish(frames(b"x"))
+        for publishers in (4, 1, 400):
+            before = {self.read(b"x", b"y") for _ in range(publishers)}
+            self.turns.run()
+            self.assertEqual(len(before), 1)
+            self.assertEqual(self.read(), max(TURN // MANY // publishers, LEAST_READ))
+            self.turns.run()
+
+    def test_what_is_read_waits_for_the_end_of_the_turn_if_others_may_be_read_in_it(self) -> None:
+        self.set_up()
+        subscriber = FakeSubscriber(self.hub)
+        self.read(b"one", b"two")
+        self.read(b"three")
+        self.assertEqual(subscriber.calls, 0)
         self.turns.run()
-        self.assertEqual(self.hub.read_size(), TURN // MANY // 4)
-        for _ in range(400):
-            self.hub.publish(frames(b"x"))
-        self.turns.run()
-        self.assertEqual(self.hub.read_size(), LEAST_READ)
+        self.assertEqual(subscriber.calls, 1)
+
+    def test_what_the_only_publisher_sent_goes_out_at_the_end_of_the_read_and_once(self) -> None:
+        self.set_up()
+        self.intake.alone = True
+        subscriber = FakeSubscriber(self.hub)
+        self.read(b"one", b"two")
+        self.assertEqual((subscriber.calls, subscriber.received), (1, frame(b"one") + frame(b"two")))
+        self.read()
+        self.assertFalse(self.turns.run())
+        self.assertEqual(subscriber.calls, 1)
+
+    def test_what_another_published_in_the_same_turn_goes_out_with_it(self) -> None:
+        """It is no publisher of a transport of ours, or it has left."""
+        self.set_up()
+        subscriber = FakeSubscriber(self.hub)
+        self.read(b"one")
+        self.intake.alone = True
+        self.read(b"two")
+        self.assertEqual((subscriber.calls, subscriber.received), (1, frame(b"one") + frame(b"two")))
+        self.turns.run_all()
+        self.assertEqual(self.read(b"three"), READ)
+        self.assertEqual(subscriber.calls, 2)
+
+    def test_of_the_only_publisher_reads_stay_large(self) -> None:
+        self.set_up()
+        self.intake.alone = True
+        for _ in range(MANY):
+            FakeSubscriber(self.hub)
+        self.assertEqual([self.read(b"x", b"y") for _ in range(3)], [TURN // MANY] * 3)
 
 
 class AttachTests(HubTests):
@@ -227,14 +272,14 @@ class AttachTests(HubTests):
         self.set_up()
         first = FakeSubscriber(self.hub)
         second = FakeSubscriber(self.hub)
-        deliver = first.deliver
+        deliver = first.deliver_one
 
-        def leave(pieces):  # type: ignore[no-untyped-def]
+        def leave(piece):  # type: ignore[no-untyped-def]
             self.hub.detach(second.subscription)
             self.hub.detach(first.subscription)
-            return deliver(pieces) - 1
+            return deliver(piece) - 1
 
-        first.subscription.deliver = leave
+        first.subscription.deliver_one = leave
         self.publish(b"one")
         self.assertEqual(second.calls, 0)
         self.assertEqual((self.hub.live, self.hub.lagging), (0, 0))

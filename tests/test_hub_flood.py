@@ -15,8 +15,8 @@ from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.framing import FRAMINGS
-from relay.hub import Slow
 from relay.reasons import CloseReason
+from relay.slow import Slow
 from tests.test_hub_model import MOST, HubMachine
 
 RUNS = 150

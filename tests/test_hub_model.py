@@ -21,9 +21,10 @@ from hypothesis.stateful import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.framing import FRAMINGS
-from relay.hub import Hub, Slow
+from relay.hub import Hub
 from relay.log import OVERHEAD, Log
 from relay.reasons import CloseReason
+from relay.slow import Slow
 from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame
 
 LIMIT = 16 * OVERHEAD

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from relay.cursor import Lag
 from relay.framing import Buffer, Frames, Int32
-from relay.hub import CATCH_UP, FLUSH, LEAST_CATCH_UP, MANY, PIECES, READ, TURN, Hub, Slow
+from relay.hub import CATCH_UP, FLUSH, LEAST_CATCH_UP, MANY, PIECES, READ, TURN, Hub
 from relay.log import OVERHEAD, Log
 from relay.reasons import CloseReason
+from relay.slow import Slow
 from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames
 from tests.test_hub import HubTests as Base
 
@@ -41,19 +42,29 @@ class ShareTests(Base):
         fitting = TURN // READ - 1  # and one for the reading itself
         for _ in range(fitting):
             FakeSubscriber(self.hub)
-        self.assertEqual(self.hub.read_size(), READ)
+        self.assertEqual(self.read(), READ)
         FakeSubscriber(self.hub)
-        self.assertEqual(self.hub.read_size(), TURN // (fitting + 2))
+        self.assertEqual(self.read(), TURN // (fitting + 2))
 
     def test_the_publishers_of_the_last_turn_share_the_next_one(self) -> None:
         self.set_up()
         for _ in range(MANY):
             FakeSubscriber(self.hub)
+        last = 1
         for publishers in (4, 2, 2):
             for _ in range(publishers):
-                self.hub.publish(frames(b"x"))
+                self.assertEqual(self.read(b"x"), TURN // MANY // last)
             self.turns.run()
-            self.assertEqual(self.hub.read_size(), TURN // MANY // publishers)
+            last = publishers
+
+    def test_a_publisher_of_another_transport_counts_as_a_read(self) -> None:
+        self.set_up()
+        for _ in range(MANY):
+            FakeSubscriber(self.hub)
+        for _ in range(3):
+            self.hub.publish(frames(b"x"))
+        self.turns.run()
+        self.assertEqual(self.read(), TURN // MANY // 3)
 
     def test_those_that_lag_share_a_turn(self) -> None:
         for lagging, share in (

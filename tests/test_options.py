@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted
 from relay import __version__
 from relay.framing import Int32, Line, Raw
-from relay.hub import Slow
 from relay.options import Options
 from relay.settings import Config
+from relay.slow import Slow
 from relay.values import show_size, size
 
 

@@ -12,9 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
 from relay.framing import Int32
-from relay.hub import Hub, Slow
+from relay.hub import Hub
 from relay.log import OVERHEAD, Log
 from relay.reasons import CloseReason
+from relay.slow import Slow
 from relay.subscriber import SLICE, Subscriber, SubscriberFactory
 from tests.fakes import FakeIntake, Turns, accepted, frame, frames, said
 

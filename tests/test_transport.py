@@ -122,24 +122,24 @@ class SubscriberTransportTests(TransportTests):
         total = 0
         try:
             while True:
-                total += self.transport.send([b"x" * 2**20])
+                total += self.transport.send(b"x" * 2**20)
         except BlockingIOError as error:
             self.transport.await_room(error)
         return total
 
     def test_it_sends_at_once_and_says_that_it_took_everything(self) -> None:
-        self.assertEqual(self.transport.send([b"one"]), 3)
+        self.assertEqual(self.transport.send(b"one"), 3)
         self.assertEqual(self.received(3), b"one")
         self.assertFalse(self.waits)
 
     def test_several_pieces_go_out_in_order(self) -> None:
-        self.assertEqual(self.transport.send([b"one", memoryview(b"-two-")[1:-1], b"three"]), 11)
+        self.assertEqual(self.transport.sendmsg([b"one", memoryview(b"-two-")[1:-1], b"three"]), 11)
         self.assertEqual(self.received(11), b"onetwothree")
 
     def test_what_the_kernel_does_not_take_stays_with_the_caller(self) -> None:
         taken = self.fill()
         self.assertGreater(taken, 0)
-        self.assertRaises(BlockingIOError, self.transport.send, [b"more"])
+        self.assertRaises(BlockingIOError, self.transport.send, b"more")
         self.assertEqual(self.received(taken), b"x" * taken)
         self.peer.setblocking(False)
         self.assertRaises(BlockingIOError, self.peer.recv, 1)
@@ -182,7 +182,7 @@ class SubscriberTransportTests(TransportTests):
     def test_a_connection_that_broke_ends_in_the_reactors_turn_and_not_in_send(self) -> None:
         self.fill()
         self.reset()
-        self.transport.await_room(self.assertRaises(OSError, self.transport.send, [b"more"]))
+        self.transport.await_room(self.assertRaises(OSError, self.transport.send, b"more"))
         self.assertIsNone(self.protocol.lost)
         self.assertTrue(self.waits)
         self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
@@ -203,7 +203,11 @@ class SubscriberTransportTests(TransportTests):
 class PublisherTransportTests(TransportTests):
     def setUp(self) -> None:
         self.size = 2**20
-        self.set_up(lambda *args: PublisherTransport(lambda: self.size, *args))
+        self.ended = 0
+        self.set_up(lambda *args: PublisherTransport(lambda: self.size, self.end, *args))
+
+    def end(self) -> None:
+        self.ended += 1
 
     def feed(self, data: bytes) -> None:
         """Send, and let the relay's side read until all has come."""
@@ -242,6 +246,22 @@ class PublisherTransportTests(TransportTests):
         self.assertIsNone(self.transport.doRead())
         self.assertEqual(self.protocol.reads, [])
 
+    def test_it_says_when_a_read_is_over_whatever_it_brought(self) -> None:
+        self.feed(b"one")
+        reads = self.ended
+        self.protocol.dataReceived = lambda data: 1 // 0  # type: ignore[assignment,method-assign]
+        self.peer.sendall(b"two")
+        with self.assertRaises(ZeroDivisionError):
+            while True:
+                self.transport.doRead()
+                reads += 1
+        self.assertEqual(self.ended, reads + 1)
+        self.transport.doRead()
+        self.assertEqual(self.ended, reads + 2)
+        self.reset()
+        self.transport.doRead()
+        self.assertEqual(self.ended, reads + 3)
+
     def test_the_end_of_the_stream_is_the_end(self) -> None:
         self.peer.close()
         self.assertIs(self.transport.doRead(), main.CONNECTION_DONE)
@@ -258,7 +278,7 @@ class UnsentTests(TransportTests):
             raise self.skipTest("only Linux tells")
         with contextlib.suppress(BlockingIOError):
             while True:
-                self.transport.send([b"x" * 2**20])  # type: ignore[attr-defined]
+                self.transport.send(b"x" * 2**20)  # type: ignore[attr-defined]
         return unsent(self.transport)
 
     def test_it_gets_smaller_when_the_peer_reads(self) -> None:
@@ -333,7 +353,7 @@ class EndTests(TransportTests):
         given = 0
         with contextlib.suppress(BlockingIOError):
             while given < 2**23:
-                given += self.transport.send([b"x" * 2**16])
+                given += self.transport.send(b"x" * 2**16)
         self.assertEqual(select.select([], [self.transport], [], 0)[1], [])
         return given
 

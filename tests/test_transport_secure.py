@@ -102,7 +102,7 @@ class SecureTransportTests(TransportTests):
                     data += self.client.read(2**16)
 
     def test_it_sends_at_once_and_says_that_it_took_everything(self) -> None:
-        self.assertEqual(self.secure.send([b"one", b"", memoryview(b"two")]), 6)
+        self.assertEqual(self.secure.sendmsg([b"one", b"", memoryview(b"two")]), 6)
         self.assertFalse(self.waits)
         self.assertEqual(self.read(6), b"onetwo")
 
@@ -113,7 +113,7 @@ class SecureTransportTests(TransportTests):
         for start, stop in pairwise(ends):
             piece = whole[start:stop]
             while piece:
-                piece = piece[self.secure.send([piece]) :]
+                piece = piece[self.secure.send(piece) :]
                 received += self.read()
                 self.turn()
         self.assertEqual(received + self.read(stop - len(received)), whole[:stop])
@@ -121,27 +121,27 @@ class SecureTransportTests(TransportTests):
     def test_several_pieces_of_any_length_are_one_stream(self) -> None:
         pieces = [bytes([number]) * size for number, size in enumerate([5000, 20_000, 16_384, 3, 40_000])]
         stream = b"".join(pieces)
-        taken = self.secure.send(pieces)
+        taken = self.secure.sendmsg(pieces)
         received = self.read()
         while taken < len(stream):
             self.turn()
-            taken += self.secure.send([stream[taken:]])
+            taken += self.secure.send(stream[taken:])
             received += self.read()
         self.turn()
         self.assertEqual(received + self.read(len(stream) - len(received)), stream)
 
     def test_when_the_kernel_takes_no_more_neither_does_it_and_little_waits(self) -> None:
         piece = b"x" * 200_000
-        taken = self.secure.send([piece])
+        taken = self.secure.send(piece)
         self.assertTrue(0 < taken < len(piece))
         self.assertTrue(self.waits)
         self.assertTrue(0 < self.transport.rest <= ENCRYPTED + RECORD)
-        self.assertEqual(self.secure.send([piece]), 0)
+        self.assertEqual(self.secure.send(piece), 0)
         self.assertEqual(self.producer.paused, 0)
 
     def test_it_says_resume_when_nothing_waits_any_more(self) -> None:
         piece = bytes(number % 251 for number in range(500_000))
-        taken = self.secure.send([piece])
+        taken = self.secure.send(piece)
         received = b""
         waited = 0
         while taken < len(piece):
@@ -152,7 +152,7 @@ class SecureTransportTests(TransportTests):
                 received += self.read()
                 self.turn()
             self.assertEqual(self.transport.rest, 0)
-            taken += self.secure.send([memoryview(piece)[taken:]])
+            taken += self.secure.send(memoryview(piece)[taken:])
         while self.waits:
             received += self.read()
             self.turn()
@@ -161,19 +161,19 @@ class SecureTransportTests(TransportTests):
 
     def test_a_connection_that_broke_is_the_reactor_s_to_end(self) -> None:
         self.reset()
-        self.secure.send([b"one"])
+        self.secure.send(b"one")
         self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
 
     def test_after_the_peer_s_end_it_takes_nothing(self) -> None:
         with self.assertRaises(ssl.SSLWantReadError):
             self.client.unwrap()
         self.say()
-        self.assertEqual(self.secure.send([b"one"]), 0)
+        self.assertEqual(self.secure.send(b"one"), 0)
         self.assertTrue(self.transport.disconnecting)
 
     def test_when_it_cannot_encrypt_the_connection_ends(self) -> None:
         self.secure.getHandle().shutdown()
-        self.assertEqual(self.secure.send([b"one"]), 0)
+        self.assertEqual(self.secure.send(b"one"), 0)
         self.secure.unregisterProducer()
         self.assertIs(self.transport.doWrite(), main.CONNECTION_DONE)
 

@@ -211,5 +211,5 @@ class SocketSubscriber(WebSubscriber):
         """Tell the peer why, if it takes that at once."""
         if self.subscription is not None and self.reason is None and isinstance(self.transport, SubscriberTransport):
             with suppress(OSError):
-                self.transport.send([self.subscription.cursor.rest() + close(reason)])
+                self.transport.send(self.subscription.cursor.rest() + close(reason))
         super().end(reason, lag)
