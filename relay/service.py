@@ -33,7 +33,7 @@ from relay.stats import Stats
 from relay.subscriber import SubscriberFactory
 from relay.systemd import Supervisor, supervisor
 from relay.tls import Credentials, Door
-from relay.transport import PublisherTransport, SecureTransport, SubscriberTransport
+from relay.transport import PublisherTransport, SubscriberTransport
 from relay.turns import Turns
 from relay.values import show_size
 from relay.web.load import load_site
@@ -130,7 +130,7 @@ class RelayService(Service):
             lambda: self._feeds.held if self._feeds else 0,
             self._turns,
         )
-        self._publish_door, self._subscribe_door = Door(), Door(SecureTransport)
+        self._publish_door, self._subscribe_door = Door(), Door()
         try:
             self._web = (
                 load_site(

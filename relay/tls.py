@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.settings import Config, Faults
+from relay.transport import SecureTransport
 
 Value = TypeVar("Value")
 
@@ -98,11 +99,9 @@ def _context(
 class Door:
     """Makes the TLS connections of one role."""
 
-    def __init__(self, transport: type[TLSMemoryBIOProtocol] = TLSMemoryBIOProtocol) -> None:
-        """`transport` is what its connections see."""
+    def __init__(self) -> None:
         self.context: SSL.Context | None = None
         """May be replaced at any time; who is connected keeps the old one. None: nobody connects here."""
-        self._transport = transport
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         assert self.context is not None
@@ -111,7 +110,7 @@ class Door:
     def before(self, factory: Factory) -> TLSMemoryBIOFactory:
         """A factory for connections that go through this door to those of `factory`."""
         made = TLSMemoryBIOFactory(self, False, factory)
-        made.protocol = self._transport  # the default waits for more to write, and ours come in large pieces
+        made.protocol = SecureTransport  # the default waits for more to write, and ours come in large pieces
         return made
 
 

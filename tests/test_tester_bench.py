@@ -108,7 +108,12 @@ class PlanTests(SynchronousTestCase):
 
     def test_at_a_rate_latency_is_measured_at_that_rate(self) -> None:
         (only,) = phases(parse(["--rate", "7"]), 10)
-        self.assertEqual((only.rate, only.timed), (7.0, True))
+        self.assertEqual((only.rate, only.interval, only.timed), (7.0, 0.0001, True))
+
+    def test_what_is_due_may_go_out_together_now_and_then(self) -> None:
+        options = parse(["--rate", "7", "--interval", "0.5"])
+        self.assertEqual(phases(options, 10)[0].interval, 0.5)
+        self.assertIn("7 messages/s in writes every 0.5 s", title(options))
 
     def test_what_is_under_way_to_many_subscribers_together_is_limited(self) -> None:
         self.assertEqual([window(parse([]), count) for count in (1, 1024, 2048)], [4 * 2**20, 4 * 2**20, 2 * 2**20])

@@ -12,8 +12,10 @@ from shutil import rmtree
 
 from OpenSSL import SSL
 from twisted.internet import main
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from relay.tls import Door
 from relay.transport import ENCRYPTED, RECORD, SecureTransport, SubscriberTransport, direct
@@ -48,7 +50,7 @@ class SecureTransportTests(TransportTests):
         self.addCleanup(rmtree, folder)
         authority = Authority(Path(folder))
         certificate = str(authority.issue("localhost"))
-        door = Door(SecureTransport)
+        door = Door()
         door.context = SSL.Context(SSL.TLS_METHOD)
         door.context.use_certificate_chain_file(certificate)
         door.context.use_privatekey_file(certificate)
@@ -83,11 +85,16 @@ class SecureTransportTests(TransportTests):
         if self.waits:
             self.transport.doWrite()
 
-    def say(self) -> None:
-        """What the peer's TLS has to say, and the relay's answer."""
-        self.peer.sendall(self._outgoing.read())
-        self.transport.doRead()
+    def say(self, more: bytes = b"") -> None:
+        """What the peer's TLS has to say, then `more`, and the relay's answer."""
+        self.give(self._outgoing.read() + more)
         self.turn()
+
+    def give(self, data: bytes) -> None:
+        """Have the relay read what the peer sends."""
+        self.peer.sendall(data)
+        select.select([self.transport], [], [], 10)
+        self.transport.doRead()
 
     def read(self, least: int = 0) -> bytes:
         """What the peer has been sent by now, or as soon as that is enough."""
@@ -170,6 +177,43 @@ class SecureTransportTests(TransportTests):
         self.say()
         self.assertEqual(self.secure.send(b"one"), 0)
         self.assertTrue(self.transport.disconnecting)
+
+    def test_all_that_a_read_brought_is_handed_on_together(self) -> None:
+        for data in (b"one", b"two", b"three"):
+            self.client.write(data)
+        self.say()
+        self.assertEqual(self.protocol.reads, [b"onetwothree"])
+
+    def test_half_a_record_waits_for_the_rest(self) -> None:
+        self.client.write(b"one")
+        record = self._outgoing.read()
+        self.give(record[:10])
+        self.assertEqual(self.protocol.reads, [])
+        self.give(record[10:])
+        self.assertEqual(self.protocol.reads, [b"one"])
+
+    def test_what_came_before_the_end_is_handed_on(self) -> None:
+        self.client.write(b"one")
+        with self.assertRaises(ssl.SSLWantReadError):
+            self.client.unwrap()
+        self.say()
+        self.assertEqual(self.protocol.reads, [b"one"])
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_what_is_no_tls_ends_the_connection_and_what_came_before_counts(self) -> None:
+        self.client.write(b"one")
+        self.say(b"this is no record")
+        self.assertEqual(self.protocol.reads, [b"one"])
+        self.assertTrue(self.transport.disconnecting)
+        self.transport.connectionLost(Failure(main.CONNECTION_DONE))
+        assert self.protocol.lost
+        self.assertFalse(self.protocol.lost.check(ConnectionDone))
+
+    def test_after_an_abort_nothing_is_handed_on(self) -> None:
+        self.secure.abortConnection()
+        self.client.write(b"one")
+        self.give(self._outgoing.read())
+        self.assertEqual(self.protocol.reads, [])
 
     def test_when_it_cannot_encrypt_the_connection_ends(self) -> None:
         self.secure.getHandle().shutdown()

@@ -48,10 +48,10 @@ def plan(options: Options, systems: Sequence[System]) -> list[Run]:
 def phases(options: Options, subscribers: int) -> tuple[Phase, ...]:
     """The load that was asked for, and another in which latency can be seen if that is a flood."""
     if options.rate is not None:
-        return (Phase(options.seconds, options.rate, options.verify, timed=True),)
+        return (Phase(options.seconds, options.rate, options.interval, options.verify, timed=True),)
     rate = min(MODEST, MODEST_DELIVERIES / subscribers, MODEST_BYTES / subscribers / options.size)
     return (
-        Phase(options.seconds, None, options.verify),
+        Phase(options.seconds, None, verify=options.verify),
         Phase(min(options.seconds, MODEST_SECONDS), rate, timed=True),
     )
 

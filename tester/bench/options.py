@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from tester.bench.phase import INTERVAL
 from tester.bench.systems import PEERS
 from tester.options import Parser, TlsOptions, add_tls_options, check_tls, seconds, whole
 
@@ -29,6 +30,7 @@ class Options(TlsOptions):
     publishers: int
     size: int
     rate: float | None  # messages/s; None: as many as are taken
+    interval: float
     seconds: float
     runs: int
     window: int
@@ -116,6 +118,13 @@ def _add_load(parser: Parser) -> None:
         metavar="MESSAGES",
         type=rate,
         help="messages a second, of all publishers together; or flood, as many as are taken (default: flood)",
+    )
+    group.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=seconds,
+        default=INTERVAL,
+        help="with --rate: between two writes; what is due by then goes out together (default: %(default)g)",
     )
     group.add_argument(
         "--seconds",

@@ -14,12 +14,17 @@ from tester.tls import Tls, TlsError
 Stream = socket.socket | Secure
 
 
+INTERVAL = 0.0001
+"""Seconds between two looks at what is due, unless told otherwise."""
+
+
 @dataclass(frozen=True)
 class Phase:
     """One load for a while."""
 
     seconds: float
     rate: float | None  # messages/s of all publishers together; None: as many as are taken
+    interval: float = INTERVAL  # seconds between two writes; what is due by then goes out together
     verify: bool = False
     timed: bool = False  # whether it is measured how late messages are
     until_heard: bool = False  # whether it ends as soon as every subscriber has received something

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tester.bench.figures import Figures
 from tester.bench.options import Options
+from tester.bench.phase import INTERVAL
 from tester.bench.secure import CIPHER
 from tester.bench.systems import System
 
@@ -74,7 +75,8 @@ def show(options: Options, results: Sequence[Figures]) -> None:
 def title(options: Options) -> str:
     """The load, in a line."""
     publishers = "1 publisher" if options.publishers == 1 else f"{options.publishers:,} publishers"
-    pace = "as fast as they are taken" if options.rate is None else f"{options.rate:,.10g} messages/s"
+    interval = "" if options.interval == INTERVAL else f" in writes every {options.interval:g} s"
+    pace = "as fast as they are taken" if options.rate is None else f"{options.rate:,.10g} messages/s{interval}"
     runs = "" if options.runs == 1 else f", medians of {options.runs} runs"
     verified = ", all verified" if options.verify else ""
     tls = f", TLS 1.3 with {CIPHER}" if options.tls else ""
