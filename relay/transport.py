@@ -43,7 +43,7 @@ SMALL = 64 * 1024
 """Bytes of the buffer for small reads. A read that fills it makes the next one large."""
 RECORD = 16 * 1024
 """Bytes in a record of TLS, at most (RFC 8446, section 5.1): OpenSSL takes no more at once."""
-ENCRYPTED = 32 * 1024
+ENCRYPTED = 48 * 1024
 """Bytes that TLS encrypts before they are sent: few enough that Twisted never says pause because of what is left."""
 KEEPALIVE_INTERVAL = 10
 """Seconds between two such questions, and"""
