@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -141,11 +141,13 @@ def test_a_handshake_that_is_not_completed_in_time_ends_the_connection(authority
         with pytest.raises(ssl.SSLWantReadError):
             client.do_handshake()
         half = hello.read()[:50]
-        for port in (relay.publish_tls_port, relay.subscribe_tls_port):
-            for said in (b"", half):
-                with socket.create_connection(("127.0.0.1", port), DEADLINE) as peer:
-                    peer.sendall(said)
-                    assert ends(peer)
+        with ExitStack() as stack:
+            peers = []
+            for port in (relay.publish_tls_port, relay.subscribe_tls_port):
+                for said in (b"", half):
+                    peers.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE)))
+                    peers[-1].sendall(said)
+            assert all(map(ends, peers))
         for role in ("publisher", "subscriber"):
             relay.log.wait_for(f"{role} .* disconnected: TLS handshake timeout, .*; it took more than 1 s", 2)
 
