@@ -106,7 +106,7 @@ class SubscriberTransport(tcp.Server):
         self.startWriting()
 
     def put(self, data: bytes) -> bool:
-        """Send what cannot be taken back, and go on with the rest of it when there is room; returns if there is none.
+        """Send what cannot be taken back, and go on when there is room with what is left; returns whether nothing is.
 
         Nothing may be left of what was put before.
         """
