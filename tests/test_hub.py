@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.cursor import Lag, Tally
 from relay.framing import Frames, Int32
-from relay.hub import CATCH_UP, FLUSH, LARGE, LEAST_READ, MANY, READ, TURN, Hub
+from relay.hub import CATCH_UP, FLUSH, LARGE, READ, Hub
 from relay.log import OVERHEAD, Log
 from relay.reasons import CloseReason
 from relay.slow import Slow
@@ -130,71 +130,6 @@ class PublishTests(HubTests):
             self.publish(b"")
             self.assertLessEqual(self.log.held, self.log.limit)
         self.assertEqual(self.log.first, 101 - 9)
-
-
-class ReadTests(HubTests):
-    def test_it_is_as_large_as_makes_sense(self) -> None:
-        self.set_up()
-        self.assertEqual(self.read(), READ)
-
-    def test_it_is_within_an_eighth_of_the_buffer_and_what_was_asked_for(self) -> None:
-        self.set_up(limit=2**20)
-        self.assertEqual(self.read(), 2**17)
-        self.set_up(read_limit=64)
-        self.assertEqual(self.read(), 64)
-
-    def test_many_subscribers_and_many_publishers_make_it_smaller(self) -> None:
-        self.set_up()
-        for _ in range(MANY - 1):
-            FakeSubscriber(self.hub)
-        self.assertEqual(self.read(), TURN // MANY)
-        self.turns.run()
-        for _ in range(9 * MANY):
-            FakeSubscriber(self.hub)
-        for publishers in (4, 1, 400):
-            before = {self.read(b"x", b"y") for _ in range(publishers)}
-            self.turns.run()
-            self.assertEqual(len(before), 1)
-            self.assertEqual(self.read(), max(TURN // MANY // publishers, LEAST_READ))
-            self.turns.run()
-
-    def test_what_is_read_waits_for_the_end_of_the_turn_if_others_may_be_read_in_it(self) -> None:
-        self.set_up()
-        subscriber = FakeSubscriber(self.hub)
-        self.read(b"one", b"two")
-        self.read(b"three")
-        self.assertEqual(subscriber.calls, 0)
-        self.turns.run()
-        self.assertEqual(subscriber.calls, 1)
-
-    def test_what_the_only_publisher_sent_goes_out_at_the_end_of_the_read_and_once(self) -> None:
-        self.set_up()
-        self.intake.alone = True
-        subscriber = FakeSubscriber(self.hub)
-        self.read(b"one", b"two")
-        self.assertEqual((subscriber.calls, subscriber.received), (1, frame(b"one") + frame(b"two")))
-        self.read()
-        self.assertFalse(self.turns.run())
-        self.assertEqual(subscriber.calls, 1)
-
-    def test_what_another_published_in_the_same_turn_goes_out_with_it(self) -> None:
-        """It is no publisher of a transport of ours, or it has left."""
-        self.set_up()
-        subscriber = FakeSubscriber(self.hub)
-        self.read(b"one")
-        self.intake.alone = True
-        self.read(b"two")
-        self.assertEqual((subscriber.calls, subscriber.received), (1, frame(b"one") + frame(b"two")))
-        self.turns.run_all()
-        self.assertEqual(self.read(b"three"), READ)
-        self.assertEqual(subscriber.calls, 2)
-
-    def test_of_the_only_publisher_reads_stay_large(self) -> None:
-        self.set_up()
-        self.intake.alone = True
-        for _ in range(MANY):
-            FakeSubscriber(self.hub)
-        self.assertEqual([self.read(b"x", b"y") for _ in range(3)], [TURN // MANY] * 3)
 
 
 class AttachTests(HubTests):
