@@ -43,8 +43,8 @@ SMALL = 64 * 1024
 """Bytes of the buffer for small reads. A read that fills it makes the next one large."""
 RECORD = 16 * 1024
 """Bytes in a record of TLS, at most (RFC 8446, section 5.1): OpenSSL takes no more at once."""
-ENCRYPTED = 48 * 1024
-"""Bytes that TLS encrypts before they are sent: few enough that Twisted never says pause because of what is left."""
+ENCRYPTED = 64 * 1024
+"""Bytes that TLS encrypts before they are sent, and that may so be left over."""
 KEEPALIVE_INTERVAL = 10
 """Seconds between two such questions, and"""
 KEEPALIVE_PROBES = 6
@@ -116,7 +116,9 @@ class SubscriberTransport(tcp.Server):
             sent = 0  # the reactor finds out what it was when it goes on
         if sent == len(data):
             return True
-        self.write(data[sent:])
+        self._tempDataBuffer.append(data[sent:])  # as `write`, which might say pause to a caller that is told anyway
+        self._tempDataLen += len(data) - sent
+        self.startWriting()
         return False
 
     @property

@@ -335,6 +335,13 @@ class PutTests(TransportTests):
         self.assertEqual(received, sent)
         self.assertEqual((self.waits, self.transport.rest), (False, 0))
 
+    def test_whoever_puts_is_told_and_needs_no_pause(self) -> None:
+        self.set_up(at_once)
+        self.transport.registerProducer(Producer(lambda: None), True)  # one that cannot be paused
+        while self.transport.put(b"x" * 100_000):
+            pass
+        self.assertFalse(self.transport.producerPaused)
+
     def test_a_connection_that_broke_is_the_reactor_s_to_end(self) -> None:
         self.set_up(at_once)
         self.reset()
