@@ -128,8 +128,8 @@ class FakeSubscriber:
 class FakeIntake:
     """The publishers, as the slow policy `block` sees them."""
 
-    def __init__(self, alone: bool = False) -> None:
-        self.alone = alone
+    def __init__(self) -> None:
+        self.alone = False
         self.paused: Lag | None = None
         self.pauses = 0
 
