@@ -20,9 +20,9 @@ from relay.cursor import Lag, Tally
 from relay.ended import REMEMBERED, Ended
 from relay.limits import Limits
 from relay.lines import Lines
-from relay.reasons import CloseReason
 from relay.tls import explain, subject
 from relay.values import Network
+from relay.wire.close_reason import CloseReason
 
 _LOOKS = {
     b"GET ": "an HTTP request",

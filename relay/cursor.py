@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from relay.framing import Buffer
 from relay.log import Log
+from relay.wire.framing import Buffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relay.cursor import Tally
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
 
 REMEMBERED = 1000
 """Ends that are kept for whoever asks why, the last of each role: less than 1 MB in all."""

@@ -27,13 +27,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.cursor import Lag
-from relay.encoding import Encoding
-from relay.framing import Buffer, Frames, Framing
 from relay.hub import Hub
 from relay.log import Log
-from relay.reasons import CloseReason
 from relay.slow import Slow
 from relay.subscription import Subscriber, Subscription
+from relay.wire.close_reason import CloseReason
+from relay.wire.encoding import Encoding
+from relay.wire.framing import Buffer, Frames, Framing
 
 SHARE = 1 / 24
 """Of the time, for encoding, while the reactor is busy."""

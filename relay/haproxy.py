@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper, HAProxyWrappingFactory
 
 from relay.connection import Connection
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
 
 
 class Header(HAProxyProtocolWrapper):

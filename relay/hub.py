@@ -23,11 +23,11 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from relay.cursor import Cursor, Tally
-from relay.framing import Frames
 from relay.log import Log
-from relay.reasons import CloseReason
 from relay.slow import Intake, Slow
 from relay.subscription import Subscriber, Subscription
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Frames
 
 READ = 256 * 1024
 """Bytes read from a publisher at once, at most. More did not make a flood faster."""

@@ -10,7 +10,7 @@ import resource
 from collections import Counter
 from itertools import count
 
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
 
 MOST = 65_536
 """Connections by default, at most: a hard limit of descriptors can be 10^9 (containers), memory cannot."""

@@ -19,7 +19,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from relay.framing import Buffer
+from relay.wire.framing import Buffer
 
 OVERHEAD = 512
 """Bytes charged for a batch besides its data: itself, its numbers, its places in lists, a view, and the allocator's

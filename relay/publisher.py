@@ -11,9 +11,9 @@ from twisted.logger import Logger
 
 from relay.connection import Accepted, Connection, looks_like
 from relay.cursor import Lag, Tally
-from relay.framing import Frames, Framing, MessageTooLong
 from relay.hub import Hub
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Frames, Framing, MessageTooLong
 
 
 class Publisher(Connection):

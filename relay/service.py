@@ -17,7 +17,6 @@ from twisted.logger import Logger, LogLevelFilterPredicate
 from relay.connection import Accepted
 from relay.drain import Drain
 from relay.feed import Feeds
-from relay.framing import Raw
 from relay.hub import READ, Hub
 from relay.limits import MOST as MOST_CONNECTIONS
 from relay.limits import RESERVE, WEB, Limits, raise_descriptor_limit
@@ -38,6 +37,7 @@ from relay.turns import Turns
 from relay.values import show_size
 from relay.web.load import load_site
 from relay.web.token import read_token
+from relay.wire.framing import Raw
 
 SWEEP = 1.0
 """Seconds between two looks for connections whose time is over."""

@@ -13,9 +13,9 @@ from typing import Any
 
 from twisted.logger import LogLevel
 
-from relay.framing import FRAMINGS, Framing
 from relay.slow import Slow
 from relay.values import Network, count, count_or_auto, endpoint, network, one_of, origin, seconds, show_size, size
+from relay.wire.framing import FRAMINGS, Framing
 
 LEAST_BUFFER = 2**20
 """Bytes: below it there would be little but bookkeeping in the buffer."""

@@ -15,8 +15,8 @@ from relay.cursor import Lag, Tally
 from relay.hub import Hub
 from relay.lines import Lines
 from relay.publisher import Intake
-from relay.reasons import CloseReason
 from relay.turns import Turns
+from relay.wire.close_reason import CloseReason
 
 UNSHAKEN = (CloseReason.HANDSHAKE_FAILED, CloseReason.HANDSHAKE_TIMEOUT)
 """How connections end whose TLS handshake was not completed, for what the peer did."""

@@ -25,11 +25,11 @@ from zope.interface import implementer
 
 from relay.connection import Accepted, Connection, looks_like
 from relay.cursor import Lag, Tally
-from relay.framing import Buffer
 from relay.hub import Hub
-from relay.reasons import CloseReason
 from relay.subscription import Subscription
 from relay.transport import SecureTransport, SubscriberTransport, direct, failed, unsent
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Buffer
 
 SLICE = 32 * 1024
 """Bytes handed to a transport that copies. It says pause once it holds more than 64 KiB (`bufferSize` in

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from relay.cursor import Cursor, Lag, Tally
-from relay.framing import Buffer
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Buffer
 
 
 class Subscriber(Protocol):

@@ -34,8 +34,8 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-from relay.framing import Buffer
 from relay.lines import Lines
+from relay.wire.framing import Buffer
 
 BACKLOG = 4096
 """Connections that the kernel may hold until they are accepted; Twisted asks for 50, too few for a reconnect of all."""

@@ -10,12 +10,12 @@ from twisted.logger import LogLevel, formatEvent
 
 from relay.connection import Accepted
 from relay.cursor import Lag
-from relay.framing import Buffer, Frames
 from relay.hub import Hub
 from relay.limits import Limits
 from relay.lines import Lines
-from relay.reasons import CloseReason
 from relay.subscription import Subscription
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Buffer, Frames
 
 
 def frame(message: bytes) -> bytes:

@@ -14,7 +14,7 @@ from relay.connection import Accepted, Connection, address_name
 from relay.cursor import Tally
 from relay.limits import Limits
 from relay.lines import Lines
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
 from tests.fakes import said
 
 

@@ -12,12 +12,12 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.framing import FRAMINGS, Framing, Int32
 from relay.hub import Hub
 from relay.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
 from relay.subscriber import SubscriberFactory
 from relay.transport import PublisherTransport, SubscriberTransport
+from relay.wire.framing import FRAMINGS, Framing, Int32
 from tests.fakes import FakeIntake, Turns, accepted, frame
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.cursor import Cursor, Lag, Tally
-from relay.framing import Int32
 from relay.log import Log
+from relay.wire.framing import Int32
 from tests.fakes import frame
 
 ABC = frame(b"abc")  # 7 bytes

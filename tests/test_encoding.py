@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.encoding import Encoding, Events, binary, chunk, text
+from relay.wire.encoding import Encoding, Events, binary, chunk, text
 
 RUN = "0123456789ab"
 

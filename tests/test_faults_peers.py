@@ -20,13 +20,13 @@ from twisted.internet import reactor
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.logger import capturedLogs
 
-from relay.framing import Buffer, Int32
 from relay.hub import Hub
 from relay.lines import Lines
 from relay.log import Log
-from relay.reasons import CloseReason
 from relay.subscriber import SubscriberFactory
 from relay.transport import SubscriberTransport, equip
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Buffer, Int32
 from tests.fakes import FakeIntake, accepted, frame, frames
 from tests.healthy import Healthy, memory
 from tests.process import DEADLINE, Relay

@@ -8,15 +8,15 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.cursor import Lag, Tally
-from relay.encoding import Events
 from relay.feed import ENOUGH, FEEDS, KEPT, LITTLE, OLD, PART, PAUSE, SHARE, SLICE, STEP, Feed, Feeds
-from relay.framing import Buffer, Int32
 from relay.hub import Hub
 from relay.log import Log
-from relay.reasons import CloseReason
 from relay.slow import Slow
 from relay.subscription import Subscription
 from relay.web.subscribers import EventSubscriber, WebSubscriber
+from relay.wire.close_reason import CloseReason
+from relay.wire.encoding import Events
+from relay.wire.framing import Buffer, Int32
 from tests.fakes import FakeIntake, Turns, accepted, frames
 from tests.test_encoding import events
 

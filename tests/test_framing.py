@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.framing import FRAMINGS, VIEW, Frames, Framing, Int32, Line, MessageTooLong, Raw
+from relay.wire.framing import FRAMINGS, VIEW, Frames, Framing, Int32, Line, MessageTooLong, Raw
 from tests.fakes import frame
 
 LIMIT = 40

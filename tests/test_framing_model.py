@@ -19,8 +19,8 @@ from hypothesis import example, given, target
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.framing import FEW, Framing, Int32, Line, MessageTooLong, Raw
 from relay.hub import READ
+from relay.wire.framing import FEW, Framing, Int32, Line, MessageTooLong, Raw
 from tests.fakes import frame
 
 

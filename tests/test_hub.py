@@ -5,11 +5,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.cursor import Lag, Tally
-from relay.framing import Frames, Int32
 from relay.hub import CATCH_UP, FLUSH, LARGE, READ, Hub
 from relay.log import OVERHEAD, Log
-from relay.reasons import CloseReason
 from relay.slow import Slow
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Frames, Int32
 from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames
 
 

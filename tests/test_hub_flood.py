@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.framing import FRAMINGS
-from relay.reasons import CloseReason
 from relay.slow import Slow
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import FRAMINGS
 from tests.test_hub_model import MOST, HubMachine
 
 RUNS = 150

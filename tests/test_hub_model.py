@@ -20,11 +20,11 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.framing import FRAMINGS
 from relay.hub import Hub
 from relay.log import OVERHEAD, Log
-from relay.reasons import CloseReason
 from relay.slow import Slow
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import FRAMINGS
 from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame
 
 LIMIT = 16 * OVERHEAD

@@ -7,7 +7,7 @@ import resource
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.limits import Limits, raise_descriptor_limit
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
 
 
 class LimitsTests(SynchronousTestCase):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.framing import Buffer, Int32
 from relay.log import OVERHEAD, Log
+from relay.wire.framing import Buffer, Int32
 from tests.fakes import frame
 
 batches = st.lists(st.lists(st.binary(max_size=9), min_size=1, max_size=9), max_size=20)

@@ -15,7 +15,7 @@ from twisted.logger import Logger, LogLevel, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.logs import Output, as_json
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
 
 
 class JsonTests(SynchronousTestCase):

@@ -27,8 +27,8 @@ from twisted.python.logfile import LogFile
 
 from relay.logs import as_json
 from relay.options import Options, read
-from relay.reasons import CloseReason
 from relay.settings import SETTINGS, configure
+from relay.wire.close_reason import CloseReason
 from tests.certificates import Authority
 from tests.fakes import frame
 from tests.process import DEADLINE, TWISTD, Lines, Relay, start

@@ -14,11 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import twisted
 from relay import __version__
-from relay.framing import Int32, Line, Raw
 from relay.options import Options
 from relay.settings import Config
 from relay.slow import Slow
 from relay.values import show_size, size
+from relay.wire.framing import Int32, Line, Raw
 
 
 def parse(*arguments: str) -> Config:

@@ -12,11 +12,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.cursor import Lag
-from relay.framing import Int32
 from relay.hub import Hub
 from relay.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Int32
 from tests.fakes import Turns, accepted, frame, said
 
 

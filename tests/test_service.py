@@ -21,10 +21,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay import service
 from relay.options import Options
-from relay.reasons import CloseReason
 from relay.service import CannotStart, RelayService, makeService
 from relay.subscriber import Subscriber
 from relay.systemd import Supervisor
+from relay.wire.close_reason import CloseReason
 from tests.fakes import frame, said
 
 HOME = ("--allow-publishers", "192.0.2.0/24")

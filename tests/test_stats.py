@@ -17,18 +17,18 @@ from zope.interface import alsoProvides
 from relay.connection import Accepted
 from relay.cursor import Cursor, Lag, Tally
 from relay.ended import REMEMBERED
-from relay.framing import Int32
 from relay.hub import Hub
 from relay.limits import Limits
 from relay.lines import Lines
 from relay.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
-from relay.reasons import CloseReason
 from relay.roster import ended, page
 from relay.slow import Slow
 from relay.stats import Stats
 from relay.subscriber import Subscriber, SubscriberFactory
 from relay.turns import Turns as Measured
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Int32
 from tests.fakes import Turns, frame
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40001)

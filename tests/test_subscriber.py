@@ -11,12 +11,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
-from relay.framing import Int32
 from relay.hub import Hub
 from relay.log import OVERHEAD, Log
-from relay.reasons import CloseReason
 from relay.slow import Slow
 from relay.subscriber import SLICE, Subscriber, SubscriberFactory
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Int32
 from tests.fakes import FakeIntake, Turns, accepted, frame, frames, said
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40001)

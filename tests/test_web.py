@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from relay.limits import WEB
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
 from tests.certificates import Authority
 from tests.fakes import frame
 from tests.process import DEADLINE, TWISTD, Relay, roomy, start

@@ -19,17 +19,17 @@ from relay import __version__
 from relay.connection import Accepted
 from relay.cursor import Tally
 from relay.ended import Ended
-from relay.framing import Buffer, Framing, Int32, Line, Raw
 from relay.hub import Hub
 from relay.limits import Limits
 from relay.lines import Lines
 from relay.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
-from relay.reasons import CloseReason
 from relay.stats import Stats
 from relay.subscriber import Subscriber, SubscriberFactory
 from relay.turns import Turns as Measured
 from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, printable, tail, told_end
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Buffer, Framing, Int32, Line, Raw
 from tests.fakes import Turns, frame
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40001)

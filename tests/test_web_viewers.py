@@ -8,8 +8,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from relay.encoding import chunk
 from relay.web.viewers import PATIENCE, Viewer, Viewers
+from relay.wire.encoding import chunk
 
 
 class Transport(StringTransport):

@@ -18,11 +18,11 @@ from relay import __version__
 from relay.connection import Connection
 from relay.cursor import Lag
 from relay.ended import Ended
-from relay.framing import Buffer, Framing
 from relay.log import Log
 from relay.roster import Row, ended
 from relay.stats import Role, Snapshot, Stats
 from relay.subscriber import Subscriber
+from relay.wire.framing import Buffer, Framing
 
 SLOWEST = 10
 ENDED = 20

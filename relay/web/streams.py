@@ -12,11 +12,11 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol
 
 from relay.connection import Accepted
-from relay.encoding import Events, binary, text
 from relay.feed import Feeds
 from relay.web.asked import ALWAYS, Answer, Asked, line
 from relay.web.subscribers import EventSubscriber, SocketSubscriber, WebSubscriber
 from relay.web.websocket import Refused, accept
+from relay.wire.encoding import Events, binary, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from twisted.internet.interfaces import IAddress, IPushProducer
 
 from relay.connection import Accepted
 from relay.cursor import Lag, Tally
-from relay.encoding import Encoding, Events, chunk
 from relay.feed import Feed, Feeds
-from relay.reasons import CloseReason
 from relay.subscriber import Subscriber
 from relay.subscription import Subscription
 from relay.transport import SubscriberTransport
 from relay.web.websocket import Input, close
+from relay.wire.close_reason import CloseReason
+from relay.wire.encoding import Encoding, Events, chunk
 
 READ = 4096
 """Bytes read at once from a peer that has nothing to say."""

@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.encoding import chunk
+from relay.wire.encoding import chunk
 
 PATIENCE = 30
 """Updates that may be left out because one does not take them, until it is cut."""

@@ -18,7 +18,7 @@ from wsproto.frame_protocol import CloseReason as Code
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import ProtocolError as HandshakeError
 
-from relay.reasons import CloseReason
+from relay.wire.close_reason import CloseReason
 
 MOST = 4096
 """Bytes of a message from the peer: it is thrown away."""

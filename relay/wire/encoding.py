@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import Protocol
 
-from relay.framing import Buffer
+from relay.wire.framing import Buffer
 
 TEXT_FRAME = 0x81
 BINARY_FRAME = 0x82
