@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.cursor import Lag, Tally
+from relay.core.cursor import Lag, Tally
 from relay.ended import REMEMBERED, Ended
 from relay.limits import Limits
 from relay.lines import Lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relay.cursor import Tally
+from relay.core.cursor import Tally
 from relay.wire.close_reason import CloseReason
 
 REMEMBERED = 1000

@@ -26,11 +26,11 @@ from typing import Protocol, cast
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.cursor import Lag
-from relay.hub import Hub
-from relay.log import Log
-from relay.slow import Slow
-from relay.subscription import Subscriber, Subscription
+from relay.core.cursor import Lag
+from relay.core.hub import Hub
+from relay.core.log import Log
+from relay.core.slow import Slow
+from relay.core.subscription import Subscriber, Subscription
 from relay.wire.close_reason import CloseReason
 from relay.wire.encoding import Encoding
 from relay.wire.framing import Buffer, Frames, Framing

@@ -10,8 +10,8 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from relay.connection import Accepted, Connection, looks_like
-from relay.cursor import Lag, Tally
-from relay.hub import Hub
+from relay.core.cursor import Lag, Tally
+from relay.core.hub import Hub
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames, Framing, MessageTooLong
 

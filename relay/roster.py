@@ -9,7 +9,7 @@ from itertools import islice
 from operator import attrgetter
 
 from relay.connection import Accepted, Connection
-from relay.cursor import Lag, Tally
+from relay.core.cursor import Lag, Tally
 from relay.ended import REMEMBERED, Ended
 
 PAGE = 1000

@@ -15,13 +15,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevelFilterPredicate
 
 from relay.connection import Accepted
+from relay.core.hub import READ, Hub
+from relay.core.log import Log
 from relay.drain import Drain
 from relay.feed import Feeds
-from relay.hub import READ, Hub
 from relay.limits import MOST as MOST_CONNECTIONS
 from relay.limits import RESERVE, WEB, Limits, raise_descriptor_limit
 from relay.lines import Lines
-from relay.log import Log
 from relay.logs import output
 from relay.options import Options
 from relay.ports import ROLES, CannotStart, Ports

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from relay.connection import Accepted
-from relay.cursor import Lag, Tally
-from relay.hub import Hub
+from relay.core.cursor import Lag, Tally
+from relay.core.hub import Hub
 from relay.lines import Lines
 from relay.publisher import Intake
 from relay.turns import Turns

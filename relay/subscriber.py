@@ -24,9 +24,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.connection import Accepted, Connection, looks_like
-from relay.cursor import Lag, Tally
-from relay.hub import Hub
-from relay.subscription import Subscription
+from relay.core.cursor import Lag, Tally
+from relay.core.hub import Hub
+from relay.core.subscription import Subscription
 from relay.transport import SecureTransport, SubscriberTransport, direct, failed, unsent
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer

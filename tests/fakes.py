@@ -9,11 +9,11 @@ from typing import Any
 from twisted.logger import LogLevel, formatEvent
 
 from relay.connection import Accepted
-from relay.cursor import Lag
-from relay.hub import Hub
+from relay.core.cursor import Lag
+from relay.core.hub import Hub
+from relay.core.subscription import Subscription
 from relay.limits import Limits
 from relay.lines import Lines
-from relay.subscription import Subscription
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Frames
 

@@ -11,7 +11,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.connection import Accepted, Connection, address_name
-from relay.cursor import Tally
+from relay.core.cursor import Tally
 from relay.limits import Limits
 from relay.lines import Lines
 from relay.wire.close_reason import CloseReason

@@ -12,8 +12,8 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.hub import Hub
-from relay.log import Log
+from relay.core.hub import Hub
+from relay.core.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
 from relay.subscriber import SubscriberFactory
 from relay.transport import PublisherTransport, SubscriberTransport

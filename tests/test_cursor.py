@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.cursor import Cursor, Lag, Tally
-from relay.log import Log
+from relay.core.cursor import Cursor, Lag, Tally
+from relay.core.log import Log
 from relay.wire.framing import Int32
 from tests.fakes import frame
 

@@ -20,9 +20,9 @@ from twisted.internet import reactor
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.logger import capturedLogs
 
-from relay.hub import Hub
+from relay.core.hub import Hub
+from relay.core.log import Log
 from relay.lines import Lines
-from relay.log import Log
 from relay.subscriber import SubscriberFactory
 from relay.transport import SubscriberTransport, equip
 from relay.wire.close_reason import CloseReason

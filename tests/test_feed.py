@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.cursor import Lag, Tally
+from relay.core.cursor import Lag, Tally
+from relay.core.hub import Hub
+from relay.core.log import Log
+from relay.core.slow import Slow
+from relay.core.subscription import Subscription
 from relay.feed import ENOUGH, FEEDS, KEPT, LITTLE, OLD, PART, PAUSE, SHARE, SLICE, STEP, Feed, Feeds
-from relay.hub import Hub
-from relay.log import Log
-from relay.slow import Slow
-from relay.subscription import Subscription
 from relay.web.subscribers import EventSubscriber, WebSubscriber
 from relay.wire.close_reason import CloseReason
 from relay.wire.encoding import Events

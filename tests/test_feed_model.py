@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.slow import Slow
+from relay.core.slow import Slow
 from tests import test_feed
 from tests.test_feed import Member
 

@@ -19,7 +19,7 @@ from hypothesis import example, given, target
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.hub import READ
+from relay.core.hub import READ
 from relay.wire.framing import FEW, Framing, Int32, Line, MessageTooLong, Raw
 from tests.fakes import frame
 

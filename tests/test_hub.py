@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.cursor import Lag, Tally
-from relay.hub import CATCH_UP, FLUSH, LARGE, READ, Hub
-from relay.log import OVERHEAD, Log
-from relay.slow import Slow
+from relay.core.cursor import Lag, Tally
+from relay.core.hub import CATCH_UP, FLUSH, LARGE, READ, Hub
+from relay.core.log import OVERHEAD, Log
+from relay.core.slow import Slow
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames, Int32
 from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.slow import Slow
+from relay.core.slow import Slow
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import FRAMINGS
 from tests.test_hub_model import MOST, HubMachine

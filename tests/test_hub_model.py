@@ -20,9 +20,9 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.hub import Hub
-from relay.log import OVERHEAD, Log
-from relay.slow import Slow
+from relay.core.hub import Hub
+from relay.core.log import OVERHEAD, Log
+from relay.core.slow import Slow
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import FRAMINGS
 from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame

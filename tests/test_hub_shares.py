@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relay.cursor import Lag
-from relay.hub import CATCH_UP, FLUSH, LEAST_CATCH_UP, LEAST_READ, MANY, PIECES, READ, TURN, Hub
-from relay.log import OVERHEAD, Log
-from relay.slow import Slow
+from relay.core.cursor import Lag
+from relay.core.hub import CATCH_UP, FLUSH, LEAST_CATCH_UP, LEAST_READ, MANY, PIECES, READ, TURN, Hub
+from relay.core.log import OVERHEAD, Log
+from relay.core.slow import Slow
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Frames, Int32
 from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.log import OVERHEAD, Log
+from relay.core.log import OVERHEAD, Log
 from relay.wire.framing import Buffer, Int32
 from tests.fakes import frame
 

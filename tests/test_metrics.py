@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from relay import __version__
-from relay.cursor import Lag, Tally
+from relay.core.cursor import Lag, Tally
 from relay.metrics import LAGS, Metrics
 from relay.stats import Role, Snapshot
 from relay.wire.close_reason import CloseReason

@@ -14,9 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import twisted
 from relay import __version__
+from relay.core.slow import Slow
 from relay.options import Options
 from relay.settings import Config
-from relay.slow import Slow
 from relay.values import show_size, size
 from relay.wire.framing import Int32, Line, Raw
 

@@ -11,9 +11,9 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.cursor import Lag
-from relay.hub import Hub
-from relay.log import Log
+from relay.core.cursor import Lag
+from relay.core.hub import Hub
+from relay.core.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32

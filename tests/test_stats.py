@@ -15,15 +15,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
 from relay.connection import Accepted
-from relay.cursor import Cursor, Lag, Tally
+from relay.core.cursor import Cursor, Lag, Tally
+from relay.core.hub import Hub
+from relay.core.log import Log
+from relay.core.slow import Slow
 from relay.ended import REMEMBERED
-from relay.hub import Hub
 from relay.limits import Limits
 from relay.lines import Lines
-from relay.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
 from relay.roster import ended, page
-from relay.slow import Slow
 from relay.stats import Stats
 from relay.subscriber import Subscriber, SubscriberFactory
 from relay.turns import Turns as Measured

@@ -11,9 +11,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
-from relay.hub import Hub
-from relay.log import OVERHEAD, Log
-from relay.slow import Slow
+from relay.core.hub import Hub
+from relay.core.log import OVERHEAD, Log
+from relay.core.slow import Slow
 from relay.subscriber import SLICE, Subscriber, SubscriberFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32

@@ -17,12 +17,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay import __version__
 from relay.connection import Accepted
-from relay.cursor import Tally
+from relay.core.cursor import Tally
+from relay.core.hub import Hub
+from relay.core.log import Log
 from relay.ended import Ended
-from relay.hub import Hub
 from relay.limits import Limits
 from relay.lines import Lines
-from relay.log import Log
 from relay.publisher import Intake, Publisher, PublisherFactory
 from relay.stats import Stats
 from relay.subscriber import Subscriber, SubscriberFactory

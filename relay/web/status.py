@@ -16,9 +16,9 @@ from typing import cast
 
 from relay import __version__
 from relay.connection import Connection
-from relay.cursor import Lag
+from relay.core.cursor import Lag
+from relay.core.log import Log
 from relay.ended import Ended
-from relay.log import Log
 from relay.roster import Row, ended
 from relay.stats import Role, Snapshot, Stats
 from relay.subscriber import Subscriber

@@ -13,10 +13,10 @@ from typing import cast
 from twisted.internet.interfaces import IAddress, IPushProducer
 
 from relay.connection import Accepted
-from relay.cursor import Lag, Tally
+from relay.core.cursor import Lag, Tally
+from relay.core.subscription import Subscription
 from relay.feed import Feed, Feeds
 from relay.subscriber import Subscriber
-from relay.subscription import Subscription
 from relay.transport import SubscriberTransport
 from relay.web.websocket import Input, close
 from relay.wire.close_reason import CloseReason

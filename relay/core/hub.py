@@ -22,10 +22,10 @@ from array import array
 from collections.abc import Callable
 from itertools import accumulate
 
-from relay.cursor import Cursor, Tally
-from relay.log import Log
-from relay.slow import Intake, Slow
-from relay.subscription import Subscriber, Subscription
+from relay.core.cursor import Cursor, Tally
+from relay.core.log import Log
+from relay.core.slow import Intake, Slow
+from relay.core.subscription import Subscriber, Subscription
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from relay.log import Log
+from relay.core.log import Log
 from relay.wire.framing import Buffer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from relay.cursor import Cursor, Lag, Tally
+from relay.core.cursor import Cursor, Lag, Tally
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
 

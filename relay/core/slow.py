@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
-from relay.cursor import Lag
+from relay.core.cursor import Lag
 
 
 class Slow(StrEnum):
