@@ -16,12 +16,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from relay.config.values import Network
 from relay.core.cursor import Lag, Tally
 from relay.ended import REMEMBERED, Ended
 from relay.limits import Limits
 from relay.lines import Lines
 from relay.tls import explain, subject
-from relay.values import Network
 from relay.wire.close_reason import CloseReason
 
 _LOOKS = {

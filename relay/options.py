@@ -15,8 +15,8 @@ from twisted.python.usage import UsageError
 
 import twisted
 from relay import __version__
+from relay.config.settings import SETTINGS, Config, Faults, Setting, configure, texts
 from relay.logs import output
-from relay.settings import SETTINGS, Config, Faults, Setting, configure, texts
 from relay.tls import Credentials
 from relay.web.load import require_packages
 from relay.web.token import read_token

@@ -17,10 +17,10 @@ from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.config.settings import Config
 from relay.connection import address_name
 from relay.haproxy import guard
 from relay.lines import Lines
-from relay.settings import Config
 from relay.transport import equip
 
 ROLES = {

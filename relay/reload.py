@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from relay.settings import SETTINGS, Config, Faults, Setting, check
+from relay.config.settings import SETTINGS, Config, Faults, Setting, check
 from relay.tls import Credentials
 
 NOT_WITHOUT = {"publisher-ca": "publish-tls", "subscriber-ca": "subscribe-tls"}

@@ -14,6 +14,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevelFilterPredicate
 
+from relay.config.settings import Config, Faults
+from relay.config.values import show_size
 from relay.connection import Accepted
 from relay.core.hub import READ, Hub
 from relay.core.log import Log
@@ -27,14 +29,12 @@ from relay.options import Options
 from relay.ports import ROLES, CannotStart, Ports
 from relay.publisher import Intake, PublisherFactory
 from relay.reload import Reload
-from relay.settings import Config, Faults
 from relay.stats import Stats
 from relay.subscriber import SubscriberFactory
 from relay.systemd import Supervisor, supervisor
 from relay.tls import Credentials, Door
 from relay.transport import PublisherTransport, SubscriberTransport
 from relay.turns import Turns
-from relay.values import show_size
 from relay.web.load import load_site
 from relay.web.token import read_token
 from relay.wire.framing import Raw

@@ -21,7 +21,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.settings import Config, Faults
+from relay.config.settings import Config, Faults
 from relay.transport import SecureTransport
 
 Value = TypeVar("Value")

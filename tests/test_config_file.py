@@ -26,9 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 from twisted.logger import LogLevel
 from twisted.python.usage import UsageError
 
+from relay.config.settings import Config, Faults
 from relay.core.slow import Slow
 from relay.options import Options, read
-from relay.settings import Config, Faults
 from relay.wire.framing import Line
 from tests.certificates import Authority
 from tests.fakes import frame

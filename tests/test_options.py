@@ -14,10 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import twisted
 from relay import __version__
+from relay.config.settings import Config
+from relay.config.values import show_size, size
 from relay.core.slow import Slow
 from relay.options import Options
-from relay.settings import Config
-from relay.values import show_size, size
 from relay.wire.framing import Int32, Line, Raw
 
 

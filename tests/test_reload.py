@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.config.settings import Config, Faults
 from relay.core.slow import Slow
 from relay.options import Options
 from relay.reload import Reload
-from relay.settings import Config, Faults
 from relay.tls import Credentials
 from tests.certificates import Authority
 from tests.fakes import said

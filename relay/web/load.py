@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 
+from relay.config.settings import Config, Faults, shown_settings
 from relay.connection import Accepted
 from relay.feed import Feeds
 from relay.lines import Lines
-from relay.settings import Config, Faults, shown_settings
 from relay.stats import Stats
 
 if TYPE_CHECKING:

@@ -13,8 +13,19 @@ from typing import Any
 
 from twisted.logger import LogLevel
 
+from relay.config.values import (
+    Network,
+    count,
+    count_or_auto,
+    endpoint,
+    network,
+    one_of,
+    origin,
+    seconds,
+    show_size,
+    size,
+)
 from relay.core.slow import Slow
-from relay.values import Network, count, count_or_auto, endpoint, network, one_of, origin, seconds, show_size, size
 from relay.wire.framing import FRAMINGS, Framing
 
 LEAST_BUFFER = 2**20
