@@ -21,7 +21,7 @@ from relay.core.cursor import Lag, Tally
 from relay.ended import REMEMBERED, Ended
 from relay.limits import Limits
 from relay.lines import Lines
-from relay.tls import explain, subject
+from relay.net.tls import explain, subject
 from relay.wire.close_reason import CloseReason
 
 _LOOKS = {

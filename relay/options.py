@@ -17,7 +17,7 @@ import twisted
 from relay import __version__
 from relay.config.settings import SETTINGS, Config, Faults, Setting, configure, texts
 from relay.logs import output
-from relay.tls import Credentials
+from relay.net.tls import Credentials
 from relay.web.load import require_packages
 from relay.web.token import read_token
 

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from relay.config.settings import SETTINGS, Config, Faults, Setting, check
-from relay.tls import Credentials
+from relay.net.tls import Credentials
 
 NOT_WITHOUT = {"publisher-ca": "publish-tls", "subscriber-ca": "subscribe-tls"}
 """Settings that wait for a restart if another changes, which has to: a door that stays until then still asks for the

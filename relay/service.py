@@ -25,15 +25,15 @@ from relay.limits import MOST as MOST_CONNECTIONS
 from relay.limits import RESERVE, WEB, Limits, raise_descriptor_limit
 from relay.lines import Lines
 from relay.logs import output
+from relay.net.ports import ROLES, CannotStart, Ports
+from relay.net.tls import Credentials, Door
+from relay.net.transport import PublisherTransport, SubscriberTransport
 from relay.options import Options
-from relay.ports import ROLES, CannotStart, Ports
 from relay.publisher import Intake, PublisherFactory
 from relay.reload import Reload
 from relay.stats import Stats
 from relay.subscriber import SubscriberFactory
 from relay.systemd import Supervisor, supervisor
-from relay.tls import Credentials, Door
-from relay.transport import PublisherTransport, SubscriberTransport
 from relay.turns import Turns
 from relay.web.load import load_site
 from relay.web.token import read_token

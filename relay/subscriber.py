@@ -27,7 +27,7 @@ from relay.connection import Accepted, Connection, looks_like
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.subscription import Subscription
-from relay.transport import SecureTransport, SubscriberTransport, direct, failed, unsent
+from relay.net.transport import SecureTransport, SubscriberTransport, direct, failed, unsent
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
 

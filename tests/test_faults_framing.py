@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import pytest
 
-from relay.transport import SIOCOUTQ
+from relay.net.transport import SIOCOUTQ
 from tests.fakes import frame
 from tests.healthy import HEADER, MARK, Healthy
 from tests.process import DEADLINE, Relay

@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import WrappingFactory
 
-from relay.haproxy import Header
+from relay.net.haproxy import Header
 from tests.certificates import Authority
 from tests.fakes import frame
 from tests.process import DEADLINE, Relay

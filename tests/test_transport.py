@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.lines import Lines
-from relay.transport import (
+from relay.net.transport import (
     BACKLOG,
     SMALL,
     TCP_KEEPIDLE,

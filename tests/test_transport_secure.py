@@ -18,8 +18,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from relay.tls import Door
-from relay.transport import ENCRYPTED, RECORD, SecureTransport, SubscriberTransport, direct
+from relay.net.tls import Door
+from relay.net.transport import ENCRYPTED, RECORD, SecureTransport, SubscriberTransport, direct
 from tests.certificates import Authority
 from tests.test_transport import TransportTests, at_once
 

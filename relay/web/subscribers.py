@@ -16,8 +16,8 @@ from relay.connection import Accepted
 from relay.core.cursor import Lag, Tally
 from relay.core.subscription import Subscription
 from relay.feed import Feed, Feeds
+from relay.net.transport import SubscriberTransport
 from relay.subscriber import Subscriber
-from relay.transport import SubscriberTransport
 from relay.web.websocket import Input, close
 from relay.wire.close_reason import CloseReason
 from relay.wire.encoding import Encoding, Events, chunk

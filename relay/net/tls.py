@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.config.settings import Config, Faults
-from relay.transport import SecureTransport
+from relay.net.transport import SecureTransport
 
 Value = TypeVar("Value")
 

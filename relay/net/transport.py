@@ -63,7 +63,7 @@ TCP_NOTSENT_LOWAT: int = socket.TCP_NOTSENT_LOWAT if sys.platform == "linux" els
 TCP_KEEPIDLE: int = socket.TCP_KEEPIDLE if sys.platform == "linux" else 0x10
 """Linux: tcp(7). macOS calls it TCP_KEEPALIVE (netinet/tcp.h)."""
 
-_log = Logger(namespace="relay.transport")
+_log = Logger(namespace="relay.net.transport")
 _INT = Struct("i")
 _scratch = bytearray(SMALL)  # no read is under way while another begins: one buffer serves all connections
 

@@ -19,9 +19,9 @@ from twisted.python.failure import Failure
 
 from relay.config.settings import Config
 from relay.connection import address_name
-from relay.haproxy import guard
 from relay.lines import Lines
-from relay.transport import equip
+from relay.net.haproxy import guard
+from relay.net.transport import equip
 
 ROLES = {
     "publish": "publishers",
