@@ -20,7 +20,7 @@ from relay.connection import Accepted
 from relay.core.hub import READ, Hub
 from relay.core.log import Log
 from relay.drain import Drain
-from relay.feed import Feeds
+from relay.feeds.feed import Feeds
 from relay.limits import MOST as MOST_CONNECTIONS
 from relay.limits import RESERVE, WEB, Limits, raise_descriptor_limit
 from relay.lines import Lines

@@ -12,7 +12,7 @@ from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.core.slow import Slow
 from relay.core.subscription import Subscription
-from relay.feed import ENOUGH, FEEDS, KEPT, LITTLE, OLD, PART, PAUSE, SHARE, SLICE, STEP, Feed, Feeds
+from relay.feeds.feed import ENOUGH, FEEDS, KEPT, LITTLE, OLD, PART, PAUSE, SHARE, SLICE, STEP, Feed, Feeds
 from relay.web.subscribers import EventSubscriber, WebSubscriber
 from relay.wire.close_reason import CloseReason
 from relay.wire.encoding import Events

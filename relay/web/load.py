@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from relay.config.settings import Config, Faults, shown_settings
 from relay.connection import Accepted
-from relay.feed import Feeds
+from relay.feeds.feed import Feeds
 from relay.lines import Lines
 from relay.stats import Stats
 

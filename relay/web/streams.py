@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol
 
 from relay.connection import Accepted
-from relay.feed import Feeds
+from relay.feeds.feed import Feeds
 from relay.web.asked import ALWAYS, Answer, Asked, line
 from relay.web.subscribers import EventSubscriber, SocketSubscriber, WebSubscriber
 from relay.web.websocket import Refused, accept

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IAddress, IPushProducer
 from relay.connection import Accepted
 from relay.core.cursor import Lag, Tally
 from relay.core.subscription import Subscription
-from relay.feed import Feed, Feeds
+from relay.feeds.feed import Feed, Feeds
 from relay.net.transport import SubscriberTransport
 from relay.subscriber import Subscriber
 from relay.web.websocket import Input, close
