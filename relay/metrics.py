@@ -24,7 +24,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
 from relay import __version__
-from relay.connection import TCP
+from relay.peers.connection import TCP
 from relay.stats import Role, Snapshot
 from relay.turns import BOUNDS
 

@@ -8,9 +8,9 @@ from heapq import merge
 from itertools import islice
 from operator import attrgetter
 
-from relay.connection import Accepted, Connection
 from relay.core.cursor import Lag, Tally
-from relay.ended import REMEMBERED, Ended
+from relay.peers.connection import Accepted, Connection
+from relay.peers.ended import REMEMBERED, Ended
 
 PAGE = 1000
 """Connections in one page: to tell of them takes some 10 ms, in which the relay does nothing else."""

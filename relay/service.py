@@ -16,23 +16,23 @@ from twisted.logger import Logger, LogLevelFilterPredicate
 
 from relay.config.settings import Config, Faults
 from relay.config.values import show_size
-from relay.connection import Accepted
 from relay.core.hub import READ, Hub
 from relay.core.log import Log
-from relay.drain import Drain
 from relay.feeds.feed import Feeds
-from relay.limits import MOST as MOST_CONNECTIONS
-from relay.limits import RESERVE, WEB, Limits, raise_descriptor_limit
-from relay.lines import Lines
 from relay.logs import output
 from relay.net.ports import ROLES, CannotStart, Ports
 from relay.net.tls import Credentials, Door
 from relay.net.transport import PublisherTransport, SubscriberTransport
 from relay.options import Options
-from relay.publisher import Intake, PublisherFactory
+from relay.peers.connection import Accepted
+from relay.peers.drain import Drain
+from relay.peers.limits import MOST as MOST_CONNECTIONS
+from relay.peers.limits import RESERVE, WEB, Limits, raise_descriptor_limit
+from relay.peers.lines import Lines
+from relay.peers.publisher import Intake, PublisherFactory
+from relay.peers.subscriber import SubscriberFactory
 from relay.reload import Reload
 from relay.stats import Stats
-from relay.subscriber import SubscriberFactory
 from relay.systemd import Supervisor, supervisor
 from relay.turns import Turns
 from relay.web.load import load_site

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from relay.connection import Accepted
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
-from relay.lines import Lines
-from relay.publisher import Intake
+from relay.peers.connection import Accepted
+from relay.peers.lines import Lines
+from relay.peers.publisher import Intake
 from relay.turns import Turns
 from relay.wire.close_reason import CloseReason
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from twisted.logger import LogLevel, formatEvent
 
-from relay.connection import Accepted
 from relay.core.cursor import Lag
 from relay.core.hub import Hub
 from relay.core.subscription import Subscription
-from relay.limits import Limits
-from relay.lines import Lines
+from relay.peers.connection import Accepted
+from relay.peers.limits import Limits
+from relay.peers.lines import Lines
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Frames
 

@@ -10,10 +10,10 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.connection import Accepted, Connection, address_name
 from relay.core.cursor import Tally
-from relay.limits import Limits
-from relay.lines import Lines
+from relay.peers.connection import Accepted, Connection, address_name
+from relay.peers.limits import Limits
+from relay.peers.lines import Lines
 from relay.wire.close_reason import CloseReason
 from tests.fakes import said
 

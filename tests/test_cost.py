@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.net.transport import PublisherTransport, SubscriberTransport
-from relay.publisher import Intake, Publisher, PublisherFactory
-from relay.subscriber import SubscriberFactory
+from relay.peers.publisher import Intake, Publisher, PublisherFactory
+from relay.peers.subscriber import SubscriberFactory
 from relay.wire.framing import FRAMINGS, Framing, Int32
 from tests.fakes import FakeIntake, Turns, accepted, frame
 

@@ -7,8 +7,8 @@ from typing import cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.connection import Accepted, Connection
-from relay.drain import Drain
+from relay.peers.connection import Accepted, Connection
+from relay.peers.drain import Drain
 from tests.fakes import accepted
 
 

@@ -22,9 +22,9 @@ from twisted.logger import capturedLogs
 
 from relay.core.hub import Hub
 from relay.core.log import Log
-from relay.lines import Lines
 from relay.net.transport import SubscriberTransport, equip
-from relay.subscriber import SubscriberFactory
+from relay.peers.lines import Lines
+from relay.peers.subscriber import SubscriberFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Int32
 from tests.fakes import FakeIntake, accepted, frame, frames

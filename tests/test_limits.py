@@ -6,7 +6,7 @@ import resource
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.limits import Limits, raise_descriptor_limit
+from relay.peers.limits import Limits, raise_descriptor_limit
 from relay.wire.close_reason import CloseReason
 
 

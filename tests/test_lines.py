@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.logger import Logger, LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.lines import Lines
+from relay.peers.lines import Lines
 from tests.fakes import said
 
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.core.cursor import Lag
 from relay.core.hub import Hub
 from relay.core.log import Log
-from relay.publisher import Intake, Publisher, PublisherFactory
+from relay.peers.publisher import Intake, Publisher, PublisherFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32
 from tests.fakes import Turns, accepted, frame, said

@@ -21,8 +21,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay import service
 from relay.options import Options
+from relay.peers.subscriber import Subscriber
 from relay.service import CannotStart, RelayService, makeService
-from relay.subscriber import Subscriber
 from relay.systemd import Supervisor
 from relay.wire.close_reason import CloseReason
 from tests.fakes import frame, said

@@ -14,18 +14,18 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from relay.connection import Accepted
 from relay.core.cursor import Cursor, Lag, Tally
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.core.slow import Slow
-from relay.ended import REMEMBERED
-from relay.limits import Limits
-from relay.lines import Lines
-from relay.publisher import Intake, Publisher, PublisherFactory
+from relay.peers.connection import Accepted
+from relay.peers.ended import REMEMBERED
+from relay.peers.limits import Limits
+from relay.peers.lines import Lines
+from relay.peers.publisher import Intake, Publisher, PublisherFactory
+from relay.peers.subscriber import Subscriber, SubscriberFactory
 from relay.roster import ended, page
 from relay.stats import Stats
-from relay.subscriber import Subscriber, SubscriberFactory
 from relay.turns import Turns as Measured
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32

@@ -14,7 +14,7 @@ from zope.interface import directlyProvides
 from relay.core.hub import Hub
 from relay.core.log import OVERHEAD, Log
 from relay.core.slow import Slow
-from relay.subscriber import SLICE, Subscriber, SubscriberFactory
+from relay.peers.subscriber import SLICE, Subscriber, SubscriberFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32
 from tests.fakes import FakeIntake, Turns, accepted, frame, frames, said

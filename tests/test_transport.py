@@ -21,7 +21,6 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.lines import Lines
 from relay.net.transport import (
     BACKLOG,
     SMALL,
@@ -33,6 +32,7 @@ from relay.net.transport import (
     failed,
     unsent,
 )
+from relay.peers.lines import Lines
 from tests.fakes import said
 
 ROOM = 16 * 1024

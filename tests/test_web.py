@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.limits import WEB
+from relay.peers.limits import WEB
 from relay.wire.close_reason import CloseReason
 from tests.certificates import Authority
 from tests.fakes import frame

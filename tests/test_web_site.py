@@ -17,8 +17,8 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 
 from relay.config.settings import Faults
-from relay.limits import WEB
-from relay.lines import Lines
+from relay.peers.limits import WEB
+from relay.peers.lines import Lines
 from relay.web.asked import ALWAYS, Answer, Asked
 from relay.web.pages import Pages
 from relay.web.site import SECONDS, Channel, Site

@@ -13,7 +13,7 @@ from typing import cast
 from twisted.internet.interfaces import IListeningPort
 from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper, HAProxyWrappingFactory
 
-from relay.connection import Connection
+from relay.peers.connection import Connection
 from relay.wire.close_reason import CloseReason
 
 

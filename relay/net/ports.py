@@ -18,10 +18,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.config.settings import Config
-from relay.connection import address_name
-from relay.lines import Lines
 from relay.net.haproxy import guard
 from relay.net.transport import equip
+from relay.peers.connection import address_name
+from relay.peers.lines import Lines
 
 ROLES = {
     "publish": "publishers",

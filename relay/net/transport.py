@@ -34,7 +34,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-from relay.lines import Lines
+from relay.peers.lines import Lines
 from relay.wire.framing import Buffer
 
 BACKLOG = 4096

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IReactorTime
 
 from relay.config.settings import Config, Faults, shown_settings
-from relay.connection import Accepted
 from relay.feeds.feed import Feeds
-from relay.lines import Lines
+from relay.peers.connection import Accepted
+from relay.peers.lines import Lines
 from relay.stats import Stats
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from relay.connection import address_name
-from relay.limits import WEB
-from relay.lines import Lines
+from relay.peers.connection import address_name
+from relay.peers.limits import WEB
+from relay.peers.lines import Lines
 from relay.web.asked import ALWAYS, Answer, Asked, line
 from relay.web.pages import Pages
 from relay.web.streams import Takeover

@@ -15,13 +15,13 @@ from itertools import islice
 from typing import cast
 
 from relay import __version__
-from relay.connection import Connection
 from relay.core.cursor import Lag
 from relay.core.log import Log
-from relay.ended import Ended
+from relay.peers.connection import Connection
+from relay.peers.ended import Ended
+from relay.peers.subscriber import Subscriber
 from relay.roster import Row, ended
 from relay.stats import Role, Snapshot, Stats
-from relay.subscriber import Subscriber
 from relay.wire.framing import Buffer, Framing
 
 SLOWEST = 10

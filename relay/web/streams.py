@@ -11,8 +11,8 @@ from typing import cast
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol
 
-from relay.connection import Accepted
 from relay.feeds.feed import Feeds
+from relay.peers.connection import Accepted
 from relay.web.asked import ALWAYS, Answer, Asked, line
 from relay.web.subscribers import EventSubscriber, SocketSubscriber, WebSubscriber
 from relay.web.websocket import Refused, accept

@@ -12,12 +12,12 @@ from typing import cast
 
 from twisted.internet.interfaces import IAddress, IPushProducer
 
-from relay.connection import Accepted
 from relay.core.cursor import Lag, Tally
 from relay.core.subscription import Subscription
 from relay.feeds.feed import Feed, Feeds
 from relay.net.transport import SubscriberTransport
-from relay.subscriber import Subscriber
+from relay.peers.connection import Accepted
+from relay.peers.subscriber import Subscriber
 from relay.web.websocket import Input, close
 from relay.wire.close_reason import CloseReason
 from relay.wire.encoding import Encoding, Events, chunk

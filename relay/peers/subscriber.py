@@ -23,11 +23,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.connection import Accepted, Connection, looks_like
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.subscription import Subscription
 from relay.net.transport import SecureTransport, SubscriberTransport, direct, failed, unsent
+from relay.peers.connection import Accepted, Connection, looks_like
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
 

@@ -9,9 +9,9 @@ from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from relay.connection import Accepted, Connection, looks_like
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
+from relay.peers.connection import Accepted, Connection, looks_like
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames, Framing, MessageTooLong
 

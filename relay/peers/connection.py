@@ -18,10 +18,10 @@ from zope.interface import implementer
 
 from relay.config.values import Network
 from relay.core.cursor import Lag, Tally
-from relay.ended import REMEMBERED, Ended
-from relay.limits import Limits
-from relay.lines import Lines
 from relay.net.tls import explain, subject
+from relay.peers.ended import REMEMBERED, Ended
+from relay.peers.limits import Limits
+from relay.peers.lines import Lines
 from relay.wire.close_reason import CloseReason
 
 _LOOKS = {

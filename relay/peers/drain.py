@@ -10,7 +10,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from relay.connection import Accepted, Connection
+from relay.peers.connection import Accepted, Connection
 
 LOOK = 0.02
 """Seconds between two looks at who has been given everything."""
