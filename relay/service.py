@@ -23,6 +23,8 @@ from relay.logs import output
 from relay.net.ports import ROLES, CannotStart, Ports
 from relay.net.tls import Credentials, Door
 from relay.net.transport import PublisherTransport, SubscriberTransport
+from relay.observe.stats import Stats
+from relay.observe.turns import Turns
 from relay.options import Options
 from relay.peers.connection import Accepted
 from relay.peers.drain import Drain
@@ -32,9 +34,7 @@ from relay.peers.lines import Lines
 from relay.peers.publisher import Intake, PublisherFactory
 from relay.peers.subscriber import SubscriberFactory
 from relay.reload import Reload
-from relay.stats import Stats
 from relay.systemd import Supervisor, supervisor
-from relay.turns import Turns
 from relay.web.load import load_site
 from relay.web.token import read_token
 from relay.wire.framing import Raw

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from relay import __version__
 from relay.core.cursor import Lag, Tally
-from relay.metrics import LAGS, Metrics
-from relay.stats import Role, Snapshot
+from relay.observe.metrics import LAGS, Metrics
+from relay.observe.stats import Role, Snapshot
 from relay.wire.close_reason import CloseReason
 
 PAGE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()

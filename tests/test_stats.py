@@ -18,15 +18,15 @@ from relay.core.cursor import Cursor, Lag, Tally
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.core.slow import Slow
+from relay.observe.roster import ended, page
+from relay.observe.stats import Stats
+from relay.observe.turns import Turns as Measured
 from relay.peers.connection import Accepted
 from relay.peers.ended import REMEMBERED
 from relay.peers.limits import Limits
 from relay.peers.lines import Lines
 from relay.peers.publisher import Intake, Publisher, PublisherFactory
 from relay.peers.subscriber import Subscriber, SubscriberFactory
-from relay.roster import ended, page
-from relay.stats import Stats
-from relay.turns import Turns as Measured
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32
 from tests.fakes import Turns, frame

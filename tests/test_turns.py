@@ -1,7 +1,7 @@
 """How long turns are: that one is measured from a timer to the next turn, and counted where it belongs."""
 
-from relay.turns import BOUNDS
-from relay.turns import Turns as Measured
+from relay.observe.turns import BOUNDS
+from relay.observe.turns import Turns as Measured
 from tests.fakes import Turns
 
 

@@ -19,14 +19,14 @@ from relay import __version__
 from relay.core.cursor import Tally
 from relay.core.hub import Hub
 from relay.core.log import Log
+from relay.observe.stats import Stats
+from relay.observe.turns import Turns as Measured
 from relay.peers.connection import Accepted
 from relay.peers.ended import Ended
 from relay.peers.limits import Limits
 from relay.peers.lines import Lines
 from relay.peers.publisher import Intake, Publisher, PublisherFactory
 from relay.peers.subscriber import Subscriber, SubscriberFactory
-from relay.stats import Stats
-from relay.turns import Turns as Measured
 from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, printable, tail, told_end
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Framing, Int32, Line, Raw

@@ -10,9 +10,9 @@ from twisted.internet.interfaces import IReactorTime
 
 from relay.config.settings import Config, Faults, shown_settings
 from relay.feeds.feed import Feeds
+from relay.observe.stats import Stats
 from relay.peers.connection import Accepted
 from relay.peers.lines import Lines
-from relay.stats import Stats
 
 if TYPE_CHECKING:
     from relay.web.site import Site
@@ -44,7 +44,7 @@ def load_site(
     Raises Faults where what it needs is not installed.
     """
     require_packages()
-    from relay.metrics import Metrics
+    from relay.observe.metrics import Metrics
     from relay.web.asked import Answer, Asked
     from relay.web.pages import Pages
     from relay.web.site import Site

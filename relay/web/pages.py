@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.resources import files
 
-from relay.roster import PAGE, ended, page
-from relay.stats import Stats
+from relay.observe.roster import PAGE, ended, page
+from relay.observe.stats import Stats
 from relay.web.asked import JSON, Answer, Asked, line
 from relay.web.status import told, told_end
 from relay.web.streams import Takeover

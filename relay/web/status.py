@@ -17,11 +17,11 @@ from typing import cast
 from relay import __version__
 from relay.core.cursor import Lag
 from relay.core.log import Log
+from relay.observe.roster import Row, ended
+from relay.observe.stats import Role, Snapshot, Stats
 from relay.peers.connection import Connection
 from relay.peers.ended import Ended
 from relay.peers.subscriber import Subscriber
-from relay.roster import Row, ended
-from relay.stats import Role, Snapshot, Stats
 from relay.wire.framing import Buffer, Framing
 
 SLOWEST = 10

@@ -24,9 +24,9 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
 from relay import __version__
+from relay.observe.stats import Role, Snapshot
+from relay.observe.turns import BOUNDS
 from relay.peers.connection import TCP
-from relay.stats import Role, Snapshot
-from relay.turns import BOUNDS
 
 LAGS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)
 """Seconds, the buckets: from what a busy turn causes to what only a large buffer allows."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
+from relay.observe.turns import Turns
 from relay.peers.connection import Accepted
 from relay.peers.lines import Lines
 from relay.peers.publisher import Intake
-from relay.turns import Turns
 from relay.wire.close_reason import CloseReason
 
 UNSHAKEN = (CloseReason.HANDSHAKE_FAILED, CloseReason.HANDSHAKE_TIMEOUT)

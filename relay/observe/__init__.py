@@ -1,0 +1,5 @@
+"""What the relay does, as plain values at one moment: a snapshot, the list of connections, metrics, the reactor's turns.
+
+Imports `relay.peers` and what is below it. Nothing here changes what it looks at, and no message pays for it: numbers
+are put together when somebody asks.
+"""
