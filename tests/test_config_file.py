@@ -28,7 +28,7 @@ from twisted.python.usage import UsageError
 
 from relay.config.settings import Config, Faults
 from relay.core.slow import Slow
-from relay.options import Options, read
+from relay.daemon.options import Options, read
 from relay.wire.framing import Line
 from tests.certificates import Authority
 from tests.fakes import frame

@@ -14,7 +14,7 @@ from twisted.internet import reactor
 from twisted.logger import Logger, LogLevel, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.logs import Output, as_json
+from relay.daemon.logs import Output, as_json
 from relay.wire.close_reason import CloseReason
 
 

@@ -26,8 +26,8 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 from relay.config.settings import SETTINGS, configure
-from relay.logs import as_json
-from relay.options import Options, read
+from relay.daemon.logs import as_json
+from relay.daemon.options import Options, read
 from relay.wire.close_reason import CloseReason
 from tests.certificates import Authority
 from tests.fakes import frame

@@ -17,7 +17,7 @@ from relay import __version__
 from relay.config.settings import Config
 from relay.config.values import show_size, size
 from relay.core.slow import Slow
-from relay.options import Options
+from relay.daemon.options import Options
 from relay.wire.framing import Int32, Line, Raw
 
 

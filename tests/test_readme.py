@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.options import Options
+from relay.daemon.options import Options
 from tests.process import DEADLINE, Relay, start
 
 README = Path(__file__).parent.parent.joinpath("README.md").read_text()

@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.settings import Config, Faults
 from relay.core.slow import Slow
+from relay.daemon.options import Options
+from relay.daemon.reload import Reload
 from relay.net.tls import Credentials
-from relay.options import Options
-from relay.reload import Reload
 from tests.certificates import Authority
 from tests.fakes import said
 

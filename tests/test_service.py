@@ -19,11 +19,11 @@ from twisted.plugin import getPlugins
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay import service
-from relay.options import Options
+from relay.daemon import service
+from relay.daemon.options import Options
+from relay.daemon.service import CannotStart, RelayService, makeService
+from relay.daemon.systemd import Supervisor
 from relay.peers.subscriber import Subscriber
-from relay.service import CannotStart, RelayService, makeService
-from relay.systemd import Supervisor
 from relay.wire.close_reason import CloseReason
 from tests.fakes import frame, said
 

@@ -18,14 +18,16 @@ from relay.config.settings import Config, Faults
 from relay.config.values import show_size
 from relay.core.hub import READ, Hub
 from relay.core.log import Log
+from relay.daemon.logs import output
+from relay.daemon.options import Options
+from relay.daemon.reload import Reload
+from relay.daemon.systemd import Supervisor, supervisor
 from relay.feeds.feed import Feeds
-from relay.logs import output
 from relay.net.ports import ROLES, CannotStart, Ports
 from relay.net.tls import Credentials, Door
 from relay.net.transport import PublisherTransport, SubscriberTransport
 from relay.observe.stats import Stats
 from relay.observe.turns import Turns
-from relay.options import Options
 from relay.peers.connection import Accepted
 from relay.peers.drain import Drain
 from relay.peers.limits import MOST as MOST_CONNECTIONS
@@ -33,8 +35,6 @@ from relay.peers.limits import RESERVE, WEB, Limits, raise_descriptor_limit
 from relay.peers.lines import Lines
 from relay.peers.publisher import Intake, PublisherFactory
 from relay.peers.subscriber import SubscriberFactory
-from relay.reload import Reload
-from relay.systemd import Supervisor, supervisor
 from relay.web.load import load_site
 from relay.web.token import read_token
 from relay.wire.framing import Raw

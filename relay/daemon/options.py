@@ -16,7 +16,7 @@ from twisted.python.usage import UsageError
 import twisted
 from relay import __version__
 from relay.config.settings import SETTINGS, Config, Faults, Setting, configure, texts
-from relay.logs import output
+from relay.daemon.logs import output
 from relay.net.tls import Credentials
 from relay.web.load import require_packages
 from relay.web.token import read_token
