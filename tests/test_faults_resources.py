@@ -286,7 +286,7 @@ def test_a_full_disk_under_the_log_file_stops_no_message_and_the_log_goes_on_whe
     script = f'mount -t tmpfs -o size=64k relay {tmp_path} && exec "$@"'
     if subprocess.run([unshare, "-m", "sh", "-c", script, "sh", "true"], check=False).returncode:
         pytest.skip("may not mount a file system of its own here")
-    log = tmp_path / "relay.core.log"
+    log = tmp_path / "relay.log"
     with Under(unshare, "-m", "sh", "-c", script, "sh", twistd=("--logfile", str(log))) as relay, Beside(relay):
         inside = Path(f"/proc/{relay.pid}/root{log}")
         filler = inside.with_name("filler")

@@ -88,7 +88,7 @@ class OutputTests(SynchronousTestCase):
         self.patch(reactor, "callFromThread", calls.append)
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        file = Path(folder.name, "relay.core.log")
+        file = Path(folder.name, "relay.log")
         output = Output()
         output.form, output.file, output.nodaemon = "json", str(file), False
         self.emit(output, LogLevel.info)

@@ -199,7 +199,7 @@ class UnitTests(SynchronousTestCase):
         self.assertLessEqual(float(level[1]), most)
 
     def test_the_service_that_listens_itself_is_exposed_no_more_than_it_has_to_be(self) -> None:
-        self.check_exposure("relay.daemon.service", 1.2)
+        self.check_exposure("relay.service", 1.2)
 
     def test_with_socket_activation_hardly_anything_is_left(self) -> None:
         self.check_exposure("relay-socket.service", 0.3)
@@ -216,7 +216,7 @@ class UnitTests(SynchronousTestCase):
 
     def test_the_command_lines_are_those_of_the_relay(self) -> None:
         for unit, endpoints in (
-            ("relay.daemon.service", []),
+            ("relay.service", []),
             ("relay-socket.service", ["systemd:domain=INET:name=publish", "systemd:domain=INET:name=subscribe"]),
         ):
             words = self.setting(unit, "ExecStart").split()
@@ -236,11 +236,11 @@ class UnitTests(SynchronousTestCase):
     def test_the_time_to_stop_is_longer_than_the_drain(self) -> None:
         options = Options()
         options.parseOptions([])
-        for unit in ("relay.daemon.service", "relay-socket.service"):
+        for unit in ("relay.service", "relay-socket.service"):
             self.assertGreater(float(self.setting(unit, "TimeoutStopSec").rstrip("s")), options.config().drain_timeout)
 
     def test_both_services_are_the_same_but_for_the_sockets(self) -> None:
-        direct, activated = (self.service(unit) for unit in ("relay.daemon.service", "relay-socket.service"))
+        direct, activated = (self.service(unit) for unit in ("relay.service", "relay-socket.service"))
         self.assertEqual(
             {line.partition("=")[0] for line in direct ^ activated},
             {"ExecStart", "Sockets", "PrivateNetwork", "RestrictAddressFamilies", "IPAddressDeny"},
