@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests import test_faults_long as long
+from tests.kit.two_minutes import two_minutes_of_slow_and_silent_peers
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,4 +17,4 @@ def two_minutes(request: pytest.FixtureRequest) -> Iterator[Future[None] | None]
         yield None
         return
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(long.two_minutes_of_slow_and_silent_peers)
+        yield pool.submit(two_minutes_of_slow_and_silent_peers)

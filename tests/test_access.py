@@ -15,7 +15,7 @@ from relay.peers.connection import Accepted, Connection, address_name
 from relay.peers.limits import Limits
 from relay.peers.lines import Lines
 from relay.wire.close_reason import CloseReason
-from tests.fakes import said
+from tests.kit.fakes import said
 
 
 class Guest(Connection):

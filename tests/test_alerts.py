@@ -19,9 +19,9 @@ from urllib.request import Request, urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tests.fakes import frame
-from tests.process import DEADLINE, Lines, Relay, start
-from tests.test_operations import section, table
+from tests.kit.fakes import frame
+from tests.kit.page import section, table
+from tests.kit.process import DEADLINE, Lines, Relay, start
 
 FOLDER = Path(__file__).parent.parent / "deploy" / "prometheus"
 RULES = (FOLDER / "alerts.yml").read_text()

@@ -30,9 +30,9 @@ from relay.config.settings import Config, Faults
 from relay.core.slow import Slow
 from relay.daemon.options import Options, read
 from relay.wire.framing import Line
-from tests.certificates import Authority
-from tests.fakes import frame
-from tests.process import DEADLINE, TWISTD, Relay
+from tests.kit.certificates import Authority
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, TWISTD, Relay
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from relay.net.transport import PublisherTransport, SubscriberTransport
 from relay.peers.publisher import Intake, Publisher, PublisherFactory
 from relay.peers.subscriber import SubscriberFactory
 from relay.wire.framing import FRAMINGS, Framing, Int32
-from tests.fakes import FakeIntake, Turns, accepted, frame
+from tests.kit.fakes import FakeIntake, Turns, accepted, frame
 
 
 def calls(action: Callable[[], object]) -> Counter[str]:

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.peers.connection import Accepted, Connection
 from relay.peers.drain import Drain
-from tests.fakes import accepted
+from tests.kit.fakes import accepted
 
 
 class FakeConnection:

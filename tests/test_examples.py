@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import DEADLINE, Relay
+from tests.kit.process import DEADLINE, Relay
 
 ROOT = Path(__file__).parent.parent
 
@@ -146,11 +146,11 @@ def test_a_reader_that_has_enough_ends_a_subscriber_quietly(language: str) -> No
 def test_bun_without_framing_receives_the_bytes_that_bun_sent(tmp_path: Path) -> None:
     bun = [str(BUN), "run"]
     with Relay("--framing", "raw", "--drain-timeout", "20") as relay, ExitStack() as stack:
-        subscriber = [*bun, str(ROOT / "tests/bun/subscriber.mjs"), str(relay.subscribe_port)]
+        subscriber = [*bun, str(ROOT / "tests/kit/bun/subscriber.mjs"), str(relay.subscribe_port)]
         copies = [tmp_path / "first", tmp_path / "second"]
         subscribers = [stack.enter_context(printing_to(copy, *subscriber)) for copy in copies]
         relay.log.wait_for("subscriber .* connected", count=len(copies))
-        publisher = run(*bun, str(ROOT / "tests/bun/publisher.mjs"), str(relay.publish_port), "5000")
+        publisher = run(*bun, str(ROOT / "tests/kit/bun/publisher.mjs"), str(relay.publish_port), "5000")
         assert (publisher.returncode, publisher.stderr, len(publisher.stdout)) == (0, b"", 5000 * 1024)
         relay.stop()
         for copy, process in zip(copies, subscribers, strict=True):

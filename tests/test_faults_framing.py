@@ -8,21 +8,19 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from fcntl import ioctl
 from pathlib import Path
 from struct import Struct, pack, unpack_from
-from typing import BinaryIO
 
 import pytest
 
 from relay.net.transport import SIOCOUTQ
-from tests.fakes import frame
-from tests.healthy import HEADER, MARK, Healthy
-from tests.process import DEADLINE, Relay
-from tests.proxy import Fault, Proxy
-from tests.test_process import connection, receive, receive_all, subscribers
+from tests.kit.fakes import frame
+from tests.kit.healthy import HEADER, Healthy, others
+from tests.kit.peers import connection, receive, receive_all, subscribers
+from tests.kit.process import DEADLINE, Relay
+from tests.kit.proxy import Fault, Proxy
 
 LIMIT = 99_999
 INT = Struct("i")
@@ -35,20 +33,6 @@ NLM_F_REQUEST = 1
 def beside(relay: Relay, framing: str) -> AbstractContextManager[object]:
     """The healthy two, if they speak the framing."""
     return Healthy(relay) if framing == "int32" else nullcontext()
-
-
-def others(stream: BinaryIO) -> Iterator[bytes]:
-    """The messages that a subscriber receives, without those of the healthy publisher."""
-    with stream:
-        deadline = time.monotonic() + DEADLINE
-        while header := stream.read(HEADER.size):
-            (length,) = HEADER.unpack(header)
-            message = stream.read(length)
-            assert len(message) == length, "the stream ended inside a message"
-            if not message.startswith(MARK):
-                yield message
-                deadline = time.monotonic() + DEADLINE
-            assert time.monotonic() < deadline, "nothing comes but the healthy publisher's messages"
 
 
 def receive_as(framing: str, peer: socket.socket, size: int) -> bytes:

@@ -1,39 +1,32 @@
 """Faults of load: more peers, more connects and more bytes than anyone should bring. Bounded in seconds and bytes.
 
 Where a test says nothing else, a healthy publisher and subscriber run beside the fault and notice nothing of it: every
-message once, in order, whole, 99 of 100 within 100 ms (see `tests.healthy`).
+message once, in order, whole, 99 of 100 within 100 ms (see `tests.kit.healthy`).
 """
 
 from __future__ import annotations
 
 import random
 import signal
-import socket
 import time
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from struct import Struct
 
 import pytest
 
-from tests.crowd import Beside, Churn, Crowd, Flood, needs_descriptors, wait_for_descriptors, wait_until
-from tests.fakes import frame
-from tests.healthy import FRAME, MARK, descriptors, memory
-from tests.process import DEADLINE, Relay
-from tests.test_process import receive
+from tests.kit.crowd import Beside, Churn, Crowd, Flood, needs_descriptors, wait_for_descriptors, wait_until
+from tests.kit.fakes import frame
+from tests.kit.healthy import HEALTHY_FRAME, MARK, descriptors, memory
+from tests.kit.peers import connect, receive, refused, wait_for_message
+from tests.kit.process import Relay
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
 
 IDLE = 4096
 """Bytes that the relay may need for a connection where nothing happens; it took 1,600."""
-HEALTHY_FRAME = FRAME + len(MARK)
-"""Bytes of one of the healthy publisher's messages, with its length."""
 RESERVED = 64
 """Descriptors that a process needs besides."""
-
-
-def connect(port: int, source: str = "127.0.0.1") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0))
 
 
 def counted(relay: Relay, line: str) -> int:
@@ -70,13 +63,6 @@ def test_ten_thousand_idle_subscribers_cost_little_and_all_of_it_comes_back() ->
             left_over.append(memory(relay.pid, "RssAnon") - before)
     # The allocator keeps what the first took, and the garbage collector comes when it likes; a leak comes every time.
     assert min(left_over[1:]) < IDLE * count // 5, f"{left_over} bytes more after each round"
-
-
-def wait_for_message(relay: Relay) -> None:
-    """Publish until a new subscriber, who is given it after all others, has a message."""
-    with closing(connect(relay.subscribe_port)) as last, closing(connect(relay.publish_port)) as publisher:
-        publisher.sendall(frame(b""))
-        receive(last, len(frame(b"")))
 
 
 def test_a_thousand_connects_and_disconnects_a_second_leave_nothing_behind() -> None:
@@ -152,15 +138,6 @@ def test_one_address_that_takes_all_the_slots_it_can_get_leaves_those_of_others(
         wait_for_message(relay)  # of another address
         for holder in holders:
             receive(holder, 4)
-
-
-def refused(port: int, source: str = "127.0.0.1") -> bool:
-    """Whether a new connection ends before it is sent anything."""
-    try:
-        with connect(port, source) as peer:
-            return not peer.recv(1)
-    except ConnectionResetError:
-        return True
 
 
 def test_at_the_limit_a_new_connection_is_closed_at_once_and_those_that_are_there_go_on() -> None:

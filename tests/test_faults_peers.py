@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from struct import pack, unpack_from
 from typing import Any, cast
 
 import pytest
@@ -27,83 +26,22 @@ from relay.peers.lines import Lines
 from relay.peers.subscriber import SubscriberFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Int32
-from tests.fakes import FakeIntake, accepted, frame, frames
-from tests.healthy import Healthy, memory
-from tests.process import DEADLINE, Relay
-from tests.proxy import Fault, Proxy
-from tests.test_faults_framing import others
-from tests.test_process import connection, receive, receive_all, subscribers
+from tests.kit.fakes import FakeIntake, accepted, frame, frames
+from tests.kit.flood import MIB, flood, numbered, numbers, read_to
+from tests.kit.healthy import Healthy, memory
+from tests.kit.peers import connection, receive, receive_all, subscribers, vanish, wait_until_attached
+from tests.kit.process import DEADLINE, Relay
+from tests.kit.proxy import Fault, Proxy
 
-MIB = 2**20
 UNREAD = 512 * 1024
 """Bytes that the relay's kernel may hold for one that does not read: 256 KiB (--send-buffer) that it has not sent, and
 what it has, which is what the peer's own kernel has room for: 64 KiB, as long as nothing is read."""
-
-
-def numbered(number: int, size: int) -> bytes:
-    """A message that says which one it is."""
-    return pack("!Q", number).ljust(size, b"f")
-
-
-def flood(port: int, total: int, size: int = 64 * 1024, rate: float = 1e12) -> int:
-    """Publish numbered messages, `total` bytes of them; returns how many, once the relay has read them all.
-
-    `rate` is in bytes a second; by default it is as fast as the relay reads.
-    """
-    count = total // size
-    with connection(port) as publisher:
-        begin = time.monotonic()
-        together = max(1, 64 * 1024 // size)
-        for number in range(0, count, together):
-            publisher.sendall(b"".join(frame(numbered(n, size)) for n in range(number, min(number + together, count))))
-            time.sleep(max(0.0, begin + number * size / rate - time.monotonic()))
-        publisher.shutdown(socket.SHUT_WR)
-        assert publisher.recv(1) == b""
-    return count
-
-
-def numbers(peer: socket.socket, size: int = 64 * 1024) -> Iterator[int]:
-    """The numbers of the flood's messages that a subscriber receives, which are looked at whole."""
-    for message in others(peer.makefile("rb")):
-        (number,) = unpack_from("!Q", message)
-        assert message == numbered(number, size)
-        yield number
-
-
-def read_to(peer: socket.socket, last: int, size: int = 64 * 1024) -> list[int]:
-    """Read until that message of the flood; returns the numbers of all."""
-    found = []
-    for number in numbers(peer, size):
-        found.append(number)
-        if number == last:
-            break
-    return found
-
-
-def vanish(peer: socket.socket) -> None:
-    """Close a connection with a reset."""
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
-    peer.close()
-
-
-def wait_until_attached(peers: list[socket.socket]) -> None:
-    """Until each of the peers has something of the healthy publisher to read."""
-    for peer in peers:
-        peer.recv(1, socket.MSG_PEEK)
 
 
 def unsent(port: int) -> list[int]:
     """Bytes that the kernel holds for each peer of a port of this machine, to be sent or acknowledged."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [int(line[4].split(":")[0], 16) for line in lines if line[1] == f"0100007F:{port:04X}"]
-
-
-def complete(data: bytes) -> Iterator[bytes]:
-    """The whole messages at the beginning of a stream."""
-    at = 0
-    while len(data) - at >= 4 and len(data) - at - 4 >= (length := unpack_from("!I", data, at)[0]):
-        yield data[at + 4 : at + 4 + length]
-        at += 4 + length
 
 
 # Subscribers

@@ -5,34 +5,18 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.crowd import BLOCK, Beside, Flood, wait_until
-from tests.fakes import frame
-from tests.healthy import descriptors
-from tests.process import DEADLINE, TWISTD, Relay, start
-from tests.test_process import connection, receive, receive_all, subscribers
+from tests.kit.crowd import BLOCK, Beside, Flood, wait_until
+from tests.kit.healthy import descriptors
+from tests.kit.peers import MESSAGE, connection, receive, receive_all, slow_subscriber, subscribers
+from tests.kit.process import DEADLINE, TWISTD, Relay, free_port, start
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
-
-MESSAGE = frame(b"m" * 1020)
-
-
-@contextmanager
-def slow_subscriber(relay: Relay) -> Iterator[socket.socket]:
-    """One whose own kernel takes little before it reads, so that what it lacks stays with the relay."""
-    with socket.socket() as peer:
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-        peer.settimeout(DEADLINE)
-        known = len(relay.log.find("subscriber .* connected"))
-        peer.connect(("127.0.0.1", relay.subscribe_port))
-        relay.log.wait_for("subscriber .* connected", known + 1)
-        yield peer
 
 
 def read_to_the_end(peer: socket.socket, data: bytearray | None = None) -> bytearray:
@@ -192,13 +176,6 @@ def test_signals_that_mean_nothing_do_no_harm() -> None:
                 relay.log.process.send_signal(number)
             with connection(relay.subscribe_port) as peer:
                 receive(peer, 1)  # of a message that goes on: our end of it is a reset
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_after_sigkill_a_new_one_has_the_same_ports_at_once_and_everybody_comes_back() -> None:

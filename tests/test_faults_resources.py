@@ -24,13 +24,11 @@ from typing import Self
 
 import pytest
 
-from tests.crowd import Beside, wait_until
-from tests.fakes import frame
-from tests.healthy import descriptors
-from tests.process import DEADLINE, TWISTD, Lines, Relay, start
-from tests.test_faults_load import HEALTHY_FRAME, connect, refused, wait_for_message
-from tests.test_faults_process import MESSAGE, free_port, slow_subscriber
-from tests.test_process import receive, subscribers
+from tests.kit.crowd import Beside, wait_until
+from tests.kit.fakes import frame
+from tests.kit.healthy import HEALTHY_FRAME, descriptors
+from tests.kit.peers import MESSAGE, connect, receive, refused, slow_subscriber, subscribers, wait_for_message
+from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, free_port, start
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
 

@@ -7,11 +7,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from struct import unpack_from
 
-from tests.healthy import MARK, STAMP, Healthy
-from tests.process import DEADLINE, Relay
-from tests.proxy import Fault, Proxy
-from tests.test_faults_peers import MIB, complete, flood, numbered, read_to, vanish, wait_until_attached
-from tests.test_process import connection, receive_all
+from tests.kit.flood import MIB, complete, flood, numbered, read_to
+from tests.kit.healthy import MARK, STAMP, Healthy
+from tests.kit.peers import connection, receive_all, vanish, wait_until_attached
+from tests.kit.process import DEADLINE, Relay
+from tests.kit.proxy import Fault, Proxy
 
 
 def test_disconnect_ends_a_slow_reader_after_whole_messages_in_order() -> None:

@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.slow import Slow
-from tests import test_feed
-from tests.test_feed import Member
+from tests.kit.feeds import FeedTests, Member
 
 
-class ModelTests(test_feed.FeedTests):
+class ModelTests(FeedTests):
     @settings(max_examples=300, deadline=None)
     @given(
         st.sampled_from([Slow.DISCONNECT, Slow.BLOCK]),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.wire.framing import FRAMINGS, VIEW, Frames, Framing, Int32, Line, MessageTooLong, Raw
-from tests.fakes import frame
+from tests.kit.fakes import frame
 
 LIMIT = 40
 

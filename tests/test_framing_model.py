@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.hub import READ
 from relay.wire.framing import FEW, Framing, Int32, Line, MessageTooLong, Raw
-from tests.fakes import frame
+from tests.kit.fakes import frame
 
 
 class Model:

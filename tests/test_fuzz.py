@@ -8,10 +8,10 @@ import socket
 
 import pytest
 
-from tests.fakes import frame
-from tests.fuzz import CASES, Case, play
-from tests.ledger import FILLER, NOISE, TURNS, FramedLedger, FramedReader, FramedSource, RawLedger
-from tests.process import DEADLINE, Relay, roomy
+from tests.kit.fakes import frame
+from tests.kit.fuzz import CASES, Case, play
+from tests.kit.ledger import FILLER, NOISE, TURNS, FramedLedger, FramedReader, FramedSource, RawLedger
+from tests.kit.process import DEADLINE, Relay, roomy
 
 SECONDS = 4.0
 SEED = 1 if os.environ.get("CI") else random.SystemRandom().randrange(10**6)
@@ -19,7 +19,7 @@ SEED = 1 if os.environ.get("CI") else random.SystemRandom().randrange(10**6)
 
 @pytest.mark.parametrize("case", CASES[:5], ids=lambda case: "-".join(map(str, case)))
 def test_everything_that_was_completely_sent_arrives_once_in_order_and_whole(case: Case) -> None:
-    """`python -m tests.fuzz` goes on for longer, with more cases; a failure names the seed."""
+    """`python -m tests.kit.fuzz` goes on for longer, with more cases; a failure names the seed."""
     print(f"seed {SEED}")
     done = play(case, str(SEED), SECONDS)
     assert done.messages > 0

@@ -13,9 +13,9 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import WrappingFactory
 
 from relay.net.haproxy import Header
-from tests.certificates import Authority
-from tests.fakes import frame
-from tests.process import DEADLINE, Relay
+from tests.kit.certificates import Authority
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, Relay
 
 # The address that the proxy says its client has, and the one at which it says that it was reached.
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 8001\r\n"

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.core.slow import Slow
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import FRAMINGS
-from tests.test_hub_model import MOST, HubMachine
+from tests.kit.machine import MOST, HubMachine
 
 RUNS = 150
 

@@ -10,8 +10,8 @@ from relay.core.log import OVERHEAD, Log
 from relay.core.slow import Slow
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Frames, Int32
-from tests.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames
-from tests.test_hub import HubTests as Base
+from tests.kit.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames
+from tests.kit.hubs import HubTests as Base
 
 
 class DefaultTests(Base):

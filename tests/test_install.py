@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import process
+from tests.kit import process
 
 ROOT = Path(__file__).parent.parent
 ANY_PORTS = ("--publish", "tcp:0:interface=127.0.0.1", "--subscribe", "tcp:0:interface=127.0.0.1")

@@ -6,7 +6,7 @@ from twisted.logger import Logger, LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.peers.lines import Lines
-from tests.fakes import said
+from tests.kit.fakes import said
 
 
 class LinesTests(SynchronousTestCase):

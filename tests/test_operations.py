@@ -29,34 +29,14 @@ from relay.config.settings import SETTINGS, configure
 from relay.daemon.logs import as_json
 from relay.daemon.options import Options, read
 from relay.wire.close_reason import CloseReason
-from tests.certificates import Authority
-from tests.fakes import frame
-from tests.process import DEADLINE, TWISTD, Lines, Relay, start
+from tests.kit.certificates import Authority
+from tests.kit.fakes import frame
+from tests.kit.page import PAGE, ROOT, section, table
+from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, start
 
-ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "operations.md").read_text()
 EXAMPLE = ROOT / "deploy" / "relay.toml"
 NO_SETTINGS = {"config", "check", "help", "version"}
 LEVELS = {"debug", "info", "warn", "error"}
-
-
-def section(title: str, page: str = PAGE) -> str:
-    """What stands under a heading, up to the next one of its rank or above."""
-    match = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^##? |\Z)", page, re.MULTILINE | re.DOTALL)
-    assert match is not None, title
-    return match[2]
-
-
-def table(text: str, heading: str) -> list[list[str]]:
-    """The cells of the table whose first heading that is, without the row of headings."""
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    begin = next(number for number, row in enumerate(rows) if row.startswith(f"| {heading} |"))
-    found = []
-    for row in rows[begin + 2 :]:
-        if row.startswith("| option") or set(row) <= set("|-"):
-            break
-        found.append([cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]])
-    return found
 
 
 def commands(title: str) -> list[list[str]]:

@@ -8,9 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from struct import pack
 
@@ -23,44 +21,9 @@ from twisted.internet.interfaces import ITransport
 from twisted.internet.threads import deferToThread
 from twisted.protocols.basic import Int32StringReceiver
 
-from tests.fakes import frame
-from tests.process import DEADLINE, TWISTD, Lines, Relay, start
-
-
-@contextmanager
-def connection(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), DEADLINE) as peer:
-        yield peer
-
-
-@contextmanager
-def subscribers(relay: Relay, count: int = 1) -> Iterator[list[socket.socket]]:
-    """So many subscribers, which the relay knows of."""
-    known = len(relay.log.find("subscriber .* connected"))
-    with ExitStack() as stack:
-        peers = [stack.enter_context(connection(relay.subscribe_port)) for _ in range(count)]
-        relay.log.wait_for("subscriber .* connected", known + count)
-        yield peers
-
-
-def receive(peer: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        part = peer.recv(min(size - len(data), 2**20))
-        assert part, f"the connection ended after {len(data)} of {size} bytes"
-        data += part
-    return bytes(data)
-
-
-def receive_all(peer: socket.socket) -> bytes:
-    """Everything until the connection ends, in order or by a reset."""
-    data = bytearray()
-    try:
-        while part := peer.recv(2**20):
-            data += part
-    except ConnectionResetError:
-        pass
-    return bytes(data)
+from tests.kit.fakes import frame
+from tests.kit.peers import connection, receive, receive_all, subscribers
+from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, start
 
 
 class Stock(Int32StringReceiver):

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.process import DEADLINE
-from tests.proxy import HELD, NONE, Fault, Proxy
+from tests.kit.process import DEADLINE
+from tests.kit.proxy import HELD, NONE, Fault, Proxy
 
 BLOB = random.Random(1).randbytes(3_000_000)
 

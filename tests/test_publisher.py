@@ -17,7 +17,7 @@ from relay.core.log import Log
 from relay.peers.publisher import Intake, Publisher, PublisherFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32
-from tests.fakes import Turns, accepted, frame, said
+from tests.kit.fakes import Turns, accepted, frame, said
 
 
 class IntakeCase(SynchronousTestCase):

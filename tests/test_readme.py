@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from relay.daemon.options import Options
-from tests.process import DEADLINE, Relay, start
+from tests.kit.process import DEADLINE, Relay, start
 
 README = Path(__file__).parent.parent.joinpath("README.md").read_text()
 

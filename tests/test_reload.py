@@ -14,8 +14,8 @@ from relay.core.slow import Slow
 from relay.daemon.options import Options
 from relay.daemon.reload import Reload
 from relay.net.tls import Credentials
-from tests.certificates import Authority
-from tests.fakes import said
+from tests.kit.certificates import Authority
+from tests.kit.fakes import said
 
 
 class ReloadTests(SynchronousTestCase):

@@ -9,11 +9,11 @@ import ssl
 from contextlib import suppress
 from pathlib import Path
 
-from tests.certificates import Authority
-from tests.fakes import frame
-from tests.healthy import Healthy
-from tests.process import DEADLINE, Relay
-from tests.test_tls import Doors, dial
+from tests.kit.certificates import Authority
+from tests.kit.doors import Doors, dial
+from tests.kit.fakes import frame
+from tests.kit.healthy import Healthy
+from tests.kit.process import DEADLINE, Relay
 
 RELOADS = 200
 

@@ -25,7 +25,7 @@ from relay.daemon.service import CannotStart, RelayService, makeService
 from relay.daemon.systemd import Supervisor
 from relay.peers.subscriber import Subscriber
 from relay.wire.close_reason import CloseReason
-from tests.fakes import frame, said
+from tests.kit.fakes import frame, said
 
 HOME = ("--allow-publishers", "192.0.2.0/24")
 

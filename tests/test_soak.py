@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.soak import GAIN, MORE_DESCRIPTORS, SLOPE, Deliveries, Figures, Line, fit, judge, soak
+from tests.kit.soak import GAIN, MORE_DESCRIPTORS, SLOPE, Deliveries, Figures, Line, fit, judge, soak
 
 SECONDS = 20.0
 SEED = 1 if os.environ.get("CI") else random.SystemRandom().randrange(10**6)

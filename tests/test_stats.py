@@ -29,7 +29,7 @@ from relay.peers.publisher import Intake, Publisher, PublisherFactory
 from relay.peers.subscriber import Subscriber, SubscriberFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32
-from tests.fakes import Turns, frame
+from tests.kit.fakes import Turns, frame
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40001)
 FRAME = len(frame(b"x" * 96))

@@ -17,7 +17,7 @@ from relay.core.slow import Slow
 from relay.peers.subscriber import SLICE, Subscriber, SubscriberFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32
-from tests.fakes import FakeIntake, Turns, accepted, frame, frames, said
+from tests.kit.fakes import FakeIntake, Turns, accepted, frame, frames, said
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40001)
 

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.daemon.options import Options
 from relay.daemon.systemd import NotifySocket, Supervisor, supervisor
-from tests.fakes import said
+from tests.kit.fakes import said
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
 

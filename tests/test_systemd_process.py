@@ -23,8 +23,8 @@ from zlib import crc32
 
 import pytest
 
-from tests.fakes import frame
-from tests.process import DEADLINE, TWISTD, Lines, start
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, TWISTD, Lines, start
 
 RESTARTS = int(os.environ.get("RELAY_RESTARTS", "5"))
 SUBSCRIBERS, PUBLISHERS = 20, 2

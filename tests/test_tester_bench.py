@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections import Counter
 from contextlib import redirect_stderr
@@ -32,7 +31,8 @@ from tester.bench.options import parse
 from tester.bench.report import COLUMNS, row, title
 from tester.bench.systems import PEERS, RELAY, Start
 from tester.bench.wire import STAMP, Wire
-from tests.process import DEADLINE, Relay, start
+from tests.kit.bench import BENCH, bench, needs_rich
+from tests.kit.process import Relay, start
 
 WIRES = (wire.relay, wire.raw, wire.nats, wire.redis)
 NOW = 5_000_000  # nanoseconds
@@ -270,27 +270,12 @@ class RemarksTests(SynchronousTestCase):
             self.assertFalse(replace(FIGURES, **changes).is_sound)
 
 
-needs_rich = pytest.mark.skipif(importlib.util.find_spec("rich") is None, reason="rich is not installed")
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
 )
 needs_cc = pytest.mark.skipif(
     shutil.which("cc") is None or sys.platform != "linux", reason="there is no C compiler for Linux"
 )
-BENCH = (sys.executable, "-m", "tester.bench")
-
-
-def bench(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end."""
-    return subprocess.run(
-        [*BENCH, *arguments],
-        cwd=folder,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
 
 
 @needs_rich

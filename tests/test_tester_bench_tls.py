@@ -18,10 +18,10 @@ from tester.bench.options import parse
 from tester.bench.report import title
 from tester.bench.secure import CIPHER, Secure
 from tester.tls import Tls, TlsError
-from tests.certificates import Authority
-from tests.process import DEADLINE
-from tests.test_tester_bench import bench, needs_rich
-from tests.test_tls import Doors
+from tests.kit.bench import bench, needs_rich
+from tests.kit.certificates import Authority
+from tests.kit.doors import Doors
+from tests.kit.process import DEADLINE
 
 HOST = "127.0.0.1"
 TLS_1_3 = "TLSv1.3"

@@ -19,7 +19,7 @@ from tester.client.options import Options, parse
 from tester.client.printer import Printer, as_it_is, as_line
 from tester.client.subscriber import SUBSCRIBERS, Subscriber
 from tester.tally import Tally
-from tests.fakes import frame
+from tests.kit.fakes import frame
 
 
 def bracketed(number: int, payload: bytes) -> bytes:

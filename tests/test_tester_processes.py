@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import DEADLINE, Lines, Relay, start
+from tests.kit.process import DEADLINE, Lines, Relay, start
 
 ATTACHED = "subscriber .* connected"
 

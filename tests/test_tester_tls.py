@@ -38,9 +38,9 @@ from tester.connection import parse_host
 from tester.handshake import PATIENCE, Handshake
 from tester.publisher.options import parse as parse_publisher
 from tester.tls import explain
-from tests.certificates import Authority
-from tests.process import DEADLINE, Lines, start
-from tests.test_tls import Doors
+from tests.kit.certificates import Authority
+from tests.kit.doors import Doors
+from tests.kit.process import DEADLINE, Lines, start
 
 LONG_AGO = datetime(2020, 1, 1)
 FAR_AHEAD = datetime(2999, 1, 1)

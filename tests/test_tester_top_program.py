@@ -24,10 +24,10 @@ import pytest
 
 from tester.top.web import LARGEST, Address, WebError, WebPort
 from tester.top.words import size
-from tests.certificates import Authority
-from tests.fakes import frame
-from tests.process import DEADLINE, Relay, roomy
-from tests.test_web import relay, reset, rows, wait_until
+from tests.kit.certificates import Authority
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, Relay, roomy
+from tests.kit.web import relay, reset, rows, wait_until
 
 # The web port
 

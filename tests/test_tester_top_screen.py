@@ -16,7 +16,7 @@ from tester.top.options import parse
 from tester.top.screen import Screen
 from tester.top.watch import View
 from tester.top.web import Address
-from tests.test_tester_top import NOON, scrape
+from tests.kit.top import NOON, scrape
 
 # The screen
 

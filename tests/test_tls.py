@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from struct import pack
 from typing import Any
 
 import pytest
 
-from tests.certificates import Authority
-from tests.fakes import frame
-from tests.healthy import Healthy
-from tests.process import DEADLINE, Relay
-
-
-class Doors(Relay):
-    """A relay with plain doors and, at `publish_tls_port` and `subscribe_tls_port`, TLS doors."""
-
-    def __init__(self, certificate: Path, *options: str) -> None:
-        super().__init__(
-            *("--publish-tls", "tcp:0:interface=127.0.0.1", "--subscribe-tls", "tcp:0:interface=127.0.0.1"),
-            *("--certificate", str(certificate)),
-            *options,
-        )
-        self.publish_tls_port = int(self.log.wait_for(r"publishers with TLS on 127\.0\.0\.1:(\d+)")[1])
-        self.subscribe_tls_port = int(self.log.wait_for(r"subscribers with TLS on 127\.0\.0\.1:(\d+)")[1])
+from tests.kit.certificates import Authority
+from tests.kit.doors import Doors, dial
+from tests.kit.fakes import frame
+from tests.kit.healthy import Healthy
+from tests.kit.process import DEADLINE
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +26,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("strangers"), "stranger")
-
-
-@contextmanager
-def dial(port: int, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as peer,
-    ):
-        yield peer
 
 
 def receive(peer: socket.socket, size: int) -> bytes:

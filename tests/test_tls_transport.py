@@ -15,13 +15,12 @@ from typing import BinaryIO
 
 import pytest
 
-from tests.certificates import Authority
-from tests.fakes import frame
-from tests.healthy import HEADER, MARK, Healthy
-from tests.process import DEADLINE, Relay
-from tests.proxy import Proxy
-from tests.test_faults_framing import others
-from tests.test_process import connection, receive_all
+from tests.kit.certificates import Authority
+from tests.kit.fakes import frame
+from tests.kit.healthy import HEADER, MARK, Healthy, others
+from tests.kit.peers import connection, receive_all
+from tests.kit.process import DEADLINE, Relay
+from tests.kit.proxy import Proxy
 
 SECRET = b"nobody on the way may read this"
 

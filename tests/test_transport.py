@@ -15,7 +15,7 @@ from functools import partial
 from typing import cast
 
 from twisted.internet import main, tcp, unix
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
@@ -33,26 +33,8 @@ from relay.net.transport import (
     unsent,
 )
 from relay.peers.lines import Lines
-from tests.fakes import said
-
-ROOM = 16 * 1024
-"""Bytes asked for as the kernel's buffers, so that little fills them."""
-
-
-UNSENT = 256 * 1024
-at_once = partial(SubscriberTransport, UNSENT)
-
-
-class Collector(Protocol):
-    def __init__(self) -> None:
-        self.reads: list[bytes] = []
-        self.lost: Failure | None = None
-
-    def dataReceived(self, data: bytes) -> None:
-        self.reads.append(data)
-
-    def connectionLost(self, reason: Failure = main.CONNECTION_DONE) -> None:  # type: ignore[assignment]
-        self.lost = reason
+from tests.kit.fakes import said
+from tests.kit.transports import ROOM, UNSENT, Collector, TransportTests, at_once
 
 
 class Producer:
@@ -68,42 +50,6 @@ class Producer:
 
     def stopProducing(self) -> None:
         pass
-
-
-class TransportTests(SynchronousTestCase):
-    """`transport` is the relay's end of a TCP connection, `peer` the other."""
-
-    def set_up(
-        self,
-        make: Callable[..., tcp.Server],
-        room: int | None = ROOM,
-        between: Callable[[Protocol], Protocol] = lambda protocol: protocol,
-    ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            self.peer = socket.create_connection(listening.getsockname())
-            accepted, address = listening.accept()
-        self.addCleanup(self.peer.close)
-        self.addCleanup(accepted.close)
-        self.peer.settimeout(10)
-        if room is not None:
-            self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
-        self.reactor = MemoryReactorClock()
-        self.protocol = Collector()
-        above = between(self.protocol)
-        self.transport = make(accepted, above, address, None, 1, self.reactor)
-        above.makeConnection(self.transport)
-
-    def reset(self) -> None:
-        """End the peer's side at once, with unread data or not."""
-        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.peer.close()
-
-    def received(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            data += self.peer.recv(size - len(data))
-        return data
 
 
 class SubscriberTransportTests(TransportTests):

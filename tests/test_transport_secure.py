@@ -20,8 +20,8 @@ from twisted.python.failure import Failure
 
 from relay.net.tls import Door
 from relay.net.transport import ENCRYPTED, RECORD, SecureTransport, SubscriberTransport, direct
-from tests.certificates import Authority
-from tests.test_transport import TransportTests, at_once
+from tests.kit.certificates import Authority
+from tests.kit.transports import TransportTests, at_once
 
 
 class FullProducer:

@@ -2,7 +2,7 @@
 
 from relay.observe.turns import BOUNDS
 from relay.observe.turns import Turns as Measured
-from tests.fakes import Turns
+from tests.kit.fakes import Turns
 
 
 def test_a_turn_is_counted_by_its_length_and_none_that_nobody_asked_for() -> None:

@@ -6,13 +6,12 @@ import http.client
 import json
 import os
 import socket
-import struct
 import subprocess
 import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,59 +19,14 @@ import pytest
 
 from relay.peers.limits import WEB
 from relay.wire.close_reason import CloseReason
-from tests.certificates import Authority
-from tests.fakes import frame
-from tests.process import DEADLINE, TWISTD, Relay, roomy, start
-
-WEB_PORT = ("--web", "tcp:0:interface=127.0.0.1")
+from tests.kit.certificates import Authority
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, TWISTD, Relay, roomy, start
+from tests.kit.web import WEB_PORT, ask, metric, relay, reset, rows, wait_until
 
 
 def basic(password: bytes) -> bytes:
     return b"Basic " + b64encode(b"anybody:" + password)
-
-
-@contextmanager
-def relay(*options: str) -> Iterator[tuple[Relay, int]]:
-    """A relay with a web port, and which."""
-    with Relay(*WEB_PORT, *options) as running:
-        yield running, int(running.log.wait_for(r"listening for web on 127\.0\.0\.1:(\d+)")[1])
-
-
-def ask(port: int, path: str, method: str = "GET", **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
-    try:
-        connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read()
-    finally:
-        connection.close()
-
-
-def rows(port: int, path: str = "/connections") -> list[dict[str, object]]:
-    status, headers, body = ask(port, path)
-    assert (status, headers["Content-Type"]) == (200, "application/json")
-    content = json.loads(body)
-    found = content["ended" if "ended" in path else "connections"]
-    assert isinstance(found, list)
-    return found
-
-
-def metric(port: int, sample: str) -> float:
-    text = ask(port, "/metrics")[2].decode()
-    return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{sample} "))
-
-
-def wait_until(port: int, sample: str, value: float) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while (found := metric(port, sample)) != value:
-        assert time.monotonic() < deadline, (sample, found)
-        time.sleep(0.02)
-
-
-def reset(peer: socket.socket) -> None:
-    """Close it so that the relay hears of it at once: that a subscriber only sends no more is no reason to end it."""
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    peer.close()
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.fakes import frame
-from tests.process import DEADLINE, Relay, roomy
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, Relay, roomy
 
 playwright = pytest.importorskip("playwright.sync_api", reason="there is no playwright: pip install playwright")
 

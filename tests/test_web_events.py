@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import pytest
 
-from tests.fakes import frame
-from tests.process import DEADLINE, Relay, roomy
-from tests.proxy import Pipe, Proxy
-from tests.test_encoding import Event, Parser
-from tests.test_web import ask, metric, relay, rows, wait_until
+from tests.kit.events import Event, Parser
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, Relay, roomy
+from tests.kit.proxy import Pipe, Proxy
+from tests.kit.web import ask, metric, relay, rows, wait_until
 
 CHROMIUM = shutil.which("chromium")
 PRESENT = 'relay_connections{feed="events",role="subscriber"}'

@@ -24,8 +24,8 @@ from relay.web.pages import Pages
 from relay.web.site import SECONDS, Channel, Site
 from relay.web.streams import Takeover
 from relay.web.token import opens, read_token, shown
-from tests.fakes import said
-from tests.process import DEADLINE, TWISTD
+from tests.kit.fakes import said
+from tests.kit.process import DEADLINE, TWISTD
 
 SCRAPS = [
     *(b"GET", b"POST", b" ", b"/", b"*", b"HTTP/1.1", b"\r\n", b"\n", b"?a=%", b"http://[", b"\x00", b"A: b"),

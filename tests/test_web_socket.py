@@ -16,10 +16,10 @@ import pytest
 from websockets.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, Close, Frame
 from websockets.utils import accept_key
 
-from tests.fakes import frame
-from tests.process import DEADLINE, Relay
-from tests.test_web import relay, wait_until
-from tests.wire import KEY, MOST, NOT_UTF_8, PRESENT, Wire, closing, legal, publisher, raw, request
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, Relay
+from tests.kit.web import relay, wait_until
+from tests.kit.wire import KEY, MOST, NOT_UTF_8, PRESENT, Wire, closing, legal, publisher, raw, request
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from playwright.sync_api import sync_playwright
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import BINARY, PING, PONG, Close, Frame
 
-from tests.fakes import frame
-from tests.process import DEADLINE, Relay
-from tests.test_web import metric, relay, rows, wait_until
-from tests.wire import NOT_UTF_8, PRESENT, Wire, connect, legal, over, publisher, raw, request
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, Relay
+from tests.kit.web import metric, relay, rows, wait_until
+from tests.kit.wire import NOT_UTF_8, PRESENT, Wire, connect, legal, over, publisher, raw, request
 
 CHROMIUM = Path("/usr/bin/chromium")
 

@@ -30,7 +30,7 @@ from relay.peers.subscriber import Subscriber, SubscriberFactory
 from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, printable, tail, told_end
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Framing, Int32, Line, Raw
-from tests.fakes import Turns, frame
+from tests.kit.fakes import Turns, frame
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40001)
 START = 1_000_000_000.0

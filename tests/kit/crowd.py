@@ -22,9 +22,9 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import frame
-from tests.healthy import Healthy, descriptors
-from tests.process import DEADLINE, Lines, Relay, start
+from tests.kit.fakes import frame
+from tests.kit.healthy import Healthy, descriptors
+from tests.kit.process import DEADLINE, Lines, Relay, start
 
 BLOCK = b"".join(frame(b"%05d" % number + b"f" * 1011) for number in range(64))
 """What a flood repeats: 64 messages, 64 KiB + 256 bytes."""
@@ -87,7 +87,7 @@ class _Peers:
         self.lines: Lines
 
     def begin(self) -> None:
-        self.lines = start(sys.executable, "-m", "tests.crowd", *self._arguments, stdin=subprocess.PIPE)
+        self.lines = start(sys.executable, "-m", "tests.kit.crowd", *self._arguments, stdin=subprocess.PIPE)
 
     def leave(self) -> dict[str, Any]:  # Any: numbers of several kinds
         """End all connections; returns what was seen."""

@@ -1,9 +1,9 @@
 """A healthy publisher and a healthy subscriber, to run beside a fault: nothing of it may reach them.
 
-They are a process of their own (`python -m tests.healthy PUBLISH_PORT SUBSCRIBE_PORT`), so that what a test does to the
-relay does not slow them down. It publishes a small message every few milliseconds, each with its number and the time,
-and checks every one that arrives: once, in order, whole. It says "ready" when the first has arrived. When its standard
-input ends it publishes no more, waits for the rest, and prints what it found as JSON.
+They are a process of their own (`python -m tests.kit.healthy PUBLISH_PORT SUBSCRIBE_PORT`), so that what a test does to
+the relay does not slow them down. It publishes a small message every few milliseconds, each with its number and the
+time, and checks every one that arrives: once, in order, whole. It says "ready" when the first has arrived. When its
+standard input ends it publishes no more, waits for the rest, and prints what it found as JSON.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from struct import Struct, pack
 from types import TracebackType
+from typing import BinaryIO
 
-from tests.process import DEADLINE, Relay, start
+from tests.kit.process import DEADLINE, Relay, start
 
 HEADER = Struct("!I")
 STAMP = Struct("!QQ")
@@ -33,6 +35,8 @@ LEAST = 100
 """Messages that are sent at least, however short the fault is."""
 MARK = b"healthy!"
 """How its messages begin, on a relay where others publish too."""
+HEALTHY_FRAME = FRAME + len(MARK)
+"""Bytes of one of the healthy publisher's messages, with its length."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ class Healthy:
         self._opened = opened(relay.pid)
         self._memory = memory(relay.pid, "VmRSS")
         self._pair = start(
-            sys.executable, "-m", "tests.healthy", str(relay.publish_port), str(relay.subscribe_port),
+            sys.executable, "-m", "tests.kit.healthy", str(relay.publish_port), str(relay.subscribe_port),
             stdin=subprocess.PIPE,
         )  # fmt: skip
         self._pair.wait_for("ready")
@@ -219,6 +223,20 @@ def memory(pid: int, field: str) -> int:
     """`VmRSS`, the memory of a process that is resident now, or `VmHWM`, the most that ever was, in bytes."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(field)]
     return int(line.split()[1]) * 1024
+
+
+def others(stream: BinaryIO) -> Iterator[bytes]:
+    """The messages that a subscriber receives, without those of the healthy publisher."""
+    with stream:
+        deadline = time.monotonic() + DEADLINE
+        while header := stream.read(HEADER.size):
+            (length,) = HEADER.unpack(header)
+            message = stream.read(length)
+            assert len(message) == length, "the stream ended inside a message"
+            if not message.startswith(MARK):
+                yield message
+                deadline = time.monotonic() + DEADLINE
+            assert time.monotonic() < deadline, "nothing comes but the healthy publisher's messages"
 
 
 def main() -> None:

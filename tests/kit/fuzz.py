@@ -1,9 +1,9 @@
-"""A fuzzer for both sides of a relay: `python -m tests.fuzz --seconds 600 --seed 7`.
+"""A fuzzer for both sides of a relay: `python -m tests.kit.fuzz --seconds 600 --seed 7`.
 
 Random publishers and random subscribers, all in one thread, talk to a real relay: each step one of them does something
 that a peer may do, or should not. Beside them an oracle subscribes from the beginning and always reads. Whatever the
 others do, it has to get everything that a publisher completely sent, once, in order and whole, and nothing else; and
-every other subscriber the same from its first message on. What is sent is in `tests.ledger`.
+every other subscriber the same from its first message on. What is sent is in `tests.kit.ledger`.
 
 The steps follow from the seed. When the kernel takes and brings bytes does not, so that a run cannot be repeated
 exactly.
@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from struct import pack
 from typing import NamedTuple
 
-from tests.healthy import descriptors, memory
-from tests.ledger import FramedLedger, Ledger, RawLedger, Reader
-from tests.process import DEADLINE, Relay
+from tests.kit.healthy import descriptors, memory
+from tests.kit.ledger import FramedLedger, Ledger, RawLedger, Reader
+from tests.kit.process import DEADLINE, Relay
 
 PUBLISHERS = 12
 SUBSCRIBERS = 12
@@ -355,7 +355,7 @@ def plays(seed: int, seconds: float, cases: tuple[Case, ...] = CASES) -> Iterato
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz a relay from both sides.")
+    parser = argparse.ArgumentParser(prog="python -m tests.kit.fuzz", description="Fuzz a relay from both sides.")
     parser.add_argument("--seconds", type=float, default=60.0, help="for how long, all cases together")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A soak: `python -m tests.soak --seconds 3600` keeps a relay under a mixed load and looks whether it grows.
+"""A soak: `python -m tests.kit.soak --seconds 3600` keeps a relay under a mixed load and looks whether it grows.
 
 The load is publishers at a fixed rate with messages of all sizes, subscribers that read all they can, some that read
 slowly, some that never do, and some that come and go, as do a few publishers; and a healthy pair beside them. Once a
@@ -24,8 +24,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from struct import pack
 
-from tests.healthy import Healthy, descriptors, memory
-from tests.process import DEADLINE, Relay
+from tests.kit.healthy import Healthy, descriptors, memory
+from tests.kit.process import DEADLINE, Relay
 
 BUFFER = 4 * 2**20
 GAIN = 6 * 2**20
@@ -297,7 +297,7 @@ def soak(seconds: float, seed: int, say: Callable[[str], object] = print) -> Fig
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Keep a relay under load for long.")
+    parser = argparse.ArgumentParser(prog="python -m tests.kit.soak", description="Keep a relay under load for long.")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options = parser.parse_args()

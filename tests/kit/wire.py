@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websockets_connect
 from websockets.utils import accept_key
 
-from tests.process import DEADLINE, Relay, roomy
+from tests.kit.process import DEADLINE, Relay, roomy
 
 NOT_UTF_8 = (b"\xff", b"a\xe2\x82", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80")  # RFC 3629
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

@@ -1,0 +1,57 @@
+"""A hub for tests, with turns and a clock of the test's own."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.core.hub import READ, Hub
+from relay.core.log import Log
+from relay.core.slow import Slow
+from relay.wire.framing import Int32
+from tests.kit.fakes import FakeIntake, Turns, frames
+
+
+class HubTests(SynchronousTestCase):
+    """`limit` of the log and options of the hub as each test needs them."""
+
+    def set_up(
+        self,
+        limit: int = 64 * 2**20,
+        slow: Slow = Slow.DISCONNECT,
+        stall_timeout: float = 30.0,
+        replay: int = 0,
+        self_delimiting: bool = True,
+        read_limit: int = READ,
+    ) -> None:
+        self.now = 0.0
+        self.turns = Turns()
+        self.intake = FakeIntake()
+        self.log = Log(limit, Int32.ends)
+        self.hub = Hub(
+            self.log,
+            self.intake,
+            call_soon=self.turns.call_soon,
+            clock=lambda: self.now,
+            self_delimiting=self_delimiting,
+            read_limit=read_limit,
+            slow=slow,
+            stall_timeout=stall_timeout,
+            replay=replay,
+        )
+
+    def publish(self, *messages: bytes) -> None:
+        """One read, and its turn."""
+        self.hub.publish(frames(*messages))
+        self.turns.run()
+
+    def read(self, *messages: bytes) -> int:
+        """A transport's read that brings these, and not its turn; returns how many bytes it might have brought."""
+        size = self.hub.begin_read()
+        for message in messages:
+            self.hub.publish(frames(message))
+        self.hub.end_read()
+        return size
+
+    def sweep(self) -> None:
+        self.now += 1.0
+        self.hub.sweep(1.0)

@@ -1,0 +1,206 @@
+"""Hub, log and subscribers in any order of events, against a model that only knows the list of all messages.
+
+The model expects of every subscriber the bytes from its first message on, less the gaps that were announced to it,
+each taken out after the message that it was in the middle of.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from relay.core.hub import Hub
+from relay.core.log import OVERHEAD, Log
+from relay.core.slow import Slow
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import FRAMINGS
+from tests.kit.fakes import FakeIntake, FakeSubscriber, Turns, frame
+
+LIMIT = 16 * OVERHEAD
+"""Bytes: small, so that subscribers overrun often."""
+STALL = 3.0
+MOST = 100
+"""Bytes of the longest message: less than an eighth of the buffer, as the options demand."""
+
+
+class Member(FakeSubscriber):
+    """A subscriber with what the model knows of it."""
+
+    first: int
+    ended_at: int
+    charged = 0.0  # seconds without progress that the model has counted
+    seen = 0  # bytes received at the last sweep
+
+    def expected(self, messages: list[bytes]) -> bytes:
+        """What it should have been sent in the end, given all that was published."""
+        position = self.first - 1
+        sent = b""
+        for where, gap in self.gaps:
+            while len(sent) < where:
+                sent += messages[position]
+                position += 1
+            position += gap.messages
+        return sent + b"".join(messages[position:])
+
+
+class HubMachine(RuleBasedStateMachine):
+    slow: Slow
+
+    @initialize(name=st.sampled_from(sorted(FRAMINGS)))
+    def begin(self, name: str) -> None:
+        self.now = 0.0
+        self.turns = Turns()
+        self.intake = FakeIntake()
+        self.framing = FRAMINGS[name]
+        self.log = Log(LIMIT, self.framing.ends)
+        self.hub = Hub(
+            self.log,
+            self.intake,
+            call_soon=self.turns.call_soon,
+            clock=lambda: self.now,
+            self_delimiting=self.framing.self_delimiting,
+            slow=self.slow,
+            stall_timeout=STALL,
+        )
+        self.messages: list[bytes] = []  # as they are on the wire, in the order of publishing
+        self.members: list[Member] = []
+
+    @property
+    def attached(self) -> list[Member]:
+        return [member for member in self.members if member.reason is None]
+
+    def as_sent(self, payload: bytes) -> bytes:
+        match self.framing.__name__:
+            case "Int32":
+                return frame(payload)
+            case "Line":
+                return payload.replace(b"\n", b" ") + b"\n"
+            case _:
+                return payload or b"-"
+
+    @rule(payloads=st.lists(st.binary(max_size=MOST), min_size=1, max_size=8))
+    def publish(self, payloads: list[bytes]) -> None:
+        """One read of a publisher; one that waits may still have a read under way (over TLS), but no second."""
+        if self.intake.paused is not None:
+            payloads = payloads[:1] if self.intake.pauses != getattr(self, "overshot", 0) else []
+            self.overshot = self.intake.pauses
+        reader = self.framing(MOST)
+        for payload in payloads:
+            message = self.as_sent(payload)
+            self.messages.append(message)
+            self.hub.publish(reader.feed(message))
+
+    @rule()
+    def turn(self) -> None:
+        self.turns.run()
+
+    @rule(room=st.integers(0, 300), copies=st.booleans(), replay=st.sampled_from([0, 0, 1, 5, 1000]))
+    def attach(self, room: int, copies: bool, replay: int) -> None:
+        self.hub.replay = replay
+        member = Member(self.hub, room, copies)
+        published = len(self.messages)
+        oldest = self.log.end
+        while oldest > self.log.oldest and self.log.charged - self.log.batch(oldest - 1).charged <= LIMIT // 4:
+            oldest -= 1
+        allowed = self.log.batch(min(oldest, self.log.end - 1)).first if published else 1
+        member.first = max(published + 1 - replay, allowed) if replay else published + 1
+        self.members.append(member)
+
+    @precondition(lambda self: self.attached)
+    @rule(data=st.data(), size=st.integers(1, 400))
+    def read(self, data: st.DataObject, size: int) -> None:
+        data.draw(st.sampled_from(self.attached)).read(size)
+
+    @precondition(lambda self: self.attached)
+    @rule(data=st.data())
+    def read_everything(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.attached)).read()
+
+    @precondition(lambda self: self.attached)
+    @rule(data=st.data())
+    def resume_for_nothing(self, data: st.DataObject) -> None:
+        member = data.draw(st.sampled_from(self.attached))
+        if not member.short:
+            self.hub.resume(member.subscription)
+
+    @precondition(lambda self: self.attached)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        member = data.draw(st.sampled_from(self.attached))
+        tally = self.hub.detach(member.subscription)
+        member.reason = CloseReason.PEER_CLOSED
+        whole = self.whole_messages(member)
+        assert (tally.messages, tally.bytes) == (whole, len(member.received)), (tally, whole)
+        assert tally.skipped == sum(gap.messages for _, gap in member.gaps)
+
+    @precondition(lambda self: self.attached)
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.attached)).error = ZeroDivisionError()
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 1.0, 1.0]))
+    def tick_and_sweep(self, seconds: float) -> None:
+        self.now += seconds
+        before = self.attached
+        self.hub.sweep(seconds)
+        for member in before:
+            progress = len(member.received) > member.seen or not member.short
+            member.charged = 0.0 if progress else member.charged + seconds
+            member.seen = len(member.received)
+            if member.reason is CloseReason.STALLED:
+                assert member.charged >= STALL, "ended although it made progress"
+            elif member.reason is None:
+                assert member.charged < STALL + 1.0, "not ended although it made none"
+
+    def whole_messages(self, member: Member) -> int:
+        """How many whole messages there are in what it received, by the model."""
+        position, size, whole = member.first - 1, 0, 0
+        gaps = list(member.gaps)
+        while True:
+            while gaps and gaps[0][0] <= size:
+                position += gaps.pop(0)[1].messages
+            if position >= len(self.messages) or size + len(self.messages[position]) > len(member.received):
+                return whole
+            size += len(self.messages[position])
+            position += 1
+            whole += 1
+
+    @invariant()
+    def what_was_received_is_what_should_have_been(self) -> None:
+        for member in self.members:
+            expected = member.expected(self.messages)
+            assert member.received == expected[: len(member.received)]
+
+    @invariant()
+    def the_buffer_is_bounded(self) -> None:
+        assert self.log.held <= LIMIT or self.log.end - self.log.oldest == 1
+        costs = [self.log.batch(number).charged for number in range(self.log.oldest, self.log.end)]
+        assert all(start < stop for start, stop in pairwise([*costs, self.log.charged]))
+
+    @invariant()
+    def the_policy_is_kept(self) -> None:
+        for member in self.members:
+            if self.slow is Slow.BLOCK:
+                assert member.reason is not CloseReason.OVERRUN
+            if self.slow is not Slow.SKIP:
+                assert not member.gaps
+        if self.slow is not Slow.BLOCK:
+            assert not self.intake.pauses
+
+    def teardown(self) -> None:
+        """When everybody reads, everybody ends up with everything, and publishers are not left waiting."""
+        if not hasattr(self, "hub"):
+            return
+        for member in self.attached:
+            member.read()
+        self.turns.run_all()
+        assert self.intake.paused is None
+        assert self.hub.lagging == 0
+        assert self.hub.live == len(self.attached)
+        for member in self.attached:
+            assert member.received == member.expected(self.messages)
+        for each in self.members:
+            totals = list(accumulate((gap.messages for _, gap in each.gaps), initial=0))
+            assert self.hub.detach(each.subscription).skipped == totals[-1]

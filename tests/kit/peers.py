@@ -1,0 +1,94 @@
+"""Peers of a relay as plain sockets: those that publish, subscribe, read slowly, and vanish."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from struct import pack
+
+from tests.kit.fakes import frame
+from tests.kit.process import DEADLINE, Relay
+
+
+@contextmanager
+def connection(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as peer:
+        yield peer
+
+
+@contextmanager
+def subscribers(relay: Relay, count: int = 1) -> Iterator[list[socket.socket]]:
+    """So many subscribers, which the relay knows of."""
+    known = len(relay.log.find("subscriber .* connected"))
+    with ExitStack() as stack:
+        peers = [stack.enter_context(connection(relay.subscribe_port)) for _ in range(count)]
+        relay.log.wait_for("subscriber .* connected", known + count)
+        yield peers
+
+
+def receive(peer: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        part = peer.recv(min(size - len(data), 2**20))
+        assert part, f"the connection ended after {len(data)} of {size} bytes"
+        data += part
+    return bytes(data)
+
+
+def receive_all(peer: socket.socket) -> bytes:
+    """Everything until the connection ends, in order or by a reset."""
+    data = bytearray()
+    try:
+        while part := peer.recv(2**20):
+            data += part
+    except ConnectionResetError:
+        pass
+    return bytes(data)
+
+
+def connect(port: int, source: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0))
+
+
+def wait_for_message(relay: Relay) -> None:
+    """Publish until a new subscriber, who is given it after all others, has a message."""
+    with closing(connect(relay.subscribe_port)) as last, closing(connect(relay.publish_port)) as publisher:
+        publisher.sendall(frame(b""))
+        receive(last, len(frame(b"")))
+
+
+def refused(port: int, source: str = "127.0.0.1") -> bool:
+    """Whether a new connection ends before it is sent anything."""
+    try:
+        with connect(port, source) as peer:
+            return not peer.recv(1)
+    except ConnectionResetError:
+        return True
+
+
+MESSAGE = frame(b"m" * 1020)
+
+
+@contextmanager
+def slow_subscriber(relay: Relay) -> Iterator[socket.socket]:
+    """One whose own kernel takes little before it reads, so that what it lacks stays with the relay."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        peer.settimeout(DEADLINE)
+        known = len(relay.log.find("subscriber .* connected"))
+        peer.connect(("127.0.0.1", relay.subscribe_port))
+        relay.log.wait_for("subscriber .* connected", known + 1)
+        yield peer
+
+
+def vanish(peer: socket.socket) -> None:
+    """Close a connection with a reset."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+    peer.close()
+
+
+def wait_until_attached(peers: list[socket.socket]) -> None:
+    """Until each of the peers has something of the healthy publisher to read."""
+    for peer in peers:
+        peer.recv(1, socket.MSG_PEEK)
