@@ -1,4 +1,4 @@
-"""Tests of the relay. `bash test.sh` runs them all; `trial tests` runs those that need no process of their own."""
+"""Tests of the relay: a folder for each kind, and `kit` for what they share. `bash test.sh` runs them all."""
 
 import os
 

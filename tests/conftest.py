@@ -12,8 +12,8 @@ from tests.kit.two_minutes import two_minutes_of_slow_and_silent_peers
 
 @pytest.fixture(scope="session", autouse=True)
 def two_minutes(request: pytest.FixtureRequest) -> Iterator[Future[None] | None]:
-    """The two minutes of `test_faults_long`, if its test is to be run."""
-    if not any(item.path.stem == "test_faults_long" for item in request.session.items):
+    """The two minutes of `long/test_two_minutes`, if its test is to be run."""
+    if not any(item.path.stem == "test_two_minutes" for item in request.session.items):
         yield None
         return
     with ThreadPoolExecutor(1) as pool:

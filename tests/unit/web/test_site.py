@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from base64 import b64encode
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from relay.web.site import SECONDS, Channel, Site
 from relay.web.streams import Takeover
 from relay.web.token import opens, read_token, shown
 from tests.kit.fakes import said
-from tests.kit.process import DEADLINE, TWISTD
 
 SCRAPS = [
     *(b"GET", b"POST", b" ", b"/", b"*", b"HTTP/1.1", b"\r\n", b"\n", b"?a=%", b"http://[", b"\x00", b"A: b"),
@@ -257,17 +255,3 @@ def test_the_file_of_a_token_holds_one_word(tmp_path: Path) -> None:
             read_token(str(file))
     with pytest.raises(Faults, match="No such file"):
         read_token(str(tmp_path / "none"))
-
-
-def test_check_reads_the_token_too(tmp_path: Path) -> None:
-    command = [TWISTD, "relay", "--check", "--web", "tcp:8003", "--web-token-file"]
-    for file, says in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
-        done = subprocess.run([*command, file], capture_output=True, text=True, timeout=DEADLINE)
-        assert (done.returncode, done.stderr) == (1, f"web-token-file: {file}: {says}\n")
-
-
-def test_a_token_without_a_web_port_is_a_mistake() -> None:
-    done = subprocess.run(
-        [TWISTD, "relay", "--check", "--web-token-file", "x"], capture_output=True, text=True, timeout=DEADLINE
-    )
-    assert (done.returncode, done.stderr) == (1, "--web-token-file: there is no web port that it could be for\n")

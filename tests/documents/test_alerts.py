@@ -23,7 +23,7 @@ from tests.kit.fakes import frame
 from tests.kit.page import section, table
 from tests.kit.process import DEADLINE, Lines, Relay, start
 
-FOLDER = Path(__file__).parent.parent / "deploy" / "prometheus"
+FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 RULES = (FOLDER / "alerts.yml").read_text()
 TESTS = (FOLDER / "alerts_test.yml").read_text()
 WEB = ("--web", "tcp:0:interface=127.0.0.1")

@@ -1,4 +1,4 @@
-"""Feeds, one behaviour at a time, with turns and a clock of the test's own; `test_feed_model` tries all orders."""
+"""Feeds, one behaviour at a time, with turns and a clock of the test's own; `model/test_feed` tries all orders."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.kit.process import DEADLINE, Relay
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def find_bun() -> str | None:

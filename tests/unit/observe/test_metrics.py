@@ -16,7 +16,7 @@ from relay.observe.metrics import LAGS, Metrics
 from relay.observe.stats import Role, Snapshot
 from relay.wire.close_reason import CloseReason
 
-PAGE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 ENDS = dict.fromkeys(CloseReason, 0) | {CloseReason.OVERRUN: 4}
 NOW = Snapshot(
     roles=(

@@ -13,7 +13,7 @@ import pytest
 from relay.daemon.options import Options
 from tests.kit.process import DEADLINE, Relay, start
 
-README = Path(__file__).parent.parent.joinpath("README.md").read_text()
+README = Path(__file__).parents[2].joinpath("README.md").read_text()
 
 
 def block(language: str, containing: str) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from ipaddress import ip_network
@@ -31,8 +27,6 @@ from relay.core.slow import Slow
 from relay.daemon.options import Options, read
 from relay.wire.framing import Line
 from tests.kit.certificates import Authority
-from tests.kit.fakes import frame
-from tests.kit.process import DEADLINE, TWISTD, Relay
 
 
 @pytest.fixture
@@ -69,12 +63,6 @@ def check(*arguments: str) -> tuple[object, str, str]:
     with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
         Options().parseOptions([*arguments, "--check"])
     return end.value.code, out.getvalue(), err.getvalue()
-
-
-def twistd_check(*arguments: str) -> tuple[object, str, str]:
-    """The same of a real process."""
-    done = subprocess.run([TWISTD, "relay", "--check", *arguments], capture_output=True, text=True, timeout=DEADLINE)
-    return done.returncode, done.stdout, done.stderr
 
 
 # What it may say
@@ -267,26 +255,6 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> 
 # --check
 
 
-def test_check_says_ok(file: Path) -> None:
-    file.write_text("replay = 1\n")
-    assert twistd_check("--config", str(file)) == (0, "ok\n", "")
-
-
-def test_check_has_a_line_for_each_fault_and_status_1(file: Path) -> None:
-    file.write_text("slwo = 1\nreplay = true\n")
-    lines = f"{file}: slwo: there is no such setting\n{file}: replay: True is not a whole number\n"
-    assert twistd_check("--config", str(file)) == (1, "", lines)
-
-
-def test_without_check_the_start_ends_the_same_way(file: Path) -> None:
-    file.write_text("slwo = 1\n")
-    start = [TWISTD, "-n", "--pidfile=", "relay", "--config", str(file)]
-    done = subprocess.run(start, capture_output=True, text=True, timeout=DEADLINE)
-    assert done.returncode == 1
-    assert f"{file}: slwo: there is no such setting" in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-
-
 def test_check_reads_certificates_and_keys(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     good, other = authority.issue(), authority.issue()
@@ -336,23 +304,3 @@ def test_a_key_that_openssl_finds_too_weak_is_a_fault_and_no_traceback(tmp_path:
     assert status == 1
     assert errors.startswith("certificate: ")
     assert "key too small" in errors
-
-
-def test_a_reload_does_not_open_a_door_that_asked_for_certificates(file: Path, tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    certificate = f'[tls]\ncertificate = "{authority.issue()}"\n'
-    door = f'publish-tls = "tcp:0:interface=127.0.0.1"\npublisher-ca = "{authority.ca}"\n'
-    file.write_text(certificate + door)
-    with Relay("--config", str(file)) as relay:
-        port = int(relay.log.wait_for(r"publishers with TLS on 127\.0\.0\.1:(\d+)")[1])
-        file.write_text(certificate)
-        os.kill(relay.pid, signal.SIGHUP)
-        relay.log.wait_for("reloaded; .*; only after a restart: publish-tls")
-        with (
-            suppress(OSError),
-            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as plain,
-            authority.client().wrap_socket(plain, server_hostname="localhost") as publisher,
-        ):
-            publisher.sendall(frame(b"forged"))
-        relay.log.wait_for("publisher .* disconnected")
-        assert not relay.log.find("publisher .* connected$")

@@ -1,4 +1,4 @@
-"""The hub's model under a flood: most events of `test_hub_model` are small, and seldom come to what the policies do.
+"""The hub's model under a flood: most events of `model/test_hub` are small, and seldom come to what the policies do.
 
 Here somebody is there from the beginning, many batches come at once, and time passes in which nobody reads. That this
 brings overruns, gaps, waits and stalls at all is a part of the test.

@@ -19,7 +19,7 @@ import pytest
 
 from tests.kit import process
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ANY_PORTS = ("--publish", "tcp:0:interface=127.0.0.1", "--subscribe", "tcp:0:interface=127.0.0.1")
 LISTENING = r"listening for publishers on 127\.0\.0\.1:(\d+)"
 INSTALLING = 300.0  # seconds: far more than an installation takes, over a slow network too

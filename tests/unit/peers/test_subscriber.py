@@ -1,4 +1,4 @@
-"""Subscribers on transports that copy; those that send at once are tried in `test_transport` and in real processes."""
+"""Subscribers on transports that copy; those that send at once are tried in `unit/net` and `process`."""
 
 from __future__ import annotations
 

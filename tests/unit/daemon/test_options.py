@@ -6,8 +6,6 @@ from contextlib import redirect_stdout
 from io import StringIO
 from ipaddress import ip_network
 
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.logger import LogLevel
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +13,6 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted
 from relay import __version__
 from relay.config.settings import Config
-from relay.config.values import show_size, size
 from relay.core.slow import Slow
 from relay.daemon.options import Options
 from relay.wire.framing import Int32, Line, Raw
@@ -161,17 +158,3 @@ class OptionsTests(SynchronousTestCase):
         with redirect_stdout(output):
             self.assertEqual(self.assertRaises(SystemExit, parse, "--version").code, 0)
         self.assertEqual(output.getvalue(), f"relay {__version__}, Twisted {twisted.__version__}\n")
-
-
-class SizeTests(SynchronousTestCase):
-    def test_sizes_have_units(self) -> None:
-        for text, number in (("7", 7), ("2KiB", 2048), (" 3 MiB ", 3 * 2**20), ("1GiB", 2**30)):
-            self.assertEqual(size(text), number)
-
-    def test_they_are_shown_as_short_as_they_are_exact(self) -> None:
-        for number, text in ((0, "0 bytes"), (99_999, "99,999 bytes"), (2048, "2 KiB"), (2**26, "64 MiB")):
-            self.assertEqual(show_size(number), text)
-
-    @given(st.integers(0, 2**40))
-    def test_what_is_shown_is_what_was_meant(self, number: int) -> None:
-        self.assertEqual(size(show_size(number).replace(",", "").removesuffix(" bytes")), number)

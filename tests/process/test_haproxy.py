@@ -8,11 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.testing import StringTransport
-from twisted.protocols.policies import WrappingFactory
 
-from relay.net.haproxy import Header
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, Relay
@@ -172,14 +168,3 @@ def test_a_broken_header_is_no_traceback(relay: Relay) -> None:
             assert ends(publisher)
             relay.log.wait_for(f"publisher 127.0.0.1:{publisher.getsockname()[1]} disconnected")
     assert "Traceback" not in relay.log.text
-
-
-def test_a_fault_of_ours_behind_a_good_header_is_not_taken_for_a_bad_one() -> None:
-    class Failing(Protocol):
-        def dataReceived(self, data: bytes) -> None:
-            raise ValueError("a fault of ours")
-
-    header = Header(WrappingFactory(Factory.forProtocol(Failing)), Failing())
-    header.makeConnection(StringTransport())
-    with pytest.raises(ValueError, match="a fault of ours"):
-        header.dataReceived(V1 + b"what follows")

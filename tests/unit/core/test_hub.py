@@ -1,4 +1,4 @@
-"""The hub, one behaviour at a time; `test_hub_model` tries them in all orders."""
+"""The hub, one behaviour at a time; `model/test_hub` tries them in all orders."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What is shipped beside the program: pages, examples, units and alerts say what is so."""

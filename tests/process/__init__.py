@@ -1,0 +1,1 @@
+"""A whole relay as a process, from outside, while nothing goes wrong."""

@@ -1,0 +1,1 @@
+"""The tester, its parts and its programs."""

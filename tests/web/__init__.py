@@ -1,0 +1,1 @@
+"""The web port of a whole relay, from outside and in browsers."""
