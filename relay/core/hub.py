@@ -26,6 +26,7 @@ from relay.core.cursor import Cursor, Tally
 from relay.core.log import Log
 from relay.core.slow import Intake, Slow
 from relay.core.subscription import Subscriber, Subscription
+from relay.core.timing import SWEEP, Every
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames
 
@@ -378,6 +379,10 @@ class Hub:
     def _regulate_when_due(self) -> None:
         self._regulate_scheduled = False
         self._regulate()
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called."""
+        every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
         """End the subscribers that make no progress; `passed` is the time since the last sweep, in seconds.

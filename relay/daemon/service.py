@@ -39,10 +39,6 @@ from relay.web.load import load_site
 from relay.web.token import read_token
 from relay.wire.framing import Raw
 
-SWEEP = 1.0
-"""Seconds between two looks for connections whose time is over."""
-MEASURE = 0.25
-"""Seconds between two turns of the reactor that are measured."""
 TOTALS = 60.0
 """Seconds between two lines of totals in the log."""
 STATUS = 5.0
@@ -182,19 +178,11 @@ class RelayService(Service):
         if not self.ports.open:  # started by something else than twistd
             self._listen()
         super().startService()
-        for sweep in (
-            self.hub.sweep,
-            self.intake.sweep,
-            self.publishers.accepted.sweep,
-            self.subscribers.accepted.sweep,
-            self.subscribers.sweep,
-            self.lines.sweep,
-        ):
-            self._every(SWEEP, sweep)
+        for part in (self.hub, self.publishers, self.subscribers, self.lines):
+            part.register(self._every)
         if self._feeds and self._web:
-            self._every(SWEEP, self._feeds.sweep)
-            self._every(SWEEP, self._web.sweep)
-            self._every(MEASURE, self._turns.measure)
+            for web_part in (self._feeds, self._web, self._turns):
+                web_part.register(self._every)
         self._every(TOTALS, self._log_totals)
         self._every(STATUS, self._tell_status)
         if self._supervisor.watchdog is not None:

@@ -31,6 +31,7 @@ from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.core.slow import Slow
 from relay.core.subscription import Subscriber, Subscription
+from relay.core.timing import SWEEP, Every
 from relay.wire.close_reason import CloseReason
 from relay.wire.encoding import Encoding
 from relay.wire.framing import Buffer, Frames, Framing
@@ -339,6 +340,10 @@ class Feeds:
                         feed.hub.detach(subscription)
                         other.attach(cast(Member, subscription.subscriber), other.next)
                     self._drop(feed)
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called."""
+        every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
         """End whoever is stalled, and feeds that nobody needs; `passed` is as for the hub's own sweep."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 
+from relay.core.timing import Every
+
 BOUNDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Seconds: from a turn in which little happens to one that everybody notices."""
+
+MEASURE = 0.25
+"""Seconds between two turns that are measured."""
 
 
 class Turns:
@@ -21,6 +26,10 @@ class Turns:
         self._call_soon = call_soon
         self._clock = clock
         self._began = 0.0
+
+    def register(self, every: Every) -> None:
+        """Have `measure` called."""
+        every(MEASURE, self.measure)
 
     def measure(self, passed: float) -> None:
         """Measure the turn that begins now; to be called by a timer, some times a second."""

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from relay.config.values import Network
 from relay.core.cursor import Lag, Tally
+from relay.core.timing import SWEEP, Every
 from relay.net.tls import explain, subject
 from relay.peers.ended import REMEMBERED, Ended
 from relay.peers.limits import Limits
@@ -118,6 +119,10 @@ class Accepted:
                 connection.subject,
             )
         )
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called."""
+        every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
         """Cut those that do not complete their handshake; `passed` is the time since the last sweep, in seconds."""

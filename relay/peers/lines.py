@@ -10,6 +10,8 @@ from collections import Counter
 
 from twisted.logger import Logger, LogLevel
 
+from relay.core.timing import SWEEP, Every
+
 MOST = 20
 """Lines of one kind between two sweeps: what somebody can still read as it comes."""
 
@@ -39,6 +41,10 @@ class Lines:
             log.emit(level, line, **fields)
         else:
             self.left_out += 1
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called."""
+        every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
         """Say how many lines were left out since the last sweep, and begin anew; to be called every second or so."""

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
+from relay.core.timing import SWEEP, Every
 from relay.peers.connection import Accepted, Connection, looks_like
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames, Framing, MessageTooLong
@@ -155,6 +156,10 @@ class Intake:
             publisher.resume()
         self.log.info("publishers go on, after {seconds:.1f} s", seconds=waited)
 
+    def register(self, every: Every) -> None:
+        """Have `sweep` called."""
+        every(SWEEP, self.sweep)
+
     def sweep(self, passed: float) -> None:
         """Cut publishers that leave a message incomplete; `passed` is the time since the last sweep, in seconds.
 
@@ -176,6 +181,11 @@ class PublisherFactory(Factory):
         self._hub = hub
         self._intake = intake
         self._framing = framing
+
+    def register(self, every: Every) -> None:
+        """Have swept what has to be."""
+        self.accepted.register(every)
+        self._intake.register(every)
 
     def buildProtocol(self, addr: IAddress | None) -> Publisher:
         return Publisher(self.accepted, addr, self._hub, self._framing(), self._intake)

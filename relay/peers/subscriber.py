@@ -26,6 +26,7 @@ from zope.interface import implementer
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.subscription import Subscription
+from relay.core.timing import SWEEP, Every
 from relay.net.transport import SecureTransport, SubscriberTransport, direct, failed, unsent
 from relay.peers.connection import Accepted, Connection, looks_like
 from relay.wire.close_reason import CloseReason
@@ -269,6 +270,11 @@ class SubscriberFactory(Factory):
         self.accepted = accepted
         self._hub = hub
         self._publish = publish
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called, and what is swept of all connections."""
+        self.accepted.register(every)
+        every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
         """Notice who is gone without a word; to be called every second or so."""

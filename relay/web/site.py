@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
+from relay.core.timing import SWEEP, Every
 from relay.peers.connection import address_name
 from relay.peers.limits import WEB
 from relay.peers.lines import Lines
@@ -169,6 +170,10 @@ class Site(http.HTTPFactory):
         if isinstance(channel, Channel):
             channel.address = addr
         return channel
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called."""
+        every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
         """See to the streams; to be called once a second."""
