@@ -17,7 +17,7 @@ import twisted
 from relay import __version__
 from relay.config.settings import SETTINGS, Config, Faults, Setting, configure, texts
 from relay.daemon.logs import output
-from relay.net.tls import Credentials
+from relay.net.credentials import load_credentials
 from relay.web.load import require_packages
 from relay.web.token import read_token
 
@@ -94,7 +94,7 @@ class Options(UsageOptions):
         try:
             config = self.config()
             if self["check"]:
-                Credentials(config)
+                load_credentials(config)
                 read_token(config.web_token_file)
                 if config.web:
                     require_packages()

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from relay.config.settings import SETTINGS, Config, Faults, Setting, check
-from relay.net.tls import Credentials
+from relay.net.credentials import Credentials, load_credentials
 
 NOT_WITHOUT = {"publisher-ca": "publish-tls", "subscriber-ca": "subscribe-tls"}
 """Settings that wait for a restart if another changes, which has to: a door that stays until then still asks for the
@@ -48,7 +48,7 @@ class Reload:
             later = [one for one in changed if one not in now]
             fields: dict[str, Any] = {one.field: _value(new, one) for one in now}
             config = check(replace(self._config, **fields))
-            credentials = Credentials(config)
+            credentials = load_credentials(config)
             self._apply(config, credentials)
         except Faults as faults:
             self.done[False] += 1

@@ -23,9 +23,10 @@ from relay.daemon.options import Options
 from relay.daemon.reload import Reload
 from relay.daemon.systemd import Supervisor, supervisor
 from relay.feeds.feed import Feeds
+from relay.net.accepting import BACK_OFF
+from relay.net.credentials import Credentials, RenewableContext, load_credentials
 from relay.net.ports import ROLES, CannotStart, Ports
-from relay.net.tls import Credentials, Door
-from relay.net.transport import PublisherTransport, SubscriberTransport
+from relay.net.tcp import PublisherTransport, SubscriberTransport
 from relay.observe.stats import Stats
 from relay.observe.turns import Turns
 from relay.peers.connection import Accepted
@@ -79,7 +80,7 @@ class RelayService(Service):
         framing = config.framing
         self.limits = Limits()
         self.lines = Lines()
-        self.ports = Ports(reactor, config.keepalive, self.lines)
+        self.ports = Ports(reactor, keepalive=config.keepalive, exhausted=self._tell_exhausted)
         self.intake = Intake(time.monotonic)
         self.hub = Hub(
             Log(config.buffer, framing.ends),
@@ -126,7 +127,7 @@ class RelayService(Service):
             lambda: self._feeds.held if self._feeds else 0,
             self._turns,
         )
-        self._publish_door, self._subscribe_door = Door(), Door()
+        self._publish_door, self._subscribe_door = RenewableContext(), RenewableContext()
         try:
             self._web = (
                 load_site(
@@ -143,7 +144,7 @@ class RelayService(Service):
                 if self._feeds
                 else None
             )
-            self._apply(config, Credentials(config))
+            self._apply(config, load_credentials(config))
         except Faults as faults:
             raise CannotStart(f"relay cannot start: {faults}") from None
 
@@ -168,6 +169,14 @@ class RelayService(Service):
         self._publish_door.context = credentials.publishers
         self._subscribe_door.context = credentials.subscribers
         self._levels.setLogLevelForNamespace("", config.log_level)
+
+    def _tell_exhausted(self, error: OSError) -> None:
+        self.lines.warn(
+            Ports.logger,
+            "cannot accept connections: {error}; the next try is in {seconds:g} s",
+            error=error.strerror,
+            seconds=BACK_OFF,
+        )
 
     # Starting
 
@@ -194,7 +203,7 @@ class RelayService(Service):
         self._take_signals()
         self._unready = ""
         config = self.config
-        self.ports.tell(config)
+        self.ports.announce(config)
         if self._certificate:
             self.log.info("certificate {certificate}", certificate=self._certificate)
         self.log.info(
@@ -221,7 +230,7 @@ class RelayService(Service):
             (self._subscribe_door, "subscribe-tls", config.subscribe_tls, self.subscribers, send),
         ):
             for endpoint in endpoints:
-                self.ports.listen(option, endpoint, door.before(factory) if door else factory, transport)
+                self.ports.listen(option, endpoint, door.wrap(factory) if door else factory, transport)
         if self._web:
             for endpoint in config.web:
                 self.ports.listen("web", endpoint, self._web, send)

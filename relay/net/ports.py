@@ -1,11 +1,10 @@
-"""The ports that the relay listens on: all of them, or the start ends with one line that names the one it cannot have.
+"""The ports that the relay listens on: all of them, or the start ends with one line, which names the one that failed.
 
 Twisted's own services either only log a port that is taken and run on without it, or fail with a traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -13,15 +12,13 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
-from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.config.settings import Config
+from relay.net.accepting import Exhausted, Transport, equip
+from relay.net.addresses import address_name
 from relay.net.haproxy import guard
-from relay.net.transport import equip
-from relay.peers.connection import address_name
-from relay.peers.lines import Lines
 
 ROLES = {
     "publish": "publishers",
@@ -30,7 +27,7 @@ ROLES = {
     "subscribe-tls": "subscribers with TLS",
     "web": "web",
 }
-"""Who connects to what an option names."""
+"""Who connects to the ports that an option asks for."""
 
 
 class CannotStart(SystemExit, Exception):  # noqa: N818  # it is what happened, in the words of Twisted
@@ -44,17 +41,23 @@ class CannotStart(SystemExit, Exception):  # noqa: N818  # it is what happened, 
 class Ports:
     """What is listened on, by the option that asked for it."""
 
-    log = Logger()
+    logger = Logger()
 
-    def __init__(self, reactor: Any, keepalive: int, lines: Lines) -> None:  # Any: no interface has all of a reactor
-        """`keepalive` is in seconds."""
+    def __init__(self, reactor: Any, *, keepalive: int, exhausted: Exhausted) -> None:  # Any: a reactor
+        """`keepalive`: seconds of silence after which the kernel asks whether a peer is still there; 0: never.
+
+        `exhausted` is called when the system has no room for more connections.
+        """
         self.open: list[tuple[str, IListeningPort]] = []
         self._reactor = reactor
         self._keepalive = keepalive
-        self._lines = lines
+        self._exhausted = exhausted
 
-    def listen(self, option: str, endpoint: str, factory: IProtocolFactory, transport: Callable[..., Server]) -> None:
-        """Listen on an endpoint, for connections of that class; raises CannotStart if that is not so at once."""
+    def listen(self, option: str, endpoint: str, factory: IProtocolFactory, transport: Transport) -> None:
+        """Listen on an endpoint that `option` names; raises CannotStart if that does not succeed at once.
+
+        `factory` makes the protocols of connections, and `transport` their transports, where they are TCP.
+        """
         results: list[object] = []
         serverFromString(self._reactor, endpoint).listen(factory).addBoth(results.append)
         result = results[0] if results else Failure(RuntimeError("it does not listen at once"))
@@ -62,20 +65,22 @@ class Ports:
             self.stop(*ROLES)
             raise CannotStart(f"relay cannot start: --{option} {endpoint}: {_why(result.value)}")
         port = cast(IListeningPort, result)
-        equip(port, transport, self._keepalive, self._lines)
+        equip(port, transport=transport, keepalive=self._keepalive, exhausted=self._exhausted)
         guard(port)
         self.open.append((option, port))
 
     def stop(self, *options: str) -> list[Deferred[Any]]:  # Any: nobody looks at what comes out
-        """Listen no more on what these options asked for; each of what is returned fires when that is so for a port."""
+        """Stop listening on what these options asked for. Each Deferred fires when a port is closed."""
         stopping = [one for one in self.open if one[0] in options]
         self.open = [one for one in self.open if one not in stopping]
         return [maybeDeferred(port.stopListening) for _, port in stopping]
 
-    def tell(self, config: Config) -> None:
-        """Say in the log where the relay listens, and who may use it if that is everybody."""
+    def announce(self, config: Config) -> None:
+        """Say in the log where the relay listens, and warn of ports that anybody can use."""
         for option, port in self.open:
-            self.log.info("listening for {role} on {address}", role=ROLES[option], address=address_name(port.getHost()))
+            self.logger.info(
+                "listening for {role} on {address}", role=ROLES[option], address=address_name(port.getHost())
+            )
         publishers = bool(config.allow_publishers)
         guarded = {
             "publish": publishers,
@@ -83,19 +88,25 @@ class Ports:
             "web": config.web_token_file,
         }
         for option, port in self.open:
-            host = getattr(port.getHost(), "host", None)
-            if host is None or ip_address(host).is_loopback or guarded.get(option, True):
-                continue
-            if option == "web":
-                self.log.warn(
-                    "whoever reaches {address} can see all messages: --web-token-file would limit that",
-                    address=address_name(port.getHost()),
-                )
-            else:
-                self.log.warn(
-                    "whoever reaches {address} can publish: --allow-publishers or --publisher-ca would limit that",
-                    address=address_name(port.getHost()),
-                )
+            if not guarded.get(option, True) and _reachable(port):
+                self._warn(option, address_name(port.getHost()))
+
+    def _warn(self, option: str, address: str) -> None:
+        if option == "web":
+            self.logger.warn(
+                "whoever reaches {address} can see all messages: --web-token-file would limit that", address=address
+            )
+        else:
+            self.logger.warn(
+                "whoever reaches {address} can publish: --allow-publishers or --publisher-ca would limit that",
+                address=address,
+            )
+
+
+def _reachable(port: IListeningPort) -> bool:
+    """Whether other machines may connect to a port."""
+    host = getattr(port.getHost(), "host", None)
+    return host is not None and not ip_address(host).is_loopback
 
 
 def _why(error: BaseException | None) -> str:

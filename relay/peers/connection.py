@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from twisted.internet.address import UNIXAddress
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport, ITransport
+from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,7 +16,9 @@ from zope.interface import implementer
 from relay.config.values import Network
 from relay.core.cursor import Lag, Tally
 from relay.core.timing import SWEEP, Every
-from relay.net.tls import explain, subject
+from relay.net.addresses import address_name, is_ip_address, within
+from relay.net.credentials import explain, subject
+from relay.net.transport import AcceptedTransport
 from relay.peers.ended import REMEMBERED, Ended
 from relay.peers.limits import Limits
 from relay.peers.lines import Lines
@@ -43,24 +42,6 @@ TCP = "tcp"
 def looks_like(start: bytes) -> str | None:
     """What a peer took this port for, by the first bytes that it sent; None if they tell nothing."""
     return next((what for first, what in _LOOKS.items() if start.startswith(first)), None)
-
-
-def address_name(address: IAddress | None) -> str:
-    """How an address is written in the log: `127.0.0.1:8001`, `[::1]:8001`, or what else it says of itself."""
-    host, port = getattr(address, "host", None), getattr(address, "port", None)
-    if isinstance(address, UNIXAddress):
-        return f"unix:{os.fsdecode(address.name)}" if address.name else "unix"
-    if host is None or port is None:
-        return repr(address)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _is_address(text: object) -> bool:
-    try:
-        ip_address(str(text))
-    except ValueError:
-        return False
-    return True
 
 
 class Accepted:
@@ -97,7 +78,7 @@ class Accepted:
 
     def refusal(self, host: str | None) -> CloseReason | None:
         """Why a connection from there is not admitted. If it is, it counts."""
-        if host is not None and self.allowed and not _within(ip_address(host), self.allowed):
+        if host is not None and self.allowed and not within(host, self.allowed):
             return CloseReason.ADDRESS_NOT_ALLOWED
         return self.limits.admit(host)
 
@@ -132,18 +113,12 @@ class Accepted:
                 connection.abort(CloseReason.HANDSHAKE_TIMEOUT, f"it took more than {self.handshake_timeout:g} s")
 
 
-def _within(address: IPv4Address | IPv6Address, networks: tuple[Network, ...]) -> bool:
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return any(address in network for network in networks)
-
-
 @implementer(IHandshakeListener)
 class Connection(Protocol):
     """A peer's connection. Its end is logged and counted once, with the reason that was given first."""
 
     log = Logger()
-    transport: ITransport
+    transport: AcceptedTransport
 
     def __init__(self, accepted: Accepted, address: IAddress | None) -> None:
         """`accepted` is where it is kept from its beginning to its end.
@@ -235,7 +210,7 @@ class Connection(Protocol):
         """Who it is, for the log: its own address, and whom it says that it speaks for, if it is a proxy."""
         carried = self.transport.getPeer() if self.transport else None
         host = getattr(carried, "host", None)
-        if host is None or self._host is None or host == self._host or not _is_address(host):
+        if host is None or self._host is None or host == self._host or not is_ip_address(host):
             return self._name
         return f"{self._name} for {address_name(carried)}"
 
@@ -246,7 +221,7 @@ class Connection(Protocol):
         """
         if self._begin_end(reason):
             self._why = why
-            self.transport.abortConnection()  # type: ignore[attr-defined]  # all that we accept have it
+            self.transport.abortConnection()
 
     def drain(self) -> bool:
         """The relay stops: end in an orderly way. Returns whether that has begun; to be repeated until it has."""
@@ -257,7 +232,7 @@ class Connection(Protocol):
     def cut(self) -> None:
         """There is no time left to end in an orderly way."""
         self._begin_end(CloseReason.SHUTDOWN)
-        self.transport.abortConnection()  # type: ignore[attr-defined]  # as above
+        self.transport.abortConnection()
 
     def _begin_end(self, reason: CloseReason) -> bool:
         """Take down the reason; returns whether it is the first."""

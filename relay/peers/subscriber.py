@@ -27,7 +27,9 @@ from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.subscription import Subscription
 from relay.core.timing import SWEEP, Every
-from relay.net.transport import SecureTransport, SubscriberTransport, direct, failed, unsent
+from relay.net.kernel import failed, unsent
+from relay.net.secure import SecureTransport, direct
+from relay.net.tcp import SubscriberTransport
 from relay.peers.connection import Accepted, Connection, looks_like
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
@@ -68,7 +70,7 @@ class Subscriber(Connection):
         self._direct = direct(transport)
         if self._direct is not None:
             self.deliver, self.deliver_one = self._direct.sendmsg, self._direct.send  # nothing of ours is in between
-        transport.registerProducer(self, True)  # type: ignore[attr-defined]  # all that we accept have it
+        transport.registerProducer(self, True)
         self._attach()
 
     def _attach(self) -> None:
@@ -238,7 +240,7 @@ class Subscriber(Connection):
         first = super()._begin_end(reason)
         if first and self.subscription is not None:
             self._hub.detach(self.subscription)
-            self.transport.unregisterProducer()  # type: ignore[attr-defined]  # all that we accept have it
+            self.transport.unregisterProducer()
         return first
 
     def _end(self) -> None:

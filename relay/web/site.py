@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from relay.core.timing import SWEEP, Every
-from relay.peers.connection import address_name
+from relay.net.addresses import address_name
 from relay.peers.limits import WEB
 from relay.peers.lines import Lines
 from relay.web.asked import ALWAYS, Answer, Asked, line

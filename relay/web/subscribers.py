@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IAddress, IPushProducer
 from relay.core.cursor import Lag, Tally
 from relay.core.subscription import Subscription
 from relay.feeds.feed import Feed, Feeds
-from relay.net.transport import SubscriberTransport
+from relay.net.tcp import SubscriberTransport
 from relay.peers.connection import Accepted
 from relay.peers.subscriber import Subscriber
 from relay.web.websocket import Input, close
@@ -110,7 +110,7 @@ class WebSubscriber(Subscriber):
         """Cut who does not take the end."""
         self._over += bool(self._over)
         if self._over > PATIENCE:
-            self.transport.abortConnection()  # type: ignore[attr-defined]  # all that we accept have it
+            self.transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """There is nothing to be said after a request."""

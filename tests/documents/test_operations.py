@@ -111,7 +111,7 @@ def targets(function: ast.expr) -> list[ast.Attribute]:
         return targets(function.body) + targets(function.orelse)
     if not isinstance(function, ast.Attribute) or function.attr not in LEVELS | {"critical", "failure", "emit"}:
         return []
-    return [function] if re.search(r"\b_?(log|lines|_log)$", ast.unparse(function.value).lower()) else []
+    return [function] if re.search(r"\b_?(log|logger|lines)$", ast.unparse(function.value).lower()) else []
 
 
 def log_lines() -> set[tuple[str, frozenset[str]]]:

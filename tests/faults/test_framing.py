@@ -15,7 +15,7 @@ from struct import Struct, pack, unpack_from
 
 import pytest
 
-from relay.net.transport import SIOCOUTQ
+from relay.net.kernel import SIOCOUTQ
 from tests.kit.fakes import frame
 from tests.kit.healthy import HEADER, Healthy, others
 from tests.kit.peers import connection, receive, receive_all, subscribers

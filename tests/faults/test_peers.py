@@ -21,8 +21,8 @@ from twisted.logger import capturedLogs
 
 from relay.core.hub import Hub
 from relay.core.log import Log
-from relay.net.transport import SubscriberTransport, equip
-from relay.peers.lines import Lines
+from relay.net.accepting import equip
+from relay.net.tcp import SubscriberTransport
 from relay.peers.subscriber import SubscriberFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Int32
@@ -212,7 +212,7 @@ async def test_a_transport_that_raises_ends_that_subscriber_alone() -> None:
     ports = []
     for transport in (SubscriberTransport, Raising, SubscriberTransport):
         ports.append(running.listenTCP(0, factory, interface="127.0.0.1"))
-        equip(ports[-1], partial(transport, MIB), 0, Lines())
+        equip(ports[-1], transport=partial(transport, MIB), keepalive=0, exhausted=print)
 
     def subscribe_and_publish() -> None:
         with ExitStack() as stack:

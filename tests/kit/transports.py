@@ -12,7 +12,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.net.transport import SubscriberTransport
+from relay.net.tcp import SubscriberTransport
 
 ROOM = 16 * 1024
 """Bytes asked for as the kernel's buffers, so that little fills them."""

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.hub import Hub
 from relay.core.log import Log
-from relay.net.transport import PublisherTransport, SubscriberTransport
+from relay.net.tcp import PublisherTransport, SubscriberTransport
 from relay.peers.publisher import Intake, Publisher, PublisherFactory
 from relay.peers.subscriber import SubscriberFactory
 from relay.wire.framing import FRAMINGS, Framing, Int32

@@ -13,7 +13,7 @@ from relay.config.settings import Config, Faults
 from relay.core.slow import Slow
 from relay.daemon.options import Options
 from relay.daemon.reload import Reload
-from relay.net.tls import Credentials
+from relay.net.credentials import Credentials
 from tests.kit.certificates import Authority
 from tests.kit.fakes import said
 

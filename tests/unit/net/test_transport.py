@@ -10,30 +10,20 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from errno import ENFILE
+from errno import EMFILE, ENFILE
 from functools import partial
 from typing import cast
 
 from twisted.internet import main, tcp, unix
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.net.transport import (
-    BACKLOG,
-    SMALL,
-    TCP_KEEPIDLE,
-    ListeningSocket,
-    PublisherTransport,
-    SubscriberTransport,
-    equip,
-    failed,
-    unsent,
-)
-from relay.peers.lines import Lines
-from tests.kit.fakes import said
+from relay.net.accepting import BACKLOG, TCP_KEEPIDLE, ListeningSocket, equip
+from relay.net.kernel import failed, unsent
+from relay.net.tcp import SMALL_READ, PublisherTransport, SubscriberTransport
+from relay.net.transport import AcceptedTransport
 from tests.kit.transports import ROOM, UNSENT, Collector, TransportTests, at_once
 
 
@@ -182,11 +172,13 @@ class PublisherTransportTests(TransportTests):
         self.addCleanup(left.close)
         left.setblocking(False)
         self.transport.socket = left
-        for size in (SMALL, 2 * SMALL, 10, 2 * SMALL):
+        for size in (SMALL_READ, 2 * SMALL_READ, 10, 2 * SMALL_READ):
             right.sendall(b"x" * size)
             self.transport.doRead()
         self.transport.doRead()
-        self.assertEqual([len(data) for data in self.protocol.reads], [SMALL, 2 * SMALL, 10, SMALL, SMALL])
+        self.assertEqual(
+            [len(data) for data in self.protocol.reads], [SMALL_READ, 2 * SMALL_READ, 10, SMALL_READ, SMALL_READ]
+        )
 
     def test_nothing_there_is_no_error(self) -> None:
         self.assertIsNone(self.transport.doRead())
@@ -240,7 +232,7 @@ class UnsentTests(TransportTests):
         self.assertEqual([unsent(self.transport) for _ in range(100)], [before] * 100)
 
     def test_it_is_nothing_where_it_cannot_be_known(self) -> None:
-        self.assertEqual(unsent(object()), 0)
+        self.assertEqual(unsent(cast(AcceptedTransport, object())), 0)
 
     def test_it_is_nothing_on_other_systems(self) -> None:
         self.set_up(at_once)
@@ -349,7 +341,7 @@ class FailedTests(TransportTests):
 class EquipTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
-        self.lines = Lines()
+        self.exhausted: list[OSError] = []
 
     def listen(self, port: tcp.Port) -> tcp.Port:
         port.startListening()
@@ -358,7 +350,7 @@ class EquipTests(SynchronousTestCase):
 
     def equipped(self, keepalive: int = 60) -> tcp.Port:
         port = self.listen(tcp.Port(0, Factory.forProtocol(Collector), interface="127.0.0.1", reactor=self.reactor))
-        equip(port, at_once, keepalive, self.lines)
+        equip(port, transport=at_once, keepalive=keepalive, exhausted=self.exhausted.append)
         return port
 
     def connect(self, port: tcp.Port) -> socket.socket:
@@ -407,15 +399,11 @@ class EquipTests(SynchronousTestCase):
         lowest = os.dup(0)
         os.close(lowest)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
-        with capturedLogs() as events:
-            try:
-                port.doRead()
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        self.assertEqual(
-            said(events),
-            [(LogLevel.warn, "cannot accept connections: Too many open files; the next try is in 1 s")],
-        )
+        try:
+            port.doRead()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertEqual([error.errno for error in self.exhausted], [EMFILE])
         self.assertNotIn(port, self.reactor.getReaders())
         self.reactor.advance(1.0)
         self.assertIn(port, self.reactor.getReaders())
@@ -426,7 +414,7 @@ class EquipTests(SynchronousTestCase):
     def test_a_port_that_was_closed_meanwhile_is_not_tried_again(self) -> None:
         port = tcp.Port(0, Factory(), interface="127.0.0.1", reactor=self.reactor)
         port.startListening()
-        equip(port, at_once, 0, self.lines)
+        equip(port, transport=at_once, keepalive=0, exhausted=self.exhausted.append)
         cast(ListeningSocket, port.socket).exhausted(OSError(ENFILE, "too many"))
         port.connectionLost(Failure(main.CONNECTION_DONE))
         self.reactor.advance(1.0)
@@ -442,10 +430,10 @@ class EquipTests(SynchronousTestCase):
         self.addCleanup(folder.cleanup)
         port = self.listen(unix.Port(f"{folder.name}/port".encode(), Factory(), reactor=self.reactor))
         own = port.transport
-        equip(port, at_once, 60, self.lines)
+        equip(port, transport=at_once, keepalive=60, exhausted=self.exhausted.append)
         self.assertIs(port.transport, own)
 
     def test_what_is_no_tcp_port_is_left_alone(self) -> None:
         port = self.reactor.listenTCP(1, Factory())
-        equip(port, at_once, 60, self.lines)
+        equip(port, transport=at_once, keepalive=60, exhausted=self.exhausted.append)
         self.assertFalse(hasattr(port, "transport"))

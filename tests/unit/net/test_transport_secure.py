@@ -18,8 +18,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from relay.net.tls import Door
-from relay.net.transport import ENCRYPTED, RECORD, SecureTransport, SubscriberTransport, direct
+from relay.net.credentials import RenewableContext
+from relay.net.secure import MAX_ENCRYPTED, MAX_RECORD, SecureTransport, direct
+from relay.net.tcp import SubscriberTransport
 from tests.kit.certificates import Authority
 from tests.kit.transports import TransportTests, at_once
 
@@ -51,13 +52,13 @@ class SecureTransportTests(TransportTests):
         self.addCleanup(rmtree, folder)
         authority = Authority(Path(folder))
         certificate = str(authority.issue("localhost"))
-        door = Door()
+        door = RenewableContext()
         door.context = SSL.Context(SSL.TLS_METHOD)
         door.context.use_certificate_chain_file(certificate)
         door.context.use_privatekey_file(certificate)
 
         def between(protocol: Protocol) -> Protocol:
-            self.secure = SecureTransport(door.before(Factory()), protocol)
+            self.secure = SecureTransport(door.wrap(Factory()), protocol)
             return self.secure
 
         self.set_up(at_once, between=between)
@@ -124,7 +125,10 @@ class SecureTransportTests(TransportTests):
         self.assertEqual(self.read(6), b"onetwo")
 
     def test_pieces_of_any_length_arrive_whole_and_in_order(self) -> None:
-        ends = accumulate([1, RECORD - 1, RECORD, RECORD + 1, ENCRYPTED - 1, ENCRYPTED, ENCRYPTED + 1, 5], initial=0)
+        ends = accumulate(
+            [1, MAX_RECORD - 1, MAX_RECORD, MAX_RECORD + 1, MAX_ENCRYPTED - 1, MAX_ENCRYPTED, MAX_ENCRYPTED + 1, 5],
+            initial=0,
+        )
         whole = bytes(number % 251 for number in range(200_000))
         received = b""
         for start, stop in pairwise(ends):
@@ -151,7 +155,7 @@ class SecureTransportTests(TransportTests):
         taken = self.secure.send(piece)
         self.assertTrue(0 < taken < len(piece))
         self.assertTrue(self.waits)
-        self.assertTrue(0 < self.transport.rest <= ENCRYPTED + RECORD)
+        self.assertTrue(0 < self.transport.rest <= MAX_ENCRYPTED + MAX_RECORD)
         self.assertEqual(self.secure.send(piece), 0)
         self.assertEqual(self.producer.paused, 0)
 

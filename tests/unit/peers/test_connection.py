@@ -11,7 +11,8 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.cursor import Tally
-from relay.peers.connection import Accepted, Connection, address_name
+from relay.net.addresses import address_name
+from relay.peers.connection import Accepted, Connection
 from relay.peers.limits import Limits
 from relay.peers.lines import Lines
 from relay.wire.close_reason import CloseReason

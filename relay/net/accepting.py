@@ -1,0 +1,105 @@
+"""How a listening port accepts connections: of which class they are, how many at once, and what it does without room.
+
+Twisted's ports are equipped when they listen already, because only then is there a socket; that works for ports that
+speak TLS or expect PROXY headers too.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from errno import EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM
+from typing import Any, cast
+
+from twisted.internet import tcp
+from twisted.internet.interfaces import IListeningPort, IReactorTime
+
+BACKLOG = 4096
+"""Connections that the kernel may hold until they are accepted; Twisted asks for 50, too few for a reconnect of all."""
+MAX_ACCEPTS = 64
+"""Connections accepted in a turn, so that nobody waits long for its end: with TLS, each costs half a millisecond.
+Twisted goes by how many came the last time, and would take all of a storm at once."""
+BACK_OFF = 1.0
+"""Seconds until accepting is tried again when the system had no room."""
+KEEPALIVE_INTERVAL = 10
+"""Seconds between two of TCP's questions whether a silent peer is still there."""
+KEEPALIVE_PROBES = 6
+"""Questions without an answer after which a peer is given up: after two minutes, with the default `--keepalive`. A
+minute without the network is survived."""
+TCP_KEEPIDLE: int = socket.TCP_KEEPIDLE if sys.platform == "linux" else 0x10
+"""Linux: tcp(7). macOS calls it TCP_KEEPALIVE (netinet/tcp.h)."""
+
+Transport = Callable[..., tcp.Server]
+"""Makes the transport of a connection, from what Twisted passes to a `tcp.Server`."""
+Exhausted = Callable[[OSError], None]
+"""Told that the system has no room for more connections, with the error of `accept`."""
+
+
+class ListeningSocket(socket.socket):
+    """Accepts connections, and says when the system has no room for more, where Twisted would ask again at once."""
+
+    exhausted: Exhausted
+
+    def accept(self) -> tuple[socket.socket, Any]:  # Any: an address, as socket declares it
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
+                raise
+            self.exhausted(error)
+            raise BlockingIOError(EAGAIN, "nothing to accept for now") from error
+
+
+def equip(port: IListeningPort, *, transport: Transport, keepalive: int, exhausted: Exhausted) -> None:
+    """Have a port that listens already accept connections our way; one that is not TCP at all is left alone.
+
+    `transport` makes the transports of its connections. A Unix socket's port, which is a `tcp.Port` too, keeps its own.
+    `keepalive` is the seconds of silence after which the kernel asks whether a peer is still there; 0: never.
+    `exhausted` is called when the system has no room; accepting is tried again `BACK_OFF` seconds later.
+    """
+    if not isinstance(port, tcp.Port):
+        return
+    listening = _replace_socket(port)
+    listening.listen(BACKLOG)
+    listening.setblocking(False)
+    _keep_alive(listening, keepalive)
+
+    def back_off(error: OSError) -> None:
+        port.stopReading()
+        cast(IReactorTime, port.reactor).callLater(BACK_OFF, lambda: port.connected and port.startReading())
+        exhausted(error)
+
+    listening.exhausted = back_off
+    _limit_accepts(port)
+    if port.transport is tcp.Server:
+        port.transport = cast("type[tcp.Server]", transport)  # Twisted only calls it
+
+
+def _replace_socket(port: tcp.Port) -> ListeningSocket:
+    """Have the port listen with a socket of our class, on the same descriptor."""
+    listening = port.socket = ListeningSocket(fileno=port.socket.detach())
+    cast(Any, port).fileno = listening.fileno  # Any: it is a method, which Twisted's startListening replaces just so
+    return listening
+
+
+def _limit_accepts(port: tcp.Port) -> None:
+    """Have the port accept at most `MAX_ACCEPTS` connections in a turn of the reactor."""
+    accept = port.doRead
+
+    def accept_some() -> None:
+        port.numberAccepts = MAX_ACCEPTS
+        accept()
+
+    cast(Any, port).doRead = accept_some  # Any: a method, which the reactor looks up for each call
+
+
+def _keep_alive(listening: socket.socket, seconds: int) -> None:
+    """Set TCP's keep-alive, which connections inherit. A socket from systemd has what the relay before it wanted."""
+    if listening.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, bool(seconds))
+    if seconds:
+        listening.setsockopt(socket.IPPROTO_TCP, TCP_KEEPIDLE, seconds)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)

@@ -1,0 +1,45 @@
+"""Addresses of peers and of ports: how they are written, and which networks they belong to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IAddress
+
+from relay.config.values import Network
+
+
+def address_name(address: IAddress | None) -> str:
+    """How an address is written in the log: `127.0.0.1:8001`, `[::1]:8001`, `unix:/run/relay.sock`.
+
+    An address of any other kind is written as its `repr`.
+    """
+    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    if isinstance(address, UNIXAddress):
+        return f"unix:{os.fsdecode(address.name)}" if address.name else "unix"
+    if host is None or port is None:
+        return repr(address)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_ip_address(host: object) -> bool:
+    """Whether `host` is the text of an IP address: a PROXY header may carry anything."""
+    try:
+        ip_address(str(host))
+    except ValueError:
+        return False
+    return True
+
+
+def within(host: str, networks: Iterable[Network]) -> bool:
+    """Whether an IP address belongs to one of the networks.
+
+    An IPv4 address that a socket for both versions shows as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
+    """
+    address = ip_address(host)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)

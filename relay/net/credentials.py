@@ -1,0 +1,145 @@
+"""TLS: the certificate that the relay shows, and those that it wants to see.
+
+The TLS of each role goes through a context that can be replaced while it is in use: connections that are made from then
+on get the new certificate, and those that exist are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, ISSLTransport, ITransport
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import Certificate, CertificateOptions, TLSVersion, trustRootFromCertificates
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from relay.config.settings import Config, Faults
+from relay.net.secure import SecureTransport
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the files of a configuration hold, as TLS needs it. Without a certificate there is nothing."""
+
+    publishers: SSL.Context | None = None
+    """For the TLS connections of publishers."""
+    subscribers: SSL.Context | None = None
+    """For those of subscribers."""
+    name: str = ""
+    """Of the certificate: for whom it is, and until when."""
+
+
+def load_credentials(config: Config) -> Credentials:
+    """Read the files that a configuration names. Raises Faults with everything that is wrong with them."""
+    if not config.certificate:
+        return Credentials()
+    key_file = config.private_key or config.certificate
+    faults: list[str] = []
+    chain = _load("certificate", config.certificate, x509.load_pem_x509_certificates, faults)
+    key = _load("private-key", key_file, lambda data: load_pem_private_key(data, None), faults)
+    publisher_ca = _load("publisher-ca", config.publisher_ca, x509.load_pem_x509_certificates, faults)
+    subscriber_ca = _load("subscriber-ca", config.subscriber_ca, x509.load_pem_x509_certificates, faults)
+    if chain and key and chain[0].public_key() != key.public_key():
+        faults.append(f"private-key: {key_file} does not belong to the certificate in {config.certificate}")
+    if faults:
+        raise Faults(faults)
+    assert chain and key
+    try:
+        return Credentials(
+            publishers=_context(chain, key, publisher_ca),
+            subscribers=_context(chain, key, subscriber_ca),
+            name=f"{_names(chain[0])}, valid until {chain[0].not_valid_after_utc:%Y-%m-%d}",
+        )
+    except SSL.Error as error:
+        raise Faults([f"certificate: {config.certificate}: {_reason(error)}"]) from None
+
+
+def _load(name: str, file: str, parse: Callable[[bytes], Value], faults: list[str]) -> Value | None:
+    """What is in the file of the setting `name`; None without a file, or when `faults` was told what is wrong."""
+    if not file:
+        return None
+    try:
+        return parse(Path(file).read_bytes())
+    except OSError as error:
+        faults.append(f"{name}: {file}: {error.strerror}")
+    except (ValueError, TypeError) as error:  # TypeError: a key that asks for a password
+        faults.append(f"{name}: {file}: {error}")
+    return None
+
+
+def _names(certificate: x509.Certificate) -> str:
+    """For whom a certificate is: its host names, or its subject if it has none."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return certificate.subject.rfc4514_string()
+    return " ".join(str(name.value) for name in names)
+
+
+def _context(
+    chain: list[x509.Certificate], key: PrivateKeyTypes, trusted: list[x509.Certificate] | None
+) -> SSL.Context:
+    """TLS 1.2 and up, with Twisted's choice of ciphers.
+
+    `chain` begins with the relay's own certificate, to which `key` belongs. If there is `trusted`, peers must have a
+    certificate that one of these signed.
+    """
+    certificate, *rest = map(crypto.X509.from_cryptography, chain)
+    root = None
+    if trusted is not None:
+        root = trustRootFromCertificates([Certificate(crypto.X509.from_cryptography(one)) for one in trusted])
+    options = CertificateOptions(
+        privateKey=crypto.PKey.from_cryptography_key(cast(Any, key)),  # Any: of a kind that a certificate can have
+        certificate=certificate,
+        extraCertChain=rest,
+        raiseMinimumTo=TLSVersion.TLSv1_2,
+        trustRoot=root,
+    )
+    context: SSL.Context = options.getContext()
+    return context
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class RenewableContext:
+    """Makes the TLS connections of one role, with the context of the moment."""
+
+    def __init__(self) -> None:
+        self.context: SSL.Context | None = None
+        """May be replaced at any time; connections that exist keep the old one. None: nobody connects here."""
+
+    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        assert self.context is not None
+        return SSL.Connection(self.context, None)
+
+    def wrap(self, factory: Factory) -> TLSMemoryBIOFactory:
+        """A factory for TLS connections, inside of which are those of `factory`."""
+        made = TLSMemoryBIOFactory(self, False, factory)
+        made.protocol = SecureTransport  # the default waits for more to write, and ours come in large pieces
+        return made
+
+
+def subject(transport: ITransport) -> str:
+    """For whom the certificate is that a peer showed by TLS, as in RFC 4514; empty if it showed none."""
+    certificate = cast("crypto.X509 | None", cast(ISSLTransport, transport).getPeerCertificate())
+    return "" if certificate is None else certificate.to_cryptography().subject.rfc4514_string()
+
+
+def explain(failure: Failure) -> str:
+    """Why a handshake failed, in OpenSSL's words where it has any."""
+    return _reason(failure.value) if isinstance(failure.value, SSL.Error) else "the peer closed the connection"
+
+
+def _reason(error: SSL.Error) -> str:
+    errors = error.args[0] if error.args else []
+    return str(errors[-1][-1]) if errors else "the peer closed the connection"

@@ -1,0 +1,43 @@
+"""What the kernel knows of a connection, and Twisted does not ask for."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from fcntl import ioctl
+from struct import Struct
+from typing import Protocol, cast
+
+from relay.net.transport import AcceptedTransport
+
+SIOCOUTQ = 0x5411
+"""Linux: asks for the bytes in the send queue that the peer has not acknowledged (tcp(7), unix(7))."""
+
+_INT = Struct("i")
+
+
+class _OnSocket(Protocol):
+    """A transport with its socket, which TLS and PROXY pass on from the transport below them."""
+
+    socket: socket.socket
+
+
+def failed(transport: AcceptedTransport) -> bool:
+    """Whether the kernel has given up a connection that the reactor does not watch.
+
+    That is so when the peer has reset it, or no longer answers TCP's keep-alive.
+    """
+    return bool(cast(_OnSocket, transport).socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+
+def unsent(transport: AcceptedTransport) -> int:
+    """How many bytes the kernel holds that the peer has not acknowledged; 0 where that cannot be known.
+
+    It is the socket that is asked, also below TLS and PROXY.
+    """
+    if sys.platform != "linux":
+        return 0
+    try:
+        return int(_INT.unpack(ioctl(transport.fileno(), SIOCOUTQ, bytes(_INT.size)))[0])
+    except (AttributeError, OSError):  # AttributeError: a transport without a socket
+        return 0

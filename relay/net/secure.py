@@ -1,0 +1,102 @@
+"""TLS that sends at once, above a `SubscriberTransport`: it encrypts what it is given and hands that to the kernel.
+
+What is encrypted cannot be taken back, so it is encrypted in small amounts, and of these no more than one waits in a
+connection. Where this cannot be had (Unix sockets, TLS behind a PROXY header), `direct` says so, and Twisted's own
+`write` serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from OpenSSL.SSL import Error, WantReadError
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+
+from relay.net.tcp import SubscriberTransport
+from relay.wire.framing import Buffer
+
+MAX_RECORD = 16 * 1024
+"""Bytes in a record of TLS, at most (RFC 8446, section 5.1): OpenSSL takes no more at once."""
+MAX_ENCRYPTED = 64 * 1024
+"""Bytes that TLS encrypts, at most, before they are sent, and that may be left over when the kernel is full."""
+
+
+class SecureTransport(TLSMemoryBIOProtocol):
+    """A TLS connection that reads and sends large pieces.
+
+    All that a read brought is handed on together, where Twisted does so record by record, of 16 KiB at most. And a
+    small message is sent at once, where with Twisted it takes a dozen functions on its way out, and a turn of the
+    reactor for what they leave.
+    """
+
+    transport: SubscriberTransport
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self._handshakeDone or self._appSendBuffer:
+            super().dataReceived(data)
+            return
+        tls = self._tlsConnection
+        tls.bio_write(data)
+        records: list[bytes] = []
+        try:
+            while True:
+                records.append(tls.recv(MAX_RECORD))
+        except WantReadError:
+            go_on = self._flushSendBIO
+        except Error:
+            go_on = self._flushReceiveBIO  # which meets the error again, and knows what it means
+        if records and not self._aborted:
+            cast(Protocol, self.wrappedProtocol).dataReceived(b"".join(records))
+        go_on()
+
+    def send(self, piece: Buffer) -> int:
+        """The same as `sendmsg` for bytes in one piece."""
+        return self.sendmsg((piece,))
+
+    def sendmsg(self, pieces: Sequence[Buffer]) -> int:
+        """Encrypts pieces of bytes, in order, and gives them to the kernel; returns how many bytes it encrypted.
+
+        It never raises an OSError. What was encrypted and the kernel did not take waits here, at most `MAX_ENCRYPTED`
+        bytes, and until it is gone nothing more is encrypted. After fewer bytes than all, call `await_room`. Do not use
+        `write` on the same connection.
+        """
+        below = self.transport
+        if below.rest or self._lostTLSConnection:
+            return 0
+        tls = self._tlsConnection
+        taken = waiting = 0
+        try:
+            for piece in pieces:
+                whole = piece if len(piece) <= MAX_RECORD else memoryview(piece)
+                for start in range(0, len(whole), MAX_RECORD):
+                    waiting += tls.send(whole[start : start + MAX_RECORD])
+                    if waiting > MAX_ENCRYPTED - MAX_RECORD:
+                        taken += waiting
+                        waiting = 0
+                        if not below.put(tls.bio_read(MAX_ENCRYPTED + MAX_RECORD)):
+                            return taken
+        except Error:
+            self._tlsShutdownFinished(Failure())
+            return taken
+        if waiting:
+            below.put(tls.bio_read(MAX_ENCRYPTED + MAX_RECORD))
+        return taken + waiting
+
+    def await_room(self, error: OSError | None) -> None:
+        """Have the registered producer's `resumeProducing` called when nothing waits here any more.
+
+        `error` is as for `SubscriberTransport.await_room`; here there is none.
+        """
+        cast(IPushProducer, self._producer).pauseProducing()
+        self.transport.producerPaused = True
+        self.transport.startWriting()
+
+
+def direct(transport: object) -> SubscriberTransport | SecureTransport | None:
+    """The transport itself if it sends at once, else None."""
+    below = transport.transport if isinstance(transport, SecureTransport) else transport
+    return cast("SubscriberTransport | SecureTransport", transport) if isinstance(below, SubscriberTransport) else None

@@ -1,0 +1,160 @@
+"""TCP transports that do at once what Twisted's own put off.
+
+Twisted's `write` waits for the next writable event, which puts two `epoll_ctl` and one `epoll_wait` around every
+`send`, and copies what is left over into a buffer for each connection. `SubscriberTransport.send` is the kernel's
+own call and copies nothing: what the kernel does not take stays with the caller, who hears through `resumeProducing`
+when there is room again.
+
+`PublisherTransport` reads up to 256 KiB at once where Twisted reads 64, and never more than it is allowed at that
+moment. A large `recv` that brings little keeps a page or more for it, so small reads go through one buffer that is used
+again, and are copied out of it.
+
+Both are the class of the connections that a listening port accepts (see `accepting`), which works below TLS and below
+the PROXY protocol too.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from errno import EAGAIN, ENOBUFS
+from typing import Any, cast
+
+from twisted.internet import main, tcp
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
+
+from relay.wire.framing import Buffer
+
+SMALL_READ = 64 * 1024
+"""Bytes of the buffer for small reads. A read that fills it makes the next one large."""
+
+TCP_NOTSENT_LOWAT: int = socket.TCP_NOTSENT_LOWAT if sys.platform == "linux" else 0x201
+"""Linux: tcp(7). macOS: netinet/tcp.h, where it only delays the moment at which a peer counts as writable."""
+
+_small_read = bytearray(SMALL_READ)  # no read is under way while another begins: one buffer serves all connections
+
+
+class SubscriberTransport(tcp.Server):
+    """A connection that sends at once, from the caller's memory."""
+
+    _failed = False
+    _short = False
+
+    def __init__(self, send_buffer: int, sock: socket.socket, *args: Any) -> None:  # args: what Twisted passes
+        """`send_buffer`: bytes that the kernel takes although it cannot send them yet.
+
+        Its own limit is some megabytes for each peer that never reads. Bytes on their way to the peer are not limited:
+        a distant one is sent as much as ever.
+        """
+        super().__init__(sock, *args)
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, send_buffer)
+
+    @property
+    def sendmsg(self) -> Callable[[Sequence[Buffer]], int]:
+        """Gives pieces of bytes to the kernel, in order, and returns how many bytes it took.
+
+        An OSError says that it took none. After an error, or fewer bytes than all, call `await_room`. Do not use
+        `write` on the same connection. This is the socket's own `sendmsg`, so that a delivery costs no Python function.
+        """
+        return self.socket.sendmsg
+
+    @property
+    def send(self) -> Callable[[Buffer], int]:
+        """The same as `sendmsg` for bytes in one piece."""
+        return self.socket.send
+
+    def await_room(self, error: OSError | None) -> None:
+        """Have the registered producer's `resumeProducing` called when the kernel takes bytes again.
+
+        `error` is what the kernel refused bytes with, if it did. One that does not mean "no room" ends the connection
+        in the reactor's next turn: not in here, in the middle of the caller's loop.
+        """
+        self._short = True
+        self._failed = error is not None and error.errno not in (EAGAIN, ENOBUFS)
+        self.startWriting()
+
+    def put(self, data: bytes) -> bool:
+        """Send encrypted bytes; keep what the kernel refuses. True if nothing is left.
+
+        Call it only while nothing is left of what was put before (`rest` is 0).
+        """
+        try:
+            sent = self.socket.send(data)
+        except OSError:
+            sent = 0  # the reactor meets the error again when it sends the rest, and ends the connection
+        if sent == len(data):
+            return True
+        self._tempDataBuffer.append(data[sent:])  # as `write`, which might say pause to a caller that is told anyway
+        self._tempDataLen += len(data) - sent
+        self.startWriting()
+        return False
+
+    @property
+    def rest(self) -> int:
+        """About how many bytes were put or written that the kernel has not taken."""
+        return self._tempDataLen + len(self.dataBuffer)
+
+    def finish(self) -> None:
+        """End the stream now. Twisted would wait until the socket is writable, which it may never be again."""
+        self.loseWriteConnection()
+        if not self.rest:
+            super().doWrite()
+
+    def close(self) -> None:
+        """Close now. What the kernel has still goes out, unless there are unread bytes of the peer: then it is lost."""
+        if self.connected:
+            self.connectionLost(Failure(main.CONNECTION_DONE))
+
+    def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
+        if self._failed:
+            return main.CONNECTION_LOST
+        producer = cast("IPushProducer | None", self.producer)
+        if not self._short or producer is None:
+            return super().doWrite()
+        self._short = False
+        producer.resumeProducing()
+        if not self._short and self.connected and not self.disconnecting:
+            self.stopWriting()
+        return None
+
+
+class PublisherTransport(tcp.Server):
+    """A connection that reads as much at once as is good for everybody."""
+
+    _large = False
+
+    def __init__(
+        self, begin_read: Callable[[], int], end_read: Callable[[], None], *args: Any
+    ) -> None:  # args: as above
+        """`begin_read` is called before each read, and returns how many bytes it may bring.
+
+        `end_read` is called after each read, when the bytes have been handed on.
+        """
+        self._begin_read = begin_read
+        self._end_read = end_read
+        super().__init__(*args)
+
+    def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override]  # as above
+        size = self._begin_read()
+        try:
+            try:
+                data = self._read(size)
+            except BlockingIOError:
+                return None
+            except OSError:
+                return main.CONNECTION_LOST
+            return self._dataReceived(data)
+        finally:
+            self._end_read()
+
+    def _read(self, size: int) -> bytes:
+        if self._large and size > SMALL_READ:
+            data = self.socket.recv(size)
+            self._large = len(data) >= SMALL_READ
+            return data if self._large else bytes(memoryview(data))
+        read = self.socket.recv_into(_small_read, min(size, SMALL_READ))
+        self._large = read == SMALL_READ
+        return bytes(memoryview(_small_read)[:read])
