@@ -28,11 +28,13 @@ from twisted.python.logfile import LogFile
 from relay.config.settings import SETTINGS, configure
 from relay.daemon.logs import as_json
 from relay.daemon.options import Options, read
+from relay.observe.metrics import Metrics
 from relay.wire.close_reason import CloseReason
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
 from tests.kit.page import PAGE, ROOT, section, table
 from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, start
+from tests.kit.snapshots import NOW
 
 EXAMPLE = ROOT / "deploy" / "relay.toml"
 NO_SETTINGS = {"config", "check", "help", "version"}
@@ -89,6 +91,21 @@ def test_the_example_file_is_one_that_the_relay_takes_as_it_is() -> None:
         [TWISTD, "relay", "--check", "--config", EXAMPLE], capture_output=True, text=True, timeout=DEADLINE
     )
     assert (check.returncode, check.stdout, check.stderr) == (0, "ok\n", "")
+
+
+# Metrics
+
+
+def test_the_table_of_metrics_is_that_of_the_relay() -> None:
+    suffixes = {"counter": "_total", "info": "_info"}
+    kinds = {"info": "gauge", "gaugehistogram": "gauge histogram"}
+    found = []
+    for family in Metrics(lambda: NOW, lambda: 1).collect():
+        labels = {label for sample in family.samples for label in sample.labels}
+        name = family.name + suffixes.get(family.type, "")
+        found.append((f"`{name}`", kinds.get(family.type, family.type), labels, family.documentation))
+    rows = table(section("Metrics"), "metric")
+    assert [(row[0], row[1], set(re.findall("`(.*?)`", row[2])), row[3]) for row in rows] == found
 
 
 # The log

@@ -1,11 +1,9 @@
-"""The web port's connections and its token: what nobody may do to it, over a transport of the test's own."""
+"""The web port's connections: what nobody may do to it, over a transport of the test's own."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from pathlib import Path
+from itertools import product
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
@@ -14,15 +12,14 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
-from relay.config.settings import Faults
 from relay.peers.limits import WEB
 from relay.peers.lines import Lines
 from relay.web.asked import ALWAYS, Answer, Asked
 from relay.web.pages import Pages
 from relay.web.site import SECONDS, Channel, Site
 from relay.web.streams import Takeover
-from relay.web.token import opens, read_token, shown
 from tests.kit.fakes import said
 
 SCRAPS = [
@@ -31,6 +28,20 @@ SCRAPS = [
     *(b"Expect: 100-continue", b"Authorization: Basic \xff", b"Upgrade: h2c", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 ]
 """Of what requests are made."""
+
+MALFORMED = {
+    "line": b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n",
+    "no line": b"x" * 100_000,
+    "headers": b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 501 + b"\r\n",
+    "size": b"GET / HTTP/1.1\r\n" + b"A: " + b"b" * 2000 + b"\r\n" + (b"C: " + b"d" * 2000 + b"\r\n") * 8 + b"\r\n",
+    "folded": b"GET / HTTP/1.1\r\n" + b" folded\r\n" * 2000 + b"\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
+    "version": b"GET /\r\n",
+    "colon": b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+    "length": b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    "lengths": b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+}
+"""Requests that are none, or too long, by what is wrong with them."""
 
 
 class FakePages(Pages):
@@ -71,187 +82,133 @@ class Web:
         return transport
 
 
-def test_a_request_is_answered_with_every_header_and_the_connection_ends() -> None:
-    web = Web()
-    transport = web.send(b"GET /a%20b?x=1&x=2&y HTTP/1.1\r\nHost: relay\r\nAccept: text/plain\r\n\r\n", size=1)
-    head, _, body = transport.value().partition(b"\r\n\r\n")
-    status, *headers = head.decode().split("\r\n")
-    assert (status, body) == ("HTTP/1.1 200 OK", b"here")
-    assert {f"{name}: {value}" for name, value in ALWAYS} <= set(headers)
-    assert {"Connection: close", "Content-Length: 4"} <= set(headers)
-    assert not [line for line in headers if line.lower().startswith("server:")]
-    assert transport.disconnecting
-    [asked] = web.pages.asked
-    named = ((b"Host", b"relay"), (b"Accept", b"text/plain"))
-    assert asked == Asked("GET", "/a%20b", {"x": ["1", "2"], "y": [""]}, "HTTP/1.1", named)
-    assert (asked.header("accept"), asked.header("Cookie")) == ("text/plain", "")
+class SiteTests(SynchronousTestCase):
+    """A site, over a transport of the test's own."""
 
+    def test_a_request_is_answered_with_every_header_and_the_connection_ends(self) -> None:
+        web = Web()
+        transport = web.send(b"GET /a%20b?x=1&x=2&y HTTP/1.1\r\nHost: relay\r\nAccept: text/plain\r\n\r\n", size=1)
+        head, _, body = transport.value().partition(b"\r\n\r\n")
+        status, *headers = head.decode().split("\r\n")
+        self.assertEqual((status, body), ("HTTP/1.1 200 OK", b"here"))
+        self.assertLessEqual({f"{name}: {value}" for name, value in ALWAYS}, set(headers))
+        self.assertLessEqual({"Connection: close", "Content-Length: 4"}, set(headers))
+        self.assertFalse([line for line in headers if line.lower().startswith("server:")])
+        self.assertTrue(transport.disconnecting)
+        [asked] = web.pages.asked
+        named = ((b"Host", b"relay"), (b"Accept", b"text/plain"))
+        self.assertEqual(asked, Asked("GET", "/a%20b", {"x": ["1", "2"], "y": [""]}, "HTTP/1.1", named))
+        self.assertEqual((asked.header("accept"), asked.header("Cookie")), ("text/plain", ""))
 
-def test_what_takes_the_connection_over_is_told_its_own_address_and_not_what_a_proxy_says() -> None:
-    told: list[object] = []
+    def test_what_takes_the_connection_over_is_told_its_own_address_and_not_what_a_proxy_says(self) -> None:
+        told: list[object] = []
 
-    def begin(address: object) -> Protocol:
-        told.append(address)
-        return Protocol()
+        def begin(address: object) -> Protocol:
+            told.append(address)
+            return Protocol()
 
-    class Streaming(FakePages):
-        def answer(self, asked: Asked) -> Answer | Takeover:  # type: ignore[override]  # as Pages has it
-            return Takeover(begin)
+        class Streaming(FakePages):
+            def answer(self, asked: Asked) -> Answer | Takeover:  # type: ignore[override]  # as Pages has it
+                return Takeover(begin)
 
-    web = Web()
-    web.site.pages = Streaming()
-    own, carried = (IPv4Address("TCP", host, 40001) for host in ("192.0.2.1", "198.51.100.7"))
-    channel = web.site.buildProtocol(own)
-    assert channel is not None
-    channel.makeConnection(StringTransport(peerAddress=carried))
-    channel.dataReceived(b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n")
-    assert (told, len(web.site.open)) == ([own], 0)
+        web = Web()
+        web.site.pages = Streaming()
+        own, carried = (IPv4Address("TCP", host, 40001) for host in ("192.0.2.1", "198.51.100.7"))
+        channel = web.site.buildProtocol(own)
+        assert channel is not None
+        channel.makeConnection(StringTransport(peerAddress=carried))
+        channel.dataReceived(b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n")
+        self.assertEqual((told, len(web.site.open)), ([own], 0))
 
+    def test_a_head_has_no_body(self) -> None:
+        value = Web().send(b"HEAD / HTTP/1.1\r\n\r\n").value()
+        self.assertTrue(value.endswith(b"\r\n\r\n"))
+        self.assertIn(b"Content-Length: 4\r\n", value)
 
-def test_a_head_has_no_body() -> None:
-    value = Web().send(b"HEAD / HTTP/1.1\r\n\r\n").value()
-    assert value.endswith(b"\r\n\r\n")
-    assert b"Content-Length: 4\r\n" in value
+    def test_what_follows_a_request_is_no_other_one(self) -> None:
+        web = Web()
+        value = web.send(b"GET / HTTP/1.1\r\nConnection: keep-alive\r\n\r\n" * 1000).value()
+        self.assertEqual(len(web.pages.asked), 1)
+        self.assertEqual(value.count(b"HTTP/1.1"), 1)
 
+    def test_a_body_is_not_waited_for(self) -> None:
+        chunked, expecting = b"Transfer-Encoding: chunked", b"Content-Length: 4\r\nExpect: 100-continue"
+        for headers in (b"Content-Length: 1000000000000", chunked, expecting):
+            web = Web()
+            value = web.send(b"POST / HTTP/1.1\r\n" + headers + b"\r\n\r\nbody" + b"more" * 10_000).value()
+            self.assertEqual([asked.method for asked in web.pages.asked], ["POST"], headers)
+            self.assertTrue(value.endswith(b"\r\n\r\nhere"), headers)
 
-def test_what_follows_a_request_is_no_other_one() -> None:
-    web = Web()
-    value = web.send(b"GET / HTTP/1.1\r\nConnection: keep-alive\r\n\r\n" * 1000).value()
-    assert len(web.pages.asked) == 1
-    assert value.count(b"HTTP/1.1") == 1
+    def test_too_long_and_malformed_requests_end_the_connection_unanswered(self) -> None:
+        for (name, request), size in product(MALFORMED.items(), (7, 2**16)):
+            web = Web()
+            with capturedLogs() as events:
+                transport = web.send(request, size)
+            self.assertEqual(web.pages.asked, [], name)
+            self.assertTrue(transport.disconnecting or transport.disconnected, name)
+            self.assertLess(len(transport.value()), 100, name)
+            self.assertEqual(events, [], name)
 
+    @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from(SCRAPS)), max_size=30), st.integers(1, 50))
+    def test_no_bytes_whatever_cause_a_failure(self, parts: list[bytes], size: int) -> None:
+        with capturedLogs() as events:
+            web = Web()
+            channel, transport = web.connect()
+            data = b"".join(parts) + b"\r\n\r\n"
+            for at in range(0, len(data), size):
+                if not (transport.disconnecting or transport.disconnected):
+                    channel.dataReceived(data[at : at + size])
+            channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual([event for event in events if "log_failure" in event], [])
+        self.assertLessEqual(len(web.pages.asked), 1)
+        self.assertEqual(web.site.open, {})
+        self.assertEqual(web.reactor.getDelayedCalls(), [])
 
-@pytest.mark.parametrize(
-    "headers",
-    [b"Content-Length: 1000000000000", b"Transfer-Encoding: chunked", b"Content-Length: 4\r\nExpect: 100-continue"],
-)
-def test_a_body_is_not_waited_for(headers: bytes) -> None:
-    web = Web()
-    value = web.send(b"POST / HTTP/1.1\r\n" + headers + b"\r\n\r\nbody" + b"more" * 10_000).value()
-    assert [asked.method for asked in web.pages.asked] == ["POST"]
-    assert value.endswith(b"\r\n\r\nhere")
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n",
-        b"x" * 100_000,
-        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 501 + b"\r\n",
-        b"GET / HTTP/1.1\r\n" + b"A: " + b"b" * 2000 + b"\r\n" * 1 + (b"C: " + b"d" * 2000 + b"\r\n") * 8 + b"\r\n",
-        b"GET / HTTP/1.1\r\n" + b" folded\r\n" * 2000 + b"\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
-        b"GET /\r\n",
-        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
-        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-    ],
-    ids=["line", "no line", "headers", "size", "folded", "TLS", "version", "colon", "length", "lengths"],
-)
-@pytest.mark.parametrize("size", [7, 2**16])
-def test_too_long_and_malformed_requests_end_the_connection_unanswered(request_: bytes, size: int) -> None:
-    web = Web()
-    with capturedLogs() as events:
-        transport = web.send(request_, size)
-    assert web.pages.asked == []
-    assert transport.disconnecting or transport.disconnected
-    assert len(transport.value()) < 100
-    assert events == []
-
-
-@given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from(SCRAPS)), max_size=30), st.integers(1, 50))
-def test_no_bytes_whatever_cause_a_failure(parts: list[bytes], size: int) -> None:
-    with capturedLogs() as events:
+    def test_a_connection_lasts_so_long_and_no_longer_however_its_bytes_trickle(self) -> None:
         web = Web()
         channel, transport = web.connect()
-        data = b"".join(parts) + b"\r\n\r\n"
-        for at in range(0, len(data), size):
-            if not (transport.disconnecting or transport.disconnected):
-                channel.dataReceived(data[at : at + size])
-        channel.connectionLost(Failure(ConnectionDone()))
-    assert [event for event in events if "log_failure" in event] == []
-    assert len(web.pages.asked) <= 1
-    assert web.site.open == {}
-    assert web.reactor.getDelayedCalls() == []
-
-
-def test_a_connection_lasts_so_long_and_no_longer_however_its_bytes_trickle() -> None:
-    web = Web()
-    channel, transport = web.connect()
-    request = iter(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100)
-    for _ in range(int(SECONDS) - 1):
+        request = iter(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100)
+        for _ in range(int(SECONDS) - 1):
+            channel.dataReceived(bytes([next(request)]))
+            web.reactor.advance(1.0)
+        self.assertFalse(transport.disconnected)
         channel.dataReceived(bytes([next(request)]))
         web.reactor.advance(1.0)
-    assert not transport.disconnected
-    channel.dataReceived(bytes([next(request)]))
-    web.reactor.advance(1.0)
-    assert transport.disconnected
+        self.assertTrue(transport.disconnected)
 
+    def test_an_answer_that_nobody_reads_does_not_keep_the_connection(self) -> None:
+        web = Web()
+        transport = web.send(b"GET / HTTP/1.1\r\n\r\n")
+        self.assertFalse(transport.disconnected)
+        web.reactor.advance(SECONDS)
+        self.assertTrue(transport.disconnected)
 
-def test_an_answer_that_nobody_reads_does_not_keep_the_connection() -> None:
-    web = Web()
-    transport = web.send(b"GET / HTTP/1.1\r\n\r\n")
-    assert not transport.disconnected
-    web.reactor.advance(SECONDS)
-    assert transport.disconnected
-
-
-def test_there_are_so_many_connections_and_no_more() -> None:
-    web = Web(most=2)
-    (first, _), (_, second) = web.connect(), web.connect()
-    with capturedLogs() as events:
-        third, refused = web.connect()
-    assert said(events) == [(LogLevel.warn, "web connection from 192.0.2.1:40001 refused: there are 2")]
-    assert refused.disconnected and not second.disconnected
-    third.connectionLost(Failure(ConnectionDone()))
-    assert len(web.site.open) == 2
-    first.connectionLost(Failure(ConnectionDone()))
-    assert not web.connect()[1].disconnected
-
-
-def test_a_failure_of_ours_is_logged_and_not_shown() -> None:
-    web = Web()
-    web.pages.fails = True
-    with capturedLogs() as events:
-        value = web.send(b"GET / HTTP/1.1\r\n\r\n").value()
-    assert value.startswith(b"HTTP/1.1 500 ")
-    assert b"ZeroDivision" not in value
-    assert [event["log_failure"].type for event in events] == [ZeroDivisionError]
-
-
-def test_a_wrong_token_is_told_of_and_a_missing_one_is_not() -> None:
-    for header, lines in ((b"", 0), (b"Authorization: Bearer wrong\r\n", 1)):
+    def test_there_are_so_many_connections_and_no_more(self) -> None:
+        web = Web(most=2)
+        (first, _), (_, second) = web.connect(), web.connect()
         with capturedLogs() as events:
-            Web().send(b"GET /closed HTTP/1.1\r\n" + header + b"\r\n")
-        assert said(events) == [(LogLevel.warn, "web request from 192.0.2.1:40001 with a wrong token")] * lines
+            third, refused = web.connect()
+        self.assertEqual(said(events), [(LogLevel.warn, "web connection from 192.0.2.1:40001 refused: there are 2")])
+        self.assertTrue(refused.disconnected)
+        self.assertFalse(second.disconnected)
+        third.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(web.site.open), 2)
+        first.connectionLost(Failure(ConnectionDone()))
+        self.assertFalse(web.connect()[1].disconnected)
 
+    def test_a_failure_of_ours_is_logged_and_not_shown(self) -> None:
+        web = Web()
+        web.pages.fails = True
+        with capturedLogs() as events:
+            value = web.send(b"GET / HTTP/1.1\r\n\r\n").value()
+        self.assertTrue(value.startswith(b"HTTP/1.1 500 "))
+        self.assertNotIn(b"ZeroDivision", value)
+        self.assertEqual([event["log_failure"].type for event in events], [ZeroDivisionError])
+        self.flushLoggedErrors(ZeroDivisionError)
 
-# The token
-
-
-def basic(password: bytes) -> bytes:
-    return b"Basic " + b64encode(b"anybody:" + password)
-
-
-def test_a_token_is_that_of_bearer_or_the_password_of_basic() -> None:
-    for header in (b"Bearer s3cret:x", b"bearer  s3cret:x ", basic(b"s3cret:x")):
-        assert shown(header) == b"s3cret:x"
-        assert opens(header, b"s3cret:x")
-        assert not opens(header, b"s3cret:y")
-    for nothing in (b"", b"Bearer", b"Basic", b"Basic \xff", b"Basic YTo", b"Digest s3cret", b"s3cret", b"Basic eA=="):
-        assert shown(nothing) == b""
-        assert not opens(nothing, b"s3cret")
-        assert opens(nothing, None)
-
-
-def test_the_file_of_a_token_holds_one_word(tmp_path: Path) -> None:
-    file = tmp_path / "token"
-    file.write_bytes(b" s3cret\r\n")
-    assert read_token(str(file)) == b"s3cret"
-    assert read_token("") is None
-    for wrong in (b"", b"\n", b"two words", b"x" * 5000):
-        file.write_bytes(wrong)
-        with pytest.raises(Faults, match="a token is one word"):
-            read_token(str(file))
-    with pytest.raises(Faults, match="No such file"):
-        read_token(str(tmp_path / "none"))
+    def test_a_wrong_token_is_told_of_and_a_missing_one_is_not(self) -> None:
+        for header, lines in ((b"", 0), (b"Authorization: Bearer wrong\r\n", 1)):
+            with capturedLogs() as events:
+                Web().send(b"GET /closed HTTP/1.1\r\n" + header + b"\r\n")
+            line = (LogLevel.warn, "web request from 192.0.2.1:40001 with a wrong token")
+            self.assertEqual(said(events), [line] * lines)

@@ -1,0 +1,34 @@
+"""What the relay's numbers are at one moment, made up."""
+
+from __future__ import annotations
+
+from relay.core.cursor import Lag, Tally
+from relay.observe.stats import Role, Snapshot
+from relay.wire.close_reason import CloseReason
+
+ENDS = dict.fromkeys(CloseReason, 0) | {CloseReason.OVERRUN: 4}
+NOW = Snapshot(
+    roles=(
+        Role("publisher", "tcp", 2, 3, dict.fromkeys(CloseReason, 0), 0, 1),
+        Role("subscriber", "tcp", 5, 9, ENDS, 7, 0),
+    ),
+    most_connections=100,
+    published=Tally(10, 1000, 0),
+    delivered=Tally(40, 4000, 6),
+    held=1512,
+    buffer=2**20,
+    oldest=3,
+    next=11,
+    live=2,
+    lagging=3,
+    lags=(0.02, 7.0, 4000.0),
+    furthest=Lag(8, 800, 4000.0),
+    blocked=True,
+    blocked_seconds=1.5,
+    reloaded=2,
+    reloads_failed=1,
+    left_out=12,
+    turns=(5, 0, 2, 0, 1, 0, 0, 1),
+    turn_seconds=1.75,
+    started=1_000_000_000.0,
+)
