@@ -25,7 +25,7 @@ from relay.config.values import (
     show_size,
     size,
 )
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.wire.framing import FRAMINGS, Framing
 
 LEAST_BUFFER = 2**20
@@ -56,7 +56,7 @@ class Config:
     framing: type[Framing]
     max_message: int
     buffer: int
-    slow: Slow
+    slow: SlowPolicy
     stall_timeout: float
     replay: int
     max_connections: int | None
@@ -114,7 +114,6 @@ class Setting:
         return tuple(self.convert(part) for part in parts if part not in ("", "none"))
 
 
-SLOW = {slow.value: slow for slow in Slow}
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
 
 SETTINGS = (
@@ -134,7 +133,7 @@ SETTINGS = (
     Setting(
         "slow",
         "disconnect",
-        one_of(SLOW),
+        one_of(SLOW_POLICIES),
         "what happens to a subscriber that falls further behind than the buffer reaches: disconnect it, "
         "skip what it lacks, or block the publishers so that it does not come to that",
         reload=True,
@@ -294,7 +293,11 @@ SHOWN = (
 def shown_settings(config: Config) -> dict[str, object]:
     """These, by name, as JSON can have them."""
     values = {setting.name: getattr(config, setting.field) for setting in SETTINGS if setting.name in SHOWN}
-    return values | {"framing": config.framing.__name__.lower(), "log-level": config.log_level.name}
+    return values | {
+        "slow": config.slow.name,
+        "framing": config.framing.__name__.lower(),
+        "log-level": config.log_level.name,
+    }
 
 
 TYPES: dict[object, tuple[tuple[type, ...], str]] = {

@@ -1,20 +1,21 @@
 """A subscriber's place in the log: what it has been given, and what it lacks.
 
-A cursor stands at the first byte that its subscriber has not taken, as the number of a batch and an offset into it.
-While the subscriber is *live* it has everything, so that its place is the end of the log and nobody has to move it;
-while it is *lagging* the place is its own.
+A cursor stands at the first byte that its subscriber has not taken. While the subscriber is *live* it has everything,
+so its place is the end of the log, wherever that is, and nobody has to move it. While it is *lagging* it has a place of
+its own.
 
 What has to be sent before anything else in the log is the cursor's *tail*. A subscriber that skips is in the middle of
-a message more often than not: the rest of that message is copied out of the log when its batch is dropped. And what
-is sent between two messages without being one (the answer to a request, to a ping) comes behind that.
+a message more often than not: the rest of that message is copied out of the log when its batch is dropped. What is sent
+between two messages without being one (the answer to a request, to a ping) comes behind that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from relay.core.log import Log
+from relay.core.place import Place
+from relay.core.timing import Clock
 from relay.wire.framing import Buffer
 
 
@@ -46,19 +47,19 @@ class Tally:
         return Tally(self.messages + other.messages, self.bytes + other.bytes, self.skipped + other.skipped)
 
 
+NOTHING = Tally(0, 0, 0)
+NO_LAG = Lag(0, 0, 0.0)
+
+
 class Cursor:
     """A place in `log`, and the count of what its subscriber took on the way to it."""
 
-    __slots__ = (
-        *("_first", "_first_byte", "_inside", "_log", "_skipped", "_skipped_bytes"),
-        *("batch", "live", "offset", "tail"),
-    )
+    __slots__ = ("_first", "_first_byte", "_inside", "_log", "_place", "_skipped", "_skipped_bytes", "tail")
 
     def __init__(self, log: Log, position: int) -> None:
         """Stand at the message of that position, lagging."""
         self._log = log
-        self.live = False
-        self.batch, self.offset = log.find(position)
+        self._place: Place | None = log.find(position)  # None while it is live
         self.tail: Buffer = b""
         self._inside = False  # the tail begins with the rest of a message
         self._first = position
@@ -67,40 +68,49 @@ class Cursor:
         self._skipped_bytes = 0
 
     @property
+    def place(self) -> Place:
+        """Where the first byte is that the subscriber has not taken, but for the tail, which comes before it."""
+        return self._log.end_place if self._place is None else self._place
+
+    @property
+    def live(self) -> bool:
+        """Whether the place is the end of the log, wherever that is."""
+        return self._place is None
+
+    @property
     def at_end(self) -> bool:
         """Whether there is nothing in the log that the subscriber lacks."""
-        return self.live or (self.batch >= self._log.end and not self.tail)
+        return self._place is None or (self._place.batch >= self._log.end and not self.tail)
+
+    def follow_end(self) -> None:
+        """Be live: the subscriber has everything, and is given what comes."""
+        self._place = None
 
     def stand(self, batch: int) -> None:
         """Stand at the front of a batch, lagging: what is before it was taken."""
-        self.live = False
-        self.batch, self.offset = batch, 0
+        self._place = Place(batch, 0)
 
     def advance(self, taken: int) -> None:
-        """Move over bytes that the subscriber took."""
+        """Move over bytes that the subscriber took; it must be lagging."""
         if self.tail:
             finished = min(taken, len(self.tail))
             self.tail = self.tail[finished:]
             self._inside = self._inside and bool(self.tail)
             taken -= finished
-        offset = self.offset + taken
-        while offset and offset >= (size := len(self._log.batch(self.batch).data)):
-            offset -= size
-            self.batch += 1
-        self.offset = offset
+        self._place = self._log.advance(self.place, taken)
 
-    def read(self, most: int, pieces: int) -> tuple[list[Buffer], int]:
-        """What comes next: the tail, and at most `pieces` buffers and `most` bytes of the log; and how many bytes."""
-        found, size = self._log.read(self.batch, self.offset, most, pieces)
+    def read(self, size: int, pieces: int) -> tuple[list[Buffer], int]:
+        """What comes next, and its size: the tail, and at most `pieces` buffers and `size` bytes of the log."""
+        found, total = self._log.read(self.place, size, pieces)
         if self.tail:
             found.insert(0, self.tail)
-            size += len(self.tail)
-        return found, size
+            total += len(self.tail)
+        return found, total
 
-    def skip(self, clock: Callable[[], float]) -> Lag:
+    def skip(self, clock: Clock) -> Lag:
         """Move to the newest batch, after the message that the subscriber is in the middle of; returns the gap."""
         log = self._log
-        seconds = clock() - log.batch(self.batch).time
+        seconds = clock() - log.time(self.place)
         self._leave_message()
         newest = log.batch(log.end - 1)
         gap = Lag(newest.first - self._position(), newest.offset - self._byte(), seconds)
@@ -110,7 +120,7 @@ class Cursor:
         return gap
 
     def insert(self, data: bytes) -> None:
-        """Have bytes sent that are no part of the log, before the next message. A cursor that is live has to stand."""
+        """Have bytes sent before the next message. A cursor that is live has to stand first."""
         self._leave_message()
         self.tail = b"".join([self.tail, data])
         self._first_byte -= len(data)
@@ -123,26 +133,25 @@ class Cursor:
 
     def _leave_message(self) -> None:
         """Stand between two messages: the rest of the one that the subscriber is in the middle of becomes the tail."""
-        stop = self._log.message_end(self.batch, self.offset) if self.offset else 0
-        if stop > self.offset:
-            data = self._log.batch(self.batch).data
-            self.tail = bytes(data[self.offset : stop])
+        rest, place = self._log.rest(self.place)
+        if rest:
+            self.tail = rest
             self._inside = True
-            self.batch, self.offset = (self.batch, stop) if stop < len(data) else (self.batch + 1, 0)
+            self._place = place
 
-    def lag(self, clock: Callable[[], float], *, exact: bool = True) -> Lag:
+    def lag(self, clock: Clock, *, exact: bool = True) -> Lag:
         """How far the subscriber is behind.
 
-        If that need not be `exact`, nothing has to be read: no message of the batch in which it stands counts as taken.
+        `exact`: False if nothing may be read for it: then no message counts as taken of the batch in which it stands.
         """
-        log = self._log
-        if self.live or self.batch >= log.end:
+        log, place = self._log, self.place
+        if place.batch >= log.end:
             return Lag(0, len(self.tail), 0.0)
-        seconds = clock() - log.batch(self.batch).time
+        seconds = clock() - log.time(place)
         return Lag(log.next - self._position(exact), log.size - self._byte() + len(self.tail), seconds)
 
     def tally(self, *, exact: bool = True) -> Tally:
-        """What the subscriber has been given so far; `exact` as in `lag`. Neither ever gets less."""
+        """What the subscriber has been given so far; `exact` as in `lag`. No number of it ever gets less."""
         return Tally(
             messages=max(0, self._position(exact) - self._first - self._skipped - self._inside),
             bytes=self._byte() - self._first_byte - self._skipped_bytes - len(self.tail),
@@ -151,11 +160,9 @@ class Cursor:
 
     def _position(self, exact: bool = True) -> int:
         """Position of the first message from the place on that is not wholly taken; a tail is before it."""
-        return self._log.next if self.live else self._log.position(self.batch, self.offset if exact else 0)
+        place = self.place
+        return self._log.position(place if exact else Place(place.batch, 0))
 
     def _byte(self) -> int:
         """How many bytes the log had taken before the place, in all."""
-        log = self._log
-        if self.live or self.batch >= log.end:
-            return log.size
-        return log.batch(self.batch).offset + self.offset
+        return self._log.byte(self.place)

@@ -6,31 +6,29 @@ copy them), and each *live* subscriber is given the new bytes with one call. A s
 is *lagging*: its cursor stands at the first byte that it has not taken, and it reads on from there when its transport
 says that it can. There is no queue for anyone, so one that never reads costs a cursor, and nobody waits for it.
 
-The log keeps the newest messages up to a limit. A subscriber whose place in it is about to be dropped has *overrun*,
-and the slow policy says what happens: `disconnect` ends it; `skip` lets it finish the message that it is in the
-middle of and moves it to the newest batch, counting the gap; `block` lets it not come to that, by not reading from
-publishers while the slowest subscriber is more than half the limit behind, until it is less than a quarter behind.
+The log keeps the newest messages, within a budget. A subscriber whose place in it is about to be dropped has *overrun*,
+and the slow policy says what happens (`relay.core.slow`).
 
 A subscriber that takes nothing at all for the stall timeout while something waits for it is ended, whatever the
-policy. Its kernel taking bytes, or its peer acknowledging some, is progress. The hub knows nothing of Twisted: a
-subscriber is something that takes bytes, the reactor is `call_soon` and `clock`.
+policy. The hub knows nothing of Twisted: a subscriber is something that takes bytes, the reactor is `call_soon` and
+`clock`.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable
-from itertools import accumulate
-
+from relay.core.budget import Budget
 from relay.core.cursor import Cursor, Tally
 from relay.core.log import Log
-from relay.core.slow import Intake, Slow
-from relay.core.subscription import Subscriber, Subscription
-from relay.core.timing import SWEEP, Every
+from relay.core.pending import Pending
+from relay.core.place import Place
+from relay.core.slow import SLOW_POLICIES, Inflow, SlowPolicy
+from relay.core.state import State
+from relay.core.subscription import Consumer, Subscription
+from relay.core.timing import SWEEP, CallSoon, Clock, Every
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames
 
-READ = 256 * 1024
+MAX_READ = 256 * 1024
 """Bytes read from a publisher at once, at most. More did not make a flood faster."""
 FLUSH = 256 * 1024
 """Bytes published in one turn that are handed on before its end, while they are still in the processor's cache: with
@@ -41,8 +39,6 @@ LEAST_CATCH_UP = 64 * 1024
 """The same if so many lag that `TURN` is less: a smaller send would cost more than it saves."""
 PIECES = 1023
 """Buffers of the log in one call; one `sendmsg` takes 1,024 (IOV_MAX of Linux and macOS), and there may be a tail."""
-LARGE = 64 * 1024
-"""Bytes from which on what was published is a batch of its own: to join it with others would copy it."""
 TURN = 128 * 1024 * 1024
 """Bytes that one turn hands to all subscribers together, about: 30 ms of `send` at 4 GB/s, so that with up to `MANY`
 subscribers nobody waits 100 ms for a turn to end."""
@@ -58,37 +54,37 @@ class Hub:
     def __init__(
         self,
         log: Log,
-        intake: Intake,
+        budget: Budget,
+        inflow: Inflow,
         *,
-        call_soon: Callable[[Callable[[], None]], object],
-        clock: Callable[[], float],
+        call_soon: CallSoon,
+        clock: Clock,
         self_delimiting: bool = True,
-        read_limit: int = READ,
-        slow: Slow = Slow.DISCONNECT,
+        max_read: int = MAX_READ,
+        slow: SlowPolicy | None = None,
         stall_timeout: float = 60.0,
         replay: int = 0,
-        history: int = 0,
     ) -> None:
-        """`call_soon` runs a function in the next turn of the reactor; `clock` is in seconds and never goes back.
+        """Begin with an empty log.
 
-        `self_delimiting` is the framing's: without it a batch has to carry where its messages end. `read_limit` is
-        in bytes, `stall_timeout` in seconds, 0 for never; `replay` in messages; `history` in bytes of the log that
-        are kept though nobody lags.
+        `budget`: what the log may hold. `inflow`: all publishers together. `self_delimiting`: the framing's; without it
+        a batch has to carry where its messages end. `max_read`: bytes read from a publisher at once, at most. `slow`:
+        the slow policy; None to disconnect. `stall_timeout`: seconds, 0 for never. `replay`: how many recent
+        messages a new subscriber starts with.
         """
         self.log = log
-        self.slow = slow
+        self.budget = budget
+        self.slow = slow or SLOW_POLICIES["disconnect"]
         self.stall_timeout = stall_timeout
         self.replay = replay
-        self.history = log.limit if replay else history
         self.blocked = False
-        self._intake = intake
+        """Whether publishers wait for the slowest subscriber."""
+        self._inflow = inflow
         self._call_soon = call_soon
         self._clock = clock
-        self._self_delimiting = self_delimiting
-        self._read_limit = min(read_limit, READ, log.limit // 8)
-        self._flush_size = min(FLUSH, log.limit // 8)
-        self._pending: list[Frames] = []
-        self._pending_size = 0
+        self._max_read = min(max_read, MAX_READ, budget.size // 8)
+        self._flush_size = min(FLUSH, budget.size // 8)
+        self._pending = Pending(self_delimiting)
         self._reads = 0  # how often publishers were read in this turn
         self._readers = 1  # and in the last one that had any
         self._reading = False
@@ -97,29 +93,32 @@ class Hub:
         self._live: dict[Subscription, None] = {}
         self._lagging: dict[Subscription, None] = {}
         self._slowest = 0  # no lagging subscriber stands before this batch
+        if replay:
+            budget.loan().keep(budget.size)
 
     # What publishers call
 
     def publish(self, frames: list[Frames]) -> None:
         """Pass on what one read brought to all subscribers, at the end of the turn or before."""
+        pending = self._pending
         for data, _, _ in frames:
-            self._pending_size += len(data)
-        self._pending += frames
+            pending.size += len(data)
+        pending.frames += frames
         if not self._reading:
             self._count_read()
-        if self._pending_size >= self._flush_size:
+        if pending.size >= self._flush_size:
             self.flush()
 
     def begin_read(self) -> int:
-        """A publisher is read until `end_read`: so many bytes, that the turn ends soon enough for everybody else."""
+        """A publisher is read until `end_read`. Returns how many bytes it may bring, so that the turn ends in time."""
         self._reading = True
         share = TURN // min(1 + len(self._live), MANY) // self._readers
-        return min(self._read_limit, max(LEAST_READ, share))
+        return min(self._max_read, max(LEAST_READ, share))
 
     def end_read(self) -> None:
         """What was read is published. It need not wait for the end of the turn if nobody else can be read in it."""
         self._reading = False
-        if self._intake.alone:
+        if self._inflow.alone:
             self._reads = 1
             self._end_of_turn()
         else:
@@ -138,13 +137,12 @@ class Hub:
 
     def flush(self) -> None:
         """Put what is pending into the log, and give it to every live subscriber, with one call each."""
-        if not self._pending:
+        log, size = self.log, self._pending.size
+        if not size:
             return
-        pending, self._pending = self._pending, []
-        size, self._pending_size = self._pending_size, 0
-        start = self.log.end
-        self._append(pending)
-        pieces = [self.log.batch(number).data for number in range(start, self.log.end)]
+        start = log.end
+        self._pending.move_to(log, self._clock)
+        pieces = [log.batch(number).data for number in range(start, log.end)]
         piece = pieces[0] if len(pieces) == 1 else None
         self._make_room(start)
         for subscription in tuple(self._live):
@@ -155,31 +153,8 @@ class Hub:
             else:
                 if taken != size:
                     self._fall_behind(subscription, start, taken)
-        if self.slow is Slow.BLOCK:
+        if self.slow.holds:
             self._regulate()
-
-    def _append(self, pending: list[Frames]) -> None:
-        """Append what was published as few batches, without copying what is large."""
-        small: list[Frames] = []
-        for frames in pending:
-            if len(frames.data) < LARGE:
-                small.append(frames)
-                continue
-            self._append_joined(small)
-            self._append_joined([frames])
-            small = []
-        self._append_joined(small)
-
-    def _append_joined(self, pending: list[Frames]) -> None:
-        if not pending:
-            return
-        if len(pending) == 1:
-            data, messages, held = pending[0]
-        else:
-            data = b"".join([frames.data for frames in pending])
-            messages, held = sum([frames.messages for frames in pending]), len(data)
-        ends = None if self._self_delimiting else array("I", accumulate(len(frames.data) for frames in pending))
-        self.log.append(data, messages, held, self._clock(), ends)
 
     def _make_room(self, start: int) -> None:
         """Drop what nobody needs; or, while somebody does, what is over the limit, after the slow policy was applied.
@@ -187,50 +162,53 @@ class Hub:
         `start` is the first batch that was not delivered yet. Memory that is used again at once is still in the
         processor's cache: 64 KiB messages to 10 subscribers went at 0.86 of a C relay so, and at 0.78 without.
         """
-        log = self.log
-        if not self._lagging and not self.history:
+        log, budget = self.log, self.budget
+        if not self._lagging and not budget.history:
             log.drop(start)
             return
-        limit = log.limit if self._lagging else min(self.history, log.limit)
+        limit = budget.limit if self._lagging else budget.history
         if log.held <= limit:
             return
         keep = log.within(limit)
         if keep > self._slowest:
             for subscription in tuple(self._lagging):
-                if subscription.cursor.batch < keep:
-                    self._overrun(subscription)
+                if subscription.cursor.place.batch < keep:
+                    self.slow.overrun(self, subscription)
             self._find_slowest()
         log.drop(keep)
 
     # What subscribers call
 
-    def attach(self, subscriber: Subscriber, first: int | None = None, greeting: bytes = b"") -> Subscription:
-        """Give a subscriber every message from now on, after as many recent ones as `replay` says.
+    def attach(self, consumer: Consumer, first: int | None = None, greeting: bytes = b"") -> Subscription:
+        """Give somebody every message from now on. Nothing is delivered before this returns.
 
-        Or those from position `first` on, which the log must still have. `greeting` is sent before all of them.
-        Nothing is delivered before this returns.
+        `first`: position of the message to begin with, which the log must still have; None: after as many recent
+        messages as `replay` says. `greeting`: bytes that are sent before all messages.
         """
-        if first is None:
-            first = self.start(self.replay)
-        subscription = Subscription(subscriber, Cursor(self.log, first))
+        self.flush()
+        subscription = Subscription(consumer, Cursor(self.log, self.recent(self.replay) if first is None else first))
         if greeting:
             subscription.cursor.insert(greeting)
         self._lag(subscription)
         self._settle(subscription)
         return subscription
 
-    def start(self, replay: int) -> int:
-        """The position at which somebody begins who wants so many recent messages first.
+    def recent(self, messages: int) -> int:
+        """The position from which that many recent messages of the log start, or fewer.
 
-        It is given at most what a quarter of the log holds, so that it does not begin its life close to an overrun.
+        They are at most what a quarter of the budget holds, so that nobody begins its life close to an overrun. What is
+        pending is not in the log: `flush` comes first where that matters.
         """
-        self.flush()
+        return max(self.reach(self.budget.limit // 4), self.log.next - messages) if messages else self.log.next
+
+    def reach(self, memory: int) -> int:
+        """Position of the oldest message of those that the newest `memory` bytes of the log hold."""
         log = self.log
-        return max(log.position(log.within(log.limit // 4), 0), log.next - replay) if replay else log.next
+        return log.position(Place(log.within(memory), 0))
 
     def insert(self, subscription: Subscription, data: bytes) -> None:
         """Send a subscriber what is no message, as soon as it is between two."""
-        if subscription.tally is None:
+        if subscription.attached:
             if subscription.cursor.live:
                 subscription.cursor.stand(self.log.end)
                 self._lag(subscription)
@@ -238,7 +216,7 @@ class Hub:
             self._catch_up(subscription)
 
     def detach(self, subscription: Subscription) -> Tally:
-        """Let go of a subscriber, whose connection is gone; returns what it was given. May be repeated."""
+        """Let go of a subscriber; returns what it was given. May be repeated."""
         self._live.pop(subscription, None)
         self._lagging.pop(subscription, None)
         self._regulate_soon()
@@ -246,14 +224,18 @@ class Hub:
 
     def pause(self, subscription: Subscription) -> None:
         """The transport takes no more for now."""
-        subscription.waiting = True
-        if subscription.cursor.live and subscription.tally is None:
+        if not subscription.attached:
+            return
+        if subscription.cursor.live:
             subscription.cursor.stand(self.log.end)
             self._lag(subscription)
+        if subscription.lifecycle.state is State.LAGGING:
+            subscription.lifecycle.become(State.WAITING)
 
     def resume(self, subscription: Subscription) -> None:
         """The transport takes bytes again."""
-        subscription.waiting = False
+        if subscription.attached and subscription.lifecycle.state is State.WAITING:
+            subscription.lifecycle.become(State.LAGGING)
         self._catch_up(subscription)
 
     @property
@@ -276,15 +258,15 @@ class Hub:
     def _lag(self, subscription: Subscription) -> None:
         """Make a subscriber lagging, at the place where its cursor stands."""
         self._live.pop(subscription, None)
-        batch = subscription.cursor.batch
+        batch = subscription.cursor.place.batch
         self._slowest = min(self._slowest, batch) if self._lagging else batch
         self._lagging[subscription] = None
-        subscription.moved = True
-        subscription.idle = 0.0
+        subscription.lifecycle.become(State.LAGGING)
+        subscription.progress.begin()
 
     def _fall_behind(self, subscription: Subscription, start: int, taken: int, error: Exception | None = None) -> None:
         """A live subscriber took only part of what begins with batch `start`, or none because of an error."""
-        if subscription.tally is None:
+        if subscription.attached:
             subscription.cursor.stand(start)
             subscription.cursor.advance(taken)
             self._lag(subscription)
@@ -293,15 +275,15 @@ class Hub:
     def _wait(self, subscription: Subscription, error: Exception | None) -> None:
         """A subscriber took less than it was given: wait until it takes more, or end it if we failed."""
         if error is None or isinstance(error, OSError):
-            subscription.waiting = True
-            subscription.subscriber.await_room(error)
+            self.pause(subscription)
+            subscription.consumer.await_room(error)
         else:
             self.detach(subscription)
-            subscription.subscriber.fail(error)
+            subscription.consumer.fail(error)
 
     def _catch_up(self, subscription: Subscription) -> None:
         """Give a lagging subscriber one turn's worth of what it lacks."""
-        if subscription.waiting or subscription not in self._lagging:
+        if subscription not in self._lagging or subscription.lifecycle.state is State.WAITING:
             return
         share = min(CATCH_UP, max(LEAST_CATCH_UP, TURN // len(self._lagging)))
         pieces, size = subscription.cursor.read(share, PIECES)
@@ -311,10 +293,10 @@ class Hub:
                 taken = subscription.deliver(pieces)
             except Exception as raised:
                 error = raised
-        if subscription.tally is not None:
+        if not subscription.attached:
             return
         if taken:
-            subscription.moved = True
+            subscription.progress.moved = True
             subscription.cursor.advance(taken)
             self._regulate_soon()
         if taken != size:
@@ -323,12 +305,13 @@ class Hub:
 
     def _settle(self, subscription: Subscription) -> None:
         """After a subscriber took what it was given: it is live if that was all, else another turn is due."""
-        if subscription.waiting or subscription.tally is not None:
+        if not subscription.attached or subscription.lifecycle.state is not State.LAGGING:
             return
         if subscription.cursor.at_end:
             del self._lagging[subscription]
             self._live[subscription] = None
-            subscription.cursor.live = True
+            subscription.cursor.follow_end()
+            subscription.lifecycle.become(State.LIVE)
         elif not subscription.scheduled:
             subscription.scheduled = True
             self._call_soon(lambda: self._catch_up_when_due(subscription))
@@ -338,34 +321,31 @@ class Hub:
         self._catch_up(subscription)
 
     def _find_slowest(self) -> None:
-        self._slowest = min((subscription.cursor.batch for subscription in self._lagging), default=self.log.end)
+        self._slowest = min((subscription.cursor.place.batch for subscription in self._lagging), default=self.log.end)
 
     # Slow policies
 
-    def _overrun(self, subscription: Subscription) -> None:
-        if self.slow is not Slow.SKIP:
-            self.end(subscription, CloseReason.OVERRUN)
-            return
+    def skip(self, subscription: Subscription) -> None:
+        """Move a lagging subscriber to the newest batch, and tell it what it lost."""
         gap = subscription.cursor.skip(self._clock)
         if gap.messages:
-            subscription.subscriber.skipped(gap)
+            subscription.consumer.skipped(gap)
 
     def _regulate(self) -> None:
-        """Block or unblock the publishers, by how far the slowest subscriber is behind."""
-        log = self.log
+        """Have publishers wait or go on, as the policy says, by how far the slowest subscriber is behind."""
         self._find_slowest()
-        behind = log.behind(self._slowest)
-        block = self.slow is Slow.BLOCK
-        if not self.blocked and block and behind > log.limit // 2:
+        behind = self.log.behind(self._slowest)
+        hold = self.slow.hold(behind, self.budget.limit, self.blocked)
+        if hold and not self.blocked:
             self.blocked = True
-            slowest = next(one for one in self._lagging if one.cursor.batch == self._slowest)
-            self._intake.pause(slowest.cursor.lag(self._clock))
-        elif self.blocked and (not block or behind < log.limit // 4):
+            slowest = next(one for one in self._lagging if one.cursor.place.batch == self._slowest)
+            self._inflow.pause(slowest.cursor.lag(self._clock))
+        elif self.blocked and not hold:
             self.blocked = False
-            self._intake.resume()
+            self._inflow.resume()
 
-    def change(self, slow: Slow, stall_timeout: float) -> None:
-        """Go on with another policy."""
+    def change(self, slow: SlowPolicy, stall_timeout: float) -> None:
+        """Go on with another policy, and another stall timeout in seconds."""
         self.slow = slow
         self.stall_timeout = stall_timeout
         self._regulate()
@@ -380,26 +360,26 @@ class Hub:
         self._regulate_scheduled = False
         self._regulate()
 
+    # Subscribers that take nothing
+
     def register(self, every: Every) -> None:
         """Have `sweep` called."""
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """End the subscribers that make no progress; `passed` is the time since the last sweep, in seconds.
+        """End the subscribers that make no progress.
 
-        Time that the relay slept itself, stopped or suspended, must not be in it: that is nobody's fault.
+        `passed`: seconds since the last sweep, without any in which the relay itself was stopped or suspended: those
+        are nobody's fault.
         """
         for subscription in tuple(self._lagging):
-            unsent = subscription.subscriber.unsent()
-            progress = subscription.moved or unsent < subscription.unsent or not subscription.waiting
-            subscription.idle = 0.0 if progress else subscription.idle + passed
-            subscription.moved = False
-            subscription.unsent = unsent
-            if 0 < self.stall_timeout <= subscription.idle:
+            waiting = subscription.lifecycle.state is State.WAITING
+            subscription.progress.look(waiting, subscription.consumer.unsent(), passed)
+            if 0 < self.stall_timeout <= subscription.progress.idle:
                 self.end(subscription, CloseReason.STALLED)
 
     def end(self, subscription: Subscription, reason: CloseReason) -> None:
-        """End a subscriber whether or not it has everything."""
+        """End a subscriber, whether or not it has everything."""
         lag = subscription.cursor.lag(self._clock)
         self.detach(subscription)
-        subscription.subscriber.end(reason, lag)
+        subscription.consumer.end(reason, lag)

@@ -1,9 +1,9 @@
 """The log of recent messages, in memory: what arrived, in the one order in which every subscriber sees it.
 
 The log is a row of batches. A *batch* is whole frames as they go out again; it is made once, and every subscriber is
-sent the same bytes. A *position* is a message's number: the first message of a run is 1. Inside the program a place
-in the log is cheaper to keep as the number of a batch and an offset into its bytes, because that needs no look at
-the messages; `position` turns one into the other when somebody asks.
+sent the same bytes. A *position* is a message's number: the first message of an epoch is 1. Inside the program a
+*place* in the log (the number of a batch, and an offset into its bytes) is cheaper to keep, because that needs no look
+at the messages. The log owns all arithmetic with places; `position` turns one into a position when somebody asks.
 
 Batches are numbered from 0 and dropped from the old end only, and only by `drop`, so that whoever owns the places
 in it can move them out of the way before.
@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from relay.core.place import Messages, Place
 from relay.wire.framing import Buffer
 
 OVERHEAD = 512
@@ -32,6 +33,7 @@ class Batch:
 
     data: Buffer
     messages: int
+    """How many there are in `data`, at least 1."""
     first: int
     """Position of its first message."""
     offset: int
@@ -45,11 +47,10 @@ class Batch:
 
 
 class Log:
-    """The newest messages, up to a limit of memory."""
+    """The newest messages. It keeps all until it is told to drop some."""
 
-    def __init__(self, limit: int, ends: Callable[[Buffer], array[int]]) -> None:
-        """`limit` is in bytes; `ends` finds where the messages in whole frames end (see `Framing.ends`)."""
-        self.limit = limit
+    def __init__(self, ends: Callable[[Buffer], array[int]]) -> None:
+        """`ends` finds where the messages in whole frames end (see `Framing.ends`)."""
         self.next = 1
         """The position that the next message gets."""
         self.size = 0
@@ -61,6 +62,8 @@ class Log:
         self._gone = 0  # batches that are no longer in the list
         self._dead = 0  # batches at the front of the list that are dropped: None, until there are many
         self._measured: tuple[int, array[int]] = (-1, array("Q"))  # the ends in the batch last asked for
+
+    # Batches
 
     @property
     def oldest(self) -> int:
@@ -83,7 +86,11 @@ class Log:
         return self.behind(self.oldest)
 
     def append(self, data: Buffer, messages: int, held: int, time: float, ends: array[int] | None = None) -> None:
-        """Take whole frames as the newest batch. `held` is the memory that `data` keeps alive, in bytes."""
+        """Take whole frames as the newest batch.
+
+        `messages`: how many they are. `held`: bytes of memory that `data` keeps alive. `time`: now, in seconds of the
+        caller's clock. `ends`: where each message ends in `data`, for a framing whose frames cannot tell.
+        """
         self._batches.append(Batch(data, messages, self.next, self.size, self.charged, time, ends))
         self.next += messages
         self.size += len(data)
@@ -93,6 +100,10 @@ class Log:
         """Number of the first batch from which on the log holds at most `memory` bytes; the newest, if none does."""
         at = bisect_left(self._batches, self.charged - memory, self._dead, key=_charged)
         return min(self._gone + at, max(self.oldest, self.end - 1))
+
+    def behind(self, number: int) -> int:
+        """Memory charged for the batch of that number and all after it, in bytes."""
+        return self.charged - (self.batch(number).charged if number < self.end else self.charged)
 
     def drop(self, number: int) -> None:
         """Forget every batch before `number`."""
@@ -110,50 +121,105 @@ class Log:
         assert batch is not None, "a place in the log was not moved before its batch was dropped"
         return batch
 
-    def read(self, number: int, offset: int, most: int, pieces: int) -> tuple[list[Buffer], int]:
-        """What follows a place in the log, at most `pieces` buffers and `most` bytes of it; and how many bytes."""
-        found: list[Buffer] = []
-        size = 0
-        stop = min(self.end, number + pieces)
-        while number < stop and size < most:
-            data = self.batch(number).data
-            if offset or len(data) > most - size:
-                data = memoryview(data)[offset : offset + most - size]
-                offset = 0
-            found.append(data)
-            size += len(data)
-            number += 1
-        return found, size
+    # Places
 
-    def behind(self, number: int) -> int:
-        """Memory charged for the batch of that number and all after it, in bytes."""
-        return self.charged - (self.batch(number).charged if number < self.end else self.charged)
+    @property
+    def end_place(self) -> Place:
+        """Behind the newest message."""
+        return Place(self.end, 0)
 
-    def find(self, position: int) -> tuple[int, int]:
-        """The place of a message: its batch's number and its offset there. The end of the log for `next`."""
+    def find(self, position: int) -> Place:
+        """Where the message of that position begins, which must be kept still; the end of the log for `next`."""
         if position >= self.next:
-            return self.end, 0
+            return self.end_place
         at = bisect_right(self._batches, position, self._dead, key=_first) - 1
         number = self._gone + at
         index = position - self.batch(number).first
-        return number, self.ends(number)[index - 1] if index else 0
+        return Place(number, self._ends(number)[index - 1] if index else 0)
 
-    def position(self, number: int, offset: int) -> int:
+    def recent(self, messages: int, size: int) -> Place:
+        """Where the newest `messages` messages begin, or fewer.
+
+        No batch is looked into that has more than `size` bytes of newer batches after it.
+        """
+        at = bisect_left(self._batches, self.size - size, self._dead, key=_end_byte)
+        if at >= len(self._batches):
+            return self.end_place
+        return self.find(max(self.batch(self._gone + at).first, self.next - messages))
+
+    def position(self, place: Place) -> int:
         """Position of the first message that does not end at or before that place."""
+        number, offset = place
         if number >= self.end:
             return self.next
         first = self.batch(number).first
-        return first + bisect_right(self.ends(number), offset) if offset else first
+        return first + bisect_right(self._ends(number), offset) if offset else first
 
-    def message_end(self, number: int, offset: int) -> int:
-        """Where the message ends that `offset` is inside of; `offset` itself between two messages."""
+    def byte(self, place: Place) -> int:
+        """How many bytes the log had taken before that place, in all."""
+        return self.size if place.batch >= self.end else self.batch(place.batch).offset + place.offset
+
+    def time(self, place: Place) -> float:
+        """When the batch was appended in which that place is, in seconds; there must be one."""
+        return self.batch(place.batch).time
+
+    def advance(self, place: Place, size: int) -> Place:
+        """The place that many bytes further on."""
+        number, offset = place.batch, place.offset + size
+        while offset and offset >= (length := len(self.batch(number).data)):
+            offset -= length
+            number += 1
+        return Place(number, offset)
+
+    def rest(self, place: Place) -> tuple[bytes, Place]:
+        """The rest of the message that a place is inside of, and where that ends; nothing, between two messages."""
+        number, offset = place
         if not offset:
-            return 0
-        ends = self.ends(number)
-        at = bisect_right(ends, offset - 1)
-        return ends[at]
+            return b"", place
+        ends = self._ends(number)
+        stop = ends[bisect_right(ends, offset - 1)]
+        data = self.batch(number).data
+        return bytes(data[offset:stop]), Place(number, stop) if stop < len(data) else Place(number + 1, 0)
 
-    def ends(self, number: int) -> array[int]:
+    # Reading
+
+    def read(self, place: Place, size: int, pieces: int) -> tuple[list[Buffer], int]:
+        """What follows a place, at most `pieces` buffers and `size` bytes of it; and how many bytes that is."""
+        number, offset = place
+        found: list[Buffer] = []
+        total = 0
+        stop = min(self.end, number + pieces)
+        while number < stop and total < size:
+            data = self.batch(number).data
+            if offset or len(data) > size - total:
+                data = memoryview(data)[offset : offset + size - total]
+                offset = 0
+            found.append(data)
+            total += len(data)
+            number += 1
+        return found, total
+
+    def messages(self, place: Place, count: int, size: int) -> Iterator[Messages]:
+        """All messages from a place on, which must be between two: at most `count`, and some `size` bytes, at once.
+
+        A message larger than `size` comes alone. What is appended meanwhile comes too.
+        """
+        number, offset = place
+        while number < self.end:
+            batch, ends = self.batch(number), self._ends(number)
+            begin = bisect_right(ends, offset)
+            while begin < len(ends):
+                stop = min(begin + count, len(ends))
+                while stop > begin + 1 and ends[stop - 1] - offset > size:
+                    stop -= (stop - begin) // 2
+                bounds = [offset, *ends[begin:stop]]
+                offset = bounds[-1]
+                end = Place(number, offset) if stop < len(ends) else Place(number + 1, 0)
+                yield Messages(batch.data, bounds, batch.first + begin, end)
+                begin = stop
+            number, offset = number + 1, 0
+
+    def _ends(self, number: int) -> array[int]:
         """Where each message in a batch ends. The last answer is kept: many subscribers stop at the same batch."""
         if self._measured[0] != number:
             batch = self.batch(number)
@@ -169,3 +235,8 @@ def _first(batch: Batch | None) -> int:
 def _charged(batch: Batch | None) -> int:
     assert batch is not None
     return batch.charged
+
+
+def _end_byte(batch: Batch | None) -> int:
+    assert batch is not None
+    return batch.offset + len(batch.data)

@@ -6,18 +6,24 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from relay.core.cursor import Cursor, Lag, Tally
+from relay.core.state import Lifecycle
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
 
 
-class Subscriber(Protocol):
-    """What the hub needs of a subscriber's connection. Only the hub calls these."""
+class Consumer(Protocol):
+    """What the hub needs of whoever takes messages: a subscriber's connection, or a feed. Only the hub calls these."""
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """Its state. The hub changes it between LAGGING, LIVE and WAITING."""
+        ...
 
     @property
     def deliver(self) -> Callable[[Sequence[Buffer]], int]:
         """Takes bytes, in order, and returns how many: `socket.sendmsg`, or what behaves like it, errors included.
 
-        Asked for once, as `deliver_one` is, when the subscriber is attached.
+        Asked for once, as `deliver_one` is, when the consumer is attached.
         """
         ...
 
@@ -50,36 +56,62 @@ class Subscriber(Protocol):
         ...
 
 
-class Subscription:
-    """One attached subscriber. `Hub.attach` returns it; its holder names itself with it, and only the hub changes it.
+class Progress:
+    """Whether a subscriber takes anything at all: a clock that runs only while something waits for it in vain.
 
-    It is *waiting* from when its transport says pause until it says resume.
+    Progress is bytes that its kernel took, or bytes in the kernel that got fewer because its peer acknowledged them.
     """
 
-    __slots__ = (
-        "cursor",
-        "deliver",
-        "deliver_one",
-        "idle",
-        "moved",
-        "scheduled",
-        "subscriber",
-        "tally",
-        "unsent",
-        "waiting",
-    )
+    __slots__ = ("_unsent", "idle", "moved")
 
-    def __init__(self, subscriber: Subscriber, cursor: Cursor) -> None:
-        self.subscriber = subscriber
-        self.deliver = subscriber.deliver
-        self.deliver_one = subscriber.deliver_one
+    def __init__(self) -> None:
+        self.moved = True
+        """It took something since the last look."""
+        self.idle = 0.0
+        """Seconds without progress."""
+        self._unsent = 0  # at the last look
+
+    def begin(self) -> None:
+        """Something waits for it from now on."""
+        self.moved = True
+        self.idle = 0.0
+
+    def look(self, waiting: bool, unsent: int, passed: float) -> None:
+        """Look at it again.
+
+        `waiting`: whether its transport takes nothing. `unsent`: bytes that its kernel holds. `passed`: seconds since
+        the last look.
+        """
+        progress = self.moved or unsent < self._unsent or not waiting
+        self.idle = 0.0 if progress else self.idle + passed
+        self.moved = False
+        self._unsent = unsent
+
+
+class Subscription:
+    """One attached subscriber. `Hub.attach` returns it, its holder names itself with it, only the hub changes it."""
+
+    __slots__ = ("consumer", "cursor", "deliver", "deliver_one", "lifecycle", "progress", "scheduled", "tally")
+
+    def __init__(self, consumer: Consumer, cursor: Cursor) -> None:
+        self.consumer = consumer
+        self.lifecycle = consumer.lifecycle
+        self.deliver = consumer.deliver
+        self.deliver_one = consumer.deliver_one
         self.cursor = cursor
-        self.waiting = False
+        self.progress = Progress()
         self.scheduled = False  # a turn of catching up is due
-        self.moved = True  # it took something since the last sweep
-        self.unsent = 0  # at the last sweep
-        self.idle = 0.0  # seconds without progress
-        self.tally: Tally | None = None  # final, once it is detached
+        self.tally: Tally | None = None
+        """What it was given, once it is detached: None until then."""
+
+    @property
+    def attached(self) -> bool:
+        """Whether it is given messages."""
+        return self.tally is None
+
+    def given(self) -> Tally:
+        """What it was given so far: exactly, once it is detached, and before that cheaply, at most a batch less."""
+        return self.tally or self.cursor.tally(exact=False)
 
     def finish(self) -> Tally:
         """Take down what it was given; from now on nothing is, even by a flush that began before."""

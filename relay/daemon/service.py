@@ -16,25 +16,28 @@ from twisted.logger import Logger, LogLevelFilterPredicate
 
 from relay.config.settings import Config, Faults
 from relay.config.values import show_size
-from relay.core.hub import READ, Hub
+from relay.core.budget import Budget
+from relay.core.hub import MAX_READ, Hub
 from relay.core.log import Log
 from relay.daemon.logs import output
 from relay.daemon.options import Options
 from relay.daemon.reload import Reload
 from relay.daemon.systemd import Supervisor, supervisor
-from relay.feeds.feed import Feeds
+from relay.feeds.feeds import Feeds
 from relay.net.accepting import BACK_OFF
 from relay.net.credentials import Credentials, RenewableContext, load_credentials
 from relay.net.ports import ROLES, CannotStart, Ports
 from relay.net.tcp import PublisherTransport, SubscriberTransport
 from relay.observe.stats import Stats
 from relay.observe.turns import Turns
-from relay.peers.connection import Accepted
+from relay.peers.admission import MAX_CONNECTIONS as MOST_CONNECTIONS
+from relay.peers.admission import MAX_WEB_CONNECTIONS as WEB
+from relay.peers.admission import RESERVE, Admission, raise_descriptor_limit
 from relay.peers.drain import Drain
-from relay.peers.limits import MOST as MOST_CONNECTIONS
-from relay.peers.limits import RESERVE, WEB, Limits, raise_descriptor_limit
-from relay.peers.lines import Lines
-from relay.peers.publisher import Intake, PublisherFactory
+from relay.peers.intake import Intake
+from relay.peers.publisher import PublisherFactory
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.peers.registry import Registry
 from relay.peers.subscriber import SubscriberFactory
 from relay.web.load import load_site
 from relay.web.token import read_token
@@ -78,32 +81,33 @@ class RelayService(Service):
         self._unready = "starting: not every port listens yet"  # empty once all is well
         self._token: bytes | None = None
         framing = config.framing
-        self.limits = Limits()
-        self.lines = Lines()
+        self.limits = Admission()
+        self.lines = RateLimitedLog()
         self.ports = Ports(reactor, keepalive=config.keepalive, exhausted=self._tell_exhausted)
         self.intake = Intake(time.monotonic)
         self.hub = Hub(
-            Log(config.buffer, framing.ends),
+            Log(framing.ends),
+            Budget(config.buffer),
             self.intake,
             call_soon=partial(reactor.callLater, 0),
             clock=time.monotonic,
             self_delimiting=framing.self_delimiting,
-            read_limit=config.max_message if framing is Raw else READ,
+            max_read=config.max_message if framing is Raw else MAX_READ,
             replay=config.replay,
         )
         self.publishers = PublisherFactory(
-            Accepted("publisher", self.limits, self.lines),
+            Registry("publisher", self.limits, self.lines),
             self.hub,
             self.intake,
             partial(framing, config.max_message),
         )
         self.subscribers = SubscriberFactory(
-            Accepted("subscriber", self.limits, self.lines),
+            Registry("subscriber", self.limits, self.lines),
             self.hub,
             publish=" or ".join(config.publish + config.publish_tls),
         )
-        events, sockets = (Accepted("subscriber", self.limits, self.lines, feed=feed) for feed in ("events", "ws"))
-        self._subscribers = (self.subscribers.accepted, events, sockets)
+        events, sockets = (Registry("subscriber", self.limits, self.lines, feed=feed) for feed in ("events", "ws"))
+        self._subscribers = (self.subscribers.registry, events, sockets)
         self._feeds = (
             Feeds(
                 self.hub,
@@ -119,12 +123,11 @@ class RelayService(Service):
         self._stats = Stats(
             self.hub,
             self.intake,
-            self.publishers.accepted,
+            self.publishers.registry,
             self._subscribers,
             self.lines,
             self.reload.done,
             time.monotonic,
-            lambda: self._feeds.held if self._feeds else 0,
             self._turns,
         )
         self._publish_door, self._subscribe_door = RenewableContext(), RenewableContext()
@@ -160,10 +163,10 @@ class RelayService(Service):
         if self._feeds:
             self._feeds.change(config.slow, config.stall_timeout)
         self.intake.frame_timeout = config.frame_timeout
-        self.publishers.accepted.allowed = config.allow_publishers
+        self.publishers.registry.allowed = config.allow_publishers
         for accepted in self._subscribers:
             accepted.allowed = config.allow_subscribers
-        for accepted in (self.publishers.accepted, self.subscribers.accepted):
+        for accepted in (self.publishers.registry, self.subscribers.registry):
             accepted.handshake_timeout = config.tls_timeout
         self._certificate = credentials.name
         self._publish_door.context = credentials.publishers
@@ -187,7 +190,14 @@ class RelayService(Service):
         if not self.ports.open:  # started by something else than twistd
             self._listen()
         super().startService()
-        for part in (self.hub, self.publishers, self.subscribers, self.lines):
+        for part in (
+            self.hub,
+            self.intake,
+            self.publishers.registry,
+            self.subscribers.registry,
+            self.subscribers,
+            self.lines,
+        ):
             part.register(self._every)
         if self._feeds and self._web:
             for web_part in (self._feeds, self._web, self._turns):
@@ -212,7 +222,7 @@ class RelayService(Service):
             max_message=config.max_message,
             framing=config.framing.__name__.lower(),
             buffer=show_size(config.buffer),
-            slow=config.slow,
+            slow=config.slow.name,
             stall_timeout=config.stall_timeout,
             replay=config.replay,
         )
@@ -271,7 +281,7 @@ class RelayService(Service):
             new=published - self._published,
             published=published,
             bytes=log.size,
-            publishers=len(self.publishers.accepted.open),
+            publishers=len(self.publishers.registry.open),
             subscribers=sum(len(accepted.open) for accepted in self._subscribers),
             lagging=now.lagging,
             held=now.held,
@@ -282,7 +292,7 @@ class RelayService(Service):
         """How many there are, and how many messages a second there were since the last time."""
         published = self.hub.log.next - 1
         rate, self._told = (published - self._told) / passed, published
-        publishers = len(self.publishers.accepted.open)
+        publishers = len(self.publishers.registry.open)
         subscribers = sum(len(accepted.open) for accepted in self._subscribers)
         self._supervisor.status(f"{publishers:,} publishers, {subscribers:,} subscribers; {rate:,.0f} messages/s")
 
@@ -327,7 +337,7 @@ class RelayService(Service):
         self._timers.clear()
         stopped = self.ports.stop(*ROLES.keys() - {"web"})
         self.hub.flush()
-        accepted = [self.publishers.accepted, *self._subscribers]
+        accepted = [self.publishers.registry, *self._subscribers]
         self._drain = Drain(accepted, self.config.drain_timeout, self._reactor)
         if lagging := self._stats.snapshot().lagging:
             self.log.info(

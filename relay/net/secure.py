@@ -86,7 +86,7 @@ class SecureTransport(TLSMemoryBIOProtocol):
             below.put(tls.bio_read(MAX_ENCRYPTED + MAX_RECORD))
         return taken + waiting
 
-    def await_room(self, error: OSError | None) -> None:
+    def await_room(self, error: OSError | None) -> bool:
         """Have the registered producer's `resumeProducing` called when nothing waits here any more.
 
         `error` is as for `SubscriberTransport.await_room`; here there is none.
@@ -94,6 +94,21 @@ class SecureTransport(TLSMemoryBIOProtocol):
         cast(IPushProducer, self._producer).pauseProducing()
         self.transport.producerPaused = True
         self.transport.startWriting()
+        return True
+
+    def begin(self, producer: IPushProducer) -> None:
+        """Have a producer told when there is room again."""
+        self.registerProducer(producer, True)
+
+    def finish(self) -> None:
+        """End the stream after what was taken. TLS has no halves: its end is the end of the connection."""
+        self.loseConnection()
+
+    close = finish
+
+    def drop(self) -> None:
+        """End the connection now."""
+        self.abortConnection()
 
 
 def direct(transport: object) -> SubscriberTransport | SecureTransport | None:

@@ -66,7 +66,7 @@ class SubscriberTransport(tcp.Server):
         """The same as `sendmsg` for bytes in one piece."""
         return self.socket.send
 
-    def await_room(self, error: OSError | None) -> None:
+    def await_room(self, error: OSError | None) -> bool:
         """Have the registered producer's `resumeProducing` called when the kernel takes bytes again.
 
         `error` is what the kernel refused bytes with, if it did. One that does not mean "no room" ends the connection
@@ -75,6 +75,7 @@ class SubscriberTransport(tcp.Server):
         self._short = True
         self._failed = error is not None and error.errno not in (EAGAIN, ENOBUFS)
         self.startWriting()
+        return True
 
     def put(self, data: bytes) -> bool:
         """Send encrypted bytes; keep what the kernel refuses. True if nothing is left.
@@ -97,6 +98,10 @@ class SubscriberTransport(tcp.Server):
         """About how many bytes were put or written that the kernel has not taken."""
         return self._tempDataLen + len(self.dataBuffer)
 
+    def begin(self, producer: IPushProducer) -> None:
+        """Have a producer told when there is room again."""
+        self.registerProducer(producer, True)
+
     def finish(self) -> None:
         """End the stream now. Twisted would wait until the socket is writable, which it may never be again."""
         self.loseWriteConnection()
@@ -107,6 +112,8 @@ class SubscriberTransport(tcp.Server):
         """Close now. What the kernel has still goes out, unless there are unread bytes of the peer: then it is lost."""
         if self.connected:
             self.connectionLost(Failure(main.CONNECTION_DONE))
+
+    drop = close
 
     def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
         if self._failed:

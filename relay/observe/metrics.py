@@ -26,7 +26,7 @@ from prometheus_client.exposition import choose_encoder
 from relay import __version__
 from relay.observe.stats import Role, Snapshot
 from relay.observe.turns import BOUNDS
-from relay.peers.connection import TCP
+from relay.peers.registry import TCP
 
 LAGS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)
 """Seconds, the buckets: from what a busy turn causes to what only a large buffer allows."""
@@ -105,8 +105,8 @@ def _connections(roles: tuple[Role, ...]) -> Iterator[Metric]:
         for reason, count in role.closed.items():
             closed.add_metric([role.name, role.feed, reason], count)
         if role.feed == TCP:
-            handshakes.add_metric([role.name, "completed"], role.shaken)
-            handshakes.add_metric([role.name, "failed"], role.unshaken)
+            handshakes.add_metric([role.name, "completed"], role.handshakes_completed)
+            handshakes.add_metric([role.name, "failed"], role.handshakes_failed)
     yield from (is_open, opened, closed, handshakes)
 
 

@@ -9,8 +9,10 @@ from itertools import islice
 from operator import attrgetter
 
 from relay.core.cursor import Lag, Tally
-from relay.peers.connection import Accepted, Connection
-from relay.peers.ended import REMEMBERED, Ended
+from relay.core.state import State
+from relay.peers.connection import Connection
+from relay.peers.ended_connection import REMEMBERED, EndedConnection
+from relay.peers.registry import Registry
 
 PAGE = 1000
 """Connections in one page: to tell of them takes some 10 ms, in which the relay does nothing else."""
@@ -21,15 +23,14 @@ class Row:
     """A connection that is open."""
 
     number: int
-    """Given once in a run, to each connection a larger one than to those before it."""
+    """Given once, to each connection a larger one than to those before it."""
     role: str
     feed: str
     """How messages are written for it: `tcp`, `ws`, `events`; `tcp` of publishers."""
     peer: str
     since: float
     """In seconds since 1970, UTC."""
-    state: str
-    """`handshake`, `closing`; a publisher: `open`, `blocked`; a subscriber: `live`, `lagging`."""
+    state: State
     tally: Tally
     lag: Lag | None
     """None of a subscriber that is live, and of publishers."""
@@ -38,7 +39,7 @@ class Row:
 
 
 def page(
-    roles: Sequence[Accepted], after: int, clock: Callable[[], float], most: int = PAGE
+    roles: Sequence[Registry], after: int, clock: Callable[[], float], most: int = PAGE
 ) -> tuple[list[Row], int | None]:
     """Those connections of all roles that follow the one of that number; and after which the next page begins.
 
@@ -57,20 +58,14 @@ def _row(connection: Connection, clock: Callable[[], float]) -> Row:
         connection.feed,
         connection.peer,
         connection.since,
-        _state(connection),
+        connection.state,
         connection.tally,
         connection.lag(clock),
         connection.subject,
     )
 
 
-def _state(connection: Connection) -> str:
-    if connection.reason is not None:
-        return "closing"
-    return "handshake" if connection.shaking else connection.state
-
-
-def ended(roles: Sequence[Accepted], most: int = REMEMBERED) -> list[Ended]:
+def ended(roles: Sequence[Registry], most: int = REMEMBERED) -> list[EndedConnection]:
     """The last that ended, of all roles, the newest first."""
     newest = (reversed(role.latest) for role in reversed(roles))
     return list(islice(merge(*newest, key=attrgetter("until"), reverse=True), most))

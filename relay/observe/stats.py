@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
+from relay.core.state import State
 from relay.observe.turns import Turns
-from relay.peers.connection import Accepted
-from relay.peers.lines import Lines
-from relay.peers.publisher import Intake
+from relay.peers.intake import Intake
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.peers.registry import Registry
 from relay.wire.close_reason import CloseReason
 
-UNSHAKEN = (CloseReason.HANDSHAKE_FAILED, CloseReason.HANDSHAKE_TIMEOUT)
+FAILED_HANDSHAKES = (CloseReason.HANDSHAKE_FAILED, CloseReason.HANDSHAKE_TIMEOUT)
 """How connections end whose TLS handshake was not completed, for what the peer did."""
 
 
@@ -32,10 +33,10 @@ class Role:
     opened: int
     closed: Mapping[CloseReason, int]
     """All reasons."""
-    shaken: int
-    """TLS handshakes completed."""
-    unshaken: int
-    """And failed."""
+    handshakes_completed: int
+    """Of TLS."""
+    handshakes_failed: int
+    """Of TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +81,19 @@ class Stats:
         self,
         hub: Hub,
         intake: Intake,
-        publishers: Accepted,
-        subscribers: Sequence[Accepted],
-        lines: Lines,
+        publishers: Registry,
+        subscribers: Sequence[Registry],
+        lines: RateLimitedLog,
         reloads: Mapping[bool, int],
         clock: Callable[[], float],
-        held: Callable[[], int],
         turns: Turns,
     ) -> None:
-        """`clock` is the hub's. `reloads` is how often it was reloaded, by success.
+        """Look at these.
 
-        `held` says how much memory the buffer takes, besides that of the hub's log.
+        `subscribers`: a registry for each feed. `reloads`: how often the relay was reloaded, by success. `clock`: the
+        hub's.
         """
-        self.roles = (publishers, *subscribers)
+        self.registries = (publishers, *subscribers)
         self.clock = clock
         self._hub = hub
         self._intake = intake
@@ -100,38 +101,20 @@ class Stats:
         self._lines = lines
         self._reloads = reloads
         self._started = publishers.now()
-        self._held = held
         self._turns = turns
-        self._buffer = hub.log.limit
+        self._budget = hub.budget
 
     def snapshot(self) -> Snapshot:
         """The relay now. It takes some 2 µs for each subscriber."""
         log = self._hub.log
-        messages = size = skipped = live = 0
-        lags = []
-        for accepted in self._subscribers:
-            delivered = accepted.exchanged
-            messages, size, skipped = (
-                messages + delivered.messages,
-                size + delivered.bytes,
-                skipped + delivered.skipped,
-            )
-            for subscriber in accepted.open:
-                tally = subscriber.tally
-                messages += tally.messages
-                size += tally.bytes
-                skipped += tally.skipped
-                if (lag := subscriber.lag(self.clock)) is not None:
-                    lags.append(lag)
-                elif subscriber.reason is None and subscriber.state == "live":
-                    live += 1
+        delivered, live, lags = self._subscribed()
         return Snapshot(
-            roles=tuple(map(_role, self.roles)),
-            most_connections=self.roles[0].limits.max_connections,
+            roles=tuple(map(_role, self.registries)),
+            most_connections=self.registries[0].admission.max_connections,
             published=Tally(log.next - 1, log.size, 0),
-            delivered=Tally(messages, size, skipped),
-            held=log.held + self._held(),
-            buffer=self._buffer,
+            delivered=delivered,
+            held=log.held + self._budget.lent,
+            buffer=self._budget.size,
             oldest=log.first,
             next=log.next,
             live=live,
@@ -152,16 +135,35 @@ class Stats:
             started=self._started,
         )
 
+    def _subscribed(self) -> tuple[Tally, int, list[Lag]]:
+        """What subscribers were given in all; how many have everything; and the lag of each of the others."""
+        messages = size = skipped = live = 0
+        lags = []
+        for registry in self._subscribers:
+            messages += registry.exchanged.messages
+            size += registry.exchanged.bytes
+            skipped += registry.exchanged.skipped
+            for subscriber in registry.open:
+                tally = subscriber.tally
+                messages += tally.messages
+                size += tally.bytes
+                skipped += tally.skipped
+                if (lag := subscriber.lag(self.clock)) is not None:
+                    lags.append(lag)
+                elif subscriber.state is State.LIVE:
+                    live += 1
+        return Tally(messages, size, skipped), live, lags
 
-def _role(accepted: Accepted) -> Role:
-    ended = dict(accepted.ended)
+
+def _role(registry: Registry) -> Role:
+    ended = dict(registry.ended)
     closed = {reason: ended.get(reason, 0) for reason in CloseReason}
     return Role(
-        name=accepted.role,
-        feed=accepted.feed,
-        open=len(accepted.open),
-        opened=len(accepted.open) + sum(closed.values()),
+        name=registry.role,
+        feed=registry.feed,
+        open=len(registry.open),
+        opened=len(registry.open) + sum(closed.values()),
         closed=closed,
-        shaken=accepted.shaken,
-        unshaken=sum(closed[reason] for reason in UNSHAKEN),
+        handshakes_completed=registry.handshakes_completed,
+        handshakes_failed=sum(closed[reason] for reason in FAILED_HANDSHAKES),
     )

@@ -2,130 +2,40 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter, deque
 from collections.abc import Callable
+from typing import cast
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import IAddress, IHandshakeListener, ISSLTransport, ITransport
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.config.values import Network
 from relay.core.cursor import Lag, Tally
-from relay.core.timing import SWEEP, Every
-from relay.net.addresses import address_name, is_ip_address, within
+from relay.core.state import Lifecycle, State
+from relay.net.addresses import address_name, is_ip_address
 from relay.net.credentials import explain, subject
 from relay.net.transport import AcceptedTransport
-from relay.peers.ended import REMEMBERED, Ended
-from relay.peers.limits import Limits
-from relay.peers.lines import Lines
+from relay.peers.registry import TCP, Registry
 from relay.wire.close_reason import CloseReason
-
-_LOOKS = {
-    b"GET ": "an HTTP request",
-    b"HEAD": "an HTTP request",
-    b"POST": "an HTTP request",
-    b"PUT ": "an HTTP request",
-    b"\x16\x03\x01": "a TLS handshake",
-    b"\x16\x03\x03": "a TLS handshake",
-    b"SSH-": "an SSH client",
-}
-
-
-TCP = "tcp"
-"""The feed of those who get messages as publishers send them, whatever the transport."""
-
-
-def looks_like(start: bytes) -> str | None:
-    """What a peer took this port for, by the first bytes that it sent; None if they tell nothing."""
-    return next((what for first, what in _LOOKS.items() if start.startswith(first)), None)
-
-
-class Accepted:
-    """The connections of one role, from the moment when they are accepted."""
-
-    def __init__(
-        self, role: str, limits: Limits, lines: Lines, now: Callable[[], float] = time.time, feed: str = TCP
-    ) -> None:
-        """`role` is a word for the log; `feed` another, for how messages are written. All share `limits` and `lines`.
-
-        `now` is the time for people.
-        """
-        self.role = role
-        self.feed = feed
-        self.limits = limits
-        self.lines = lines
-        self.allowed: tuple[Network, ...] = ()
-        """Where they may connect from; empty: from everywhere. A Unix socket is no address, and has permissions."""
-        self.handshake_timeout = 5.0
-        """Seconds that a TLS handshake may take, 0 for any."""
-        self.open: dict[Connection, None] = {}
-        """Oldest first."""
-        self.ended: Counter[CloseReason] = Counter()
-        """How many have ended, by reason."""
-        self.handshakes: dict[Connection, float] = {}
-        """Those whose TLS handshake is not complete, and the seconds that it has taken."""
-        self.shaken = 0
-        """How many have completed one."""
-        self.exchanged = Tally(0, 0, 0)
-        """What those that have ended sent, or were given."""
-        self.latest: deque[Ended] = deque(maxlen=REMEMBERED)
-        """The last that ended, oldest first."""
-        self.now = now
-
-    def refusal(self, host: str | None) -> CloseReason | None:
-        """Why a connection from there is not admitted. If it is, it counts."""
-        if host is not None and self.allowed and not within(host, self.allowed):
-            return CloseReason.ADDRESS_NOT_ALLOWED
-        return self.limits.admit(host)
-
-    def remember(self, connection: Connection) -> None:
-        """Take down what there was of a connection that is gone."""
-        assert connection.reason is not None
-        tally = connection.tally
-        self.exchanged += tally
-        self.latest.append(
-            Ended(
-                connection.number,
-                self.role,
-                self.feed,
-                connection.peer,
-                connection.since,
-                self.now(),
-                connection.reason,
-                tally,
-                connection.subject,
-            )
-        )
-
-    def register(self, every: Every) -> None:
-        """Have `sweep` called."""
-        every(SWEEP, self.sweep)
-
-    def sweep(self, passed: float) -> None:
-        """Cut those that do not complete their handshake; `passed` is the time since the last sweep, in seconds."""
-        for connection, waited in tuple(self.handshakes.items()):
-            self.handshakes[connection] = waited + passed
-            if 0 < self.handshake_timeout <= waited:
-                connection.abort(CloseReason.HANDSHAKE_TIMEOUT, f"it took more than {self.handshake_timeout:g} s")
 
 
 @implementer(IHandshakeListener)
 class Connection(Protocol):
     """A peer's connection. Its end is logged and counted once, with the reason that was given first."""
 
-    log = Logger()
-    transport: AcceptedTransport
+    logger = Logger()
+    link: AcceptedTransport
+    """The transport, as all that the relay accepts have it."""
 
-    def __init__(self, accepted: Accepted, address: IAddress | None) -> None:
-        """`accepted` is where it is kept from its beginning to its end.
+    def __init__(self, registry: Registry, address: IAddress | None) -> None:
+        """`registry`: where it is kept from its beginning to its end.
 
-        `address` is the other end's own, whatever a proxy says of it; no matter what it is, a Unix socket has no limit.
+        `address`: the other end's own, whatever a proxy says of it. If it is no IP address, as for a Unix socket, no
+        limit for addresses holds.
         """
-        self._name = "?"
+        self.lifecycle = Lifecycle()
         self.number = 0
         """It comes after all smaller ones, of both roles."""
         self.since = 0.0
@@ -133,59 +43,65 @@ class Connection(Protocol):
         self.subject = ""
         """Of the certificate that it showed."""
         self.reason: CloseReason | None = None
-        self._accepted = accepted
-        self._lines = accepted.lines
+        """Why it ends, once that has begun."""
+        self._registry = registry
+        self._lines = registry.lines
+        self._name = "?"
         self._host: str | None = getattr(address, "host", None)
         self._admitted = False
         self._why = ""
 
+    # Its beginning
+
     def connectionMade(self) -> None:
-        accepted = self._accepted
-        accepted.open[self] = None
-        self.number = next(accepted.limits.numbers)
-        self.since = accepted.now()
-        self._name = address_name(self.transport.getPeer())
-        refusal = accepted.refusal(self._host)
-        if refusal is None:
-            self._admitted = True
-            if ISSLTransport.providedBy(self.transport):
-                accepted.handshakes[self] = 0.0
-            else:
-                self._connected()
-        else:
+        registry = self._registry
+        self.link = cast(AcceptedTransport, self.transport)
+        registry.open[self] = None
+        self.number = next(registry.admission.numbers)
+        self.since = registry.now()
+        self._name = address_name(self.link.getPeer())
+        refusal = registry.refusal(self._host)
+        if refusal is not None:
             self._lines.warn(
-                self.log, "{role} {peer} refused: {reason}", role=accepted.role, peer=self.peer, reason=refusal
+                self.logger, "{role} {peer} refused: {reason}", role=registry.role, peer=self.peer, reason=refusal
             )
             self.abort(refusal)
+            return
+        registry.admission.admit(self._host)
+        self._admitted = True
+        if ISSLTransport.providedBy(self.transport):
+            self.lifecycle.become(State.HANDSHAKE)
+            registry.handshakes[self] = 0.0
+        else:
+            self._connected()
 
     def handshakeCompleted(self) -> None:
         """TLS knows who is there."""
-        del self._accepted.handshakes[self]
-        self._accepted.shaken += 1
-        self.subject = subject(self.transport)
-        if self.reason is None:
+        del self._registry.handshakes[self]
+        self._registry.handshakes_completed += 1
+        self.subject = subject(cast(ITransport, self.transport))
+        if self.state is State.HANDSHAKE:
             self._connected()
 
     def _connected(self) -> None:
-        self._lines.info(self.log, "{role} {peer} connected{by}", role=self._accepted.role, peer=self.peer, by=self._by)
+        by = "" if self.feed == TCP else f" by {self.feed}"
+        self._lines.info(self.logger, "{role} {peer} connected{by}", role=self.role, peer=self.peer, by=by)
         self._begin()
 
     def _begin(self) -> None:
         """The connection was admitted, and its handshake is complete."""
         raise NotImplementedError
 
+    # What it is, for whoever asks
+
     @property
-    def _by(self) -> str:
-        return "" if self.feed == TCP else f" by {self.feed}"
+    def state(self) -> State:
+        """What it is doing."""
+        return self.lifecycle.state
 
     @property
     def tally(self) -> Tally:
         """What it has sent, or was given, so far: cheap, and at most a batch less than it really is."""
-        raise NotImplementedError
-
-    @property
-    def state(self) -> str:
-        """What it is doing, in a word, once it was admitted and its handshake is complete."""
         raise NotImplementedError
 
     def lag(self, clock: Callable[[], float]) -> Lag | None:
@@ -194,16 +110,13 @@ class Connection(Protocol):
 
     @property
     def role(self) -> str:
-        return self._accepted.role
+        """A word for the log."""
+        return self._registry.role
 
     @property
     def feed(self) -> str:
-        return self._accepted.feed
-
-    @property
-    def shaking(self) -> bool:
-        """Whether its TLS handshake is not complete."""
-        return self in self._accepted.handshakes
+        """How messages are written for it."""
+        return self._registry.feed
 
     @property
     def peer(self) -> str:
@@ -214,57 +127,64 @@ class Connection(Protocol):
             return self._name
         return f"{self._name} for {address_name(carried)}"
 
+    # Its end
+
     def abort(self, reason: CloseReason, why: str = "") -> None:
         """Cut the connection, in the next turn of the reactor, whether or not the peer reads.
 
-        `why` is for an operator: it is said in the log with the end of the connection, as a warning.
+        `why`: for an operator. It is said in the log with the end of the connection, as a warning.
         """
-        if self._begin_end(reason):
+        if self._begin_end(reason, State.CUT):
             self._why = why
-            self.transport.abortConnection()
+            self.link.abortConnection()
 
     def drain(self) -> bool:
         """The relay stops: end in an orderly way. Returns whether that has begun; to be repeated until it has."""
-        if self._begin_end(CloseReason.SHUTDOWN):
-            self.transport.loseConnection()
+        if self._begin_end(CloseReason.SHUTDOWN, State.FINISHING):
+            self.link.loseConnection()
         return True
 
     def cut(self) -> None:
         """There is no time left to end in an orderly way."""
-        self._begin_end(CloseReason.SHUTDOWN)
-        self.transport.abortConnection()
+        self._begin_end(CloseReason.SHUTDOWN, State.CUT)
+        self.link.abortConnection()
 
-    def _begin_end(self, reason: CloseReason) -> bool:
-        """Take down the reason; returns whether it is the first."""
-        first = self.reason is None
-        if first:
-            self.reason = reason
-        return first
+    def _begin_end(self, reason: CloseReason, state: State) -> bool:
+        """Take down the reason, and change to that state; returns False, and does nothing, if the end had begun."""
+        if self.lifecycle.ending:
+            return False
+        self.reason = reason
+        self.lifecycle.become(state)
+        return True
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
-        unknown = self._accepted.handshakes.pop(self, None) is not None
-        if self.reason is None and unknown:
-            self.reason, self._why = CloseReason.HANDSHAKE_FAILED, explain(reason)
-        elif self.reason is None:
-            done = reason.check(ConnectionDone) is not None
-            self.reason = CloseReason.PEER_CLOSED if done else CloseReason.CONNECTION_LOST
-        del self._accepted.open[self]
-        self._accepted.ended[self.reason] += 1
+        self._registry.handshakes.pop(self, None)
+        if self.reason is None:
+            self.reason = self._reason_of_loss(reason)
+        self.lifecycle.become(State.ENDED)
+        self._registry.remove(self, self.reason)
         if self._admitted:
-            self._accepted.limits.release(self._host)
+            self._registry.admission.release(self._host)
             self._end()
-        self._accepted.remember(self)
+        self._registry.remember(self, self.reason)
+
+    def _reason_of_loss(self, failure: Failure) -> CloseReason:
+        """Why the connection ended, if that was not our doing."""
+        if self.state is State.HANDSHAKE:
+            self._why = explain(failure)
+            return CloseReason.HANDSHAKE_FAILED
+        return CloseReason.PEER_CLOSED if failure.check(ConnectionDone) else CloseReason.CONNECTION_LOST
 
     def _end(self) -> None:
         """A connection that was admitted is gone, for `reason`: let go of it, and log its end."""
         raise NotImplementedError
 
     def _log_end(self, line: str, **fields: object) -> None:
-        """One line for the end, with what was exchanged until then."""
+        """Log one line for the end. `line` is the format of what was exchanged until then, with its `fields`."""
         (self._lines.warn if self._why else self._lines.info)(
-            self.log,
+            self.logger,
             "{role} {peer} disconnected: {reason}, " + line + "{why}",
-            role=self._accepted.role,
+            role=self.role,
             peer=self.peer,
             reason=self.reason,
             why=f"; {self._why}" if self._why else "",

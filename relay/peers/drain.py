@@ -7,10 +7,13 @@ timeout is cut.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from relay.peers.connection import Accepted, Connection
+from relay.peers.connection import Connection
+from relay.peers.registry import Registry
 
 LOOK = 0.02
 """Seconds between two looks at who has been given everything."""
@@ -19,9 +22,9 @@ LOOK = 0.02
 class Drain:
     """Ends connections in an orderly way, within a time."""
 
-    def __init__(self, accepted: list[Accepted], timeout: float, reactor: IReactorTime) -> None:
-        """`timeout` is in seconds."""
-        self._accepted = accepted
+    def __init__(self, registries: Iterable[Registry], timeout: float, reactor: IReactorTime) -> None:
+        """`timeout`: seconds until those that are still there are cut."""
+        self._registries = tuple(registries)
         self._timeout = timeout
         self._reactor = reactor
         self._waiting: list[Connection] = []
@@ -36,7 +39,7 @@ class Drain:
         return self._done
 
     def _open(self) -> list[Connection]:
-        return [connection for accepted in self._accepted for connection in accepted.open]
+        return [connection for registry in self._registries for connection in registry.open]
 
     def _look(self) -> None:
         self._waiting = [connection for connection in self._waiting if not connection.drain()]

@@ -1,8 +1,8 @@
-"""Subscribers: connections that are given every message, and whose own bytes are read and thrown away.
+"""Subscribers: connections that are given every message.
 
-Where the transport sends at once, the hub's call goes straight to it. Any other transport copies what it is given and
-never refuses: `Subscriber` hands small slices to its `write` until it says pause, so that what is copied for one that
-does not read stays below 100 KiB.
+A subscriber is put together of three parts: an *outlet* takes its bytes (`relay.net.outlet`), a *source* is where its
+messages come from (`relay.peers.source`), and a *dialogue* is what is said besides them (`relay.peers.dialogue`). Over
+TCP the source is the hub and the dialogue is silence; a browser has a feed, and a dialogue in HTTP or WebSocket.
 """
 
 from __future__ import annotations
@@ -10,14 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import (
-    IAddress,
-    IHalfCloseableProtocol,
-    IPushProducer,
-    ISSLTransport,
-    ITCPTransport,
-)
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,18 +18,19 @@ from zope.interface import implementer
 
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
-from relay.core.subscription import Subscription
+from relay.core.state import State
 from relay.core.timing import SWEEP, Every
 from relay.net.kernel import failed, unsent
-from relay.net.secure import SecureTransport, direct
-from relay.net.tcp import SubscriberTransport
-from relay.peers.connection import Accepted, Connection, looks_like
+from relay.net.outlet import Outlet, outlet
+from relay.peers.connection import Connection
+from relay.peers.dialogue import Dialogue, Silence
+from relay.peers.registry import Registry
+from relay.peers.source import HubSource, Source, lag_of
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
 
-SLICE = 32 * 1024
-"""Bytes handed to a transport that copies. It says pause once it holds more than 64 KiB (`bufferSize` in
-twisted.internet.abstract), so that it holds 96 KiB at most."""
+PATIENCE = 5
+"""Sweeps, of a second each, until a peer that was told that it is over is cut."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -47,81 +41,44 @@ class Subscriber(Connection):
     receiving.
     """
 
-    log = Logger()
+    logger = Logger()
+    outlet: Outlet
+    """What takes its bytes, once it began."""
+    deliver: Callable[[Sequence[Buffer]], int]
+    """The outlet's own `sendmsg`, once it began."""
+    deliver_one: Callable[[Buffer], int]
+    """The outlet's own `send`, once it began."""
 
-    def __init__(self, accepted: Accepted, address: IAddress | None, hub: Hub, publish: str) -> None:
-        super().__init__(accepted, address)
-        self._hub = hub
-        self._publish = publish
-        self.subscription: Subscription | None = None
-        self.deliver: Callable[[Sequence[Buffer]], int] = self._write
-        self.deliver_one: Callable[[Buffer], int] = self._write_one
-        self._half_closed = False
-        self._sent_data = False
-        self._direct: SubscriberTransport | SecureTransport | None = None
-        self._writing = False
-        self._full = False  # the transport said pause since the writing began
-        self._given = False  # everything, and our half is closed
+    def __init__(self, registry: Registry, address: IAddress | None, source: Source, dialogue: Dialogue) -> None:
+        super().__init__(registry, address)
+        self.source = source
+        self.dialogue = dialogue
+        self._peer_finished = False  # it has closed its sending half
+        self._told = 0  # sweeps since it was told that it is over
 
     def _begin(self) -> None:
-        transport = self.transport
-        if ITCPTransport.providedBy(transport):
-            transport.setTcpNoDelay(True)
-        self._direct = direct(transport)
-        if self._direct is not None:
-            self.deliver, self.deliver_one = self._direct.sendmsg, self._direct.send  # nothing of ours is in between
-        transport.registerProducer(self, True)
-        self._attach()
-
-    def _attach(self) -> None:
-        self.subscription = self._hub.attach(self)
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self.outlet = outlet(self.link)
+        self.deliver, self.deliver_one = self.outlet.sendmsg, self.outlet.send
+        self.outlet.begin(self)
+        self.dialogue.begin(self)
+        if not self.source.attach(self, self.dialogue.greeting):
+            self.abort(CloseReason.OVERRUN, "its feed is behind what it wants")
 
     # What the hub calls
 
-    def _write(self, pieces: Sequence[Buffer]) -> int:
-        """Hand copies to the transport until it says pause; returns how many bytes it was given.
-
-        It says pause, and where it sends at once also resume, inside its `write`: the hub, which waits for this to
-        return, is told what became of it.
-        """
-        assert self.subscription is not None
-        self._full = False
-        self._writing = True
-        try:
-            taken = self._write_slices(pieces)
-        finally:
-            self._writing = False
-        if self._full:
-            self._hub.pause(self.subscription)
-        return taken
-
-    def _write_one(self, piece: Buffer) -> int:
-        return self._write([piece])
-
-    def _write_slices(self, pieces: Sequence[Buffer]) -> int:
-        taken = 0
-        for piece in pieces:
-            for start in range(0, len(piece), SLICE):
-                if self._full:
-                    return taken
-                part = bytes(piece[start : start + SLICE])
-                self.transport.write(part)
-                taken += len(part)
-        return taken
-
     def await_room(self, error: OSError | None) -> None:
-        if self._direct is not None:
-            self._direct.await_room(error)
-        elif error is not None:
+        if not self.outlet.await_room(error):
             self.abort(CloseReason.CONNECTION_LOST)
 
     def unsent(self) -> int:
         """Bytes that the kernel holds for the peer, unacknowledged; 0 where that cannot be known."""
-        return unsent(self.transport)
+        return unsent(self.link)
 
     def skipped(self, gap: Lag) -> None:
         self._lines.warn(
-            self.log,
+            self.logger,
             "subscriber {peer} skipped {messages:,} messages, {bytes:,} bytes: it was {seconds:.1f} s behind",
             peer=self.peer,
             messages=gap.messages,
@@ -130,122 +87,138 @@ class Subscriber(Connection):
         )
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
+        if not self.lifecycle.ending:
+            self.dialogue.cut(self, reason)
         self.abort(reason, f"it was {lag}")
 
     def fail(self, error: Exception) -> None:
-        self.log.failure("subscriber {peer}: delivery failed", failure=Failure(error), peer=self.peer)
+        self.logger.failure("subscriber {peer}: delivery failed", failure=Failure(error), peer=self.peer)
         self.abort(CloseReason.ERROR)
 
     # What the transport calls
 
     def pauseProducing(self) -> None:
-        if self._writing:
-            self._full = True
-        elif self.subscription is not None:
-            self._hub.pause(self.subscription)
+        if self.source.subscription is not None:
+            self.source.hub.pause(self.source.subscription)
 
     def resumeProducing(self) -> None:
-        if self._writing:
-            self._full = False
-        elif self.subscription is not None:
-            self._hub.resume(self.subscription)
+        if self.source.subscription is not None:
+            self.source.hub.resume(self.source.subscription)
 
     def stopProducing(self) -> None:
         """The transport is gone; `connectionLost` follows."""
 
     def dataReceived(self, data: bytes) -> None:
-        if self._sent_data:
-            return
-        self._sent_data = True
-        looks = looks_like(data)
-        self._lines.info(
-            self.log,
-            "subscriber {peer} sends data{hint}, which is thrown away: publishers belong on {publish}",
-            peer=self.peer,
-            hint=f" that looks like {looks}" if looks else "",
-            publish=self._publish,
-        )
+        self.dialogue.received(self, data)
 
     def readConnectionLost(self) -> None:
-        self._half_closed = True
-        if self._given:
-            self._close()
+        self._peer_finished = True
+        if self.state is State.FINISHING:
+            self.outlet.close()
 
     def writeConnectionLost(self) -> None:
         """We closed our half; `readConnectionLost` follows when the peer has closed its own."""
 
+    # What the dialogue calls
+
+    def info(self, line: str, **fields: object) -> None:
+        """Log a line about this peer."""
+        self._lines.info(self.logger, line, peer=self.peer, **fields)
+
+    def insert(self, data: bytes) -> bool:
+        """Send what is no message, as soon as the peer is between two. Returns False while something like it waits."""
+        subscription = self.source.subscription
+        if subscription is None or self.lifecycle.ending:
+            return True
+        if subscription.cursor.tail:
+            return False
+        self.source.hub.insert(subscription, data)
+        return True
+
+    def rest(self) -> bytes:
+        """What is left of the message that the peer is in the middle of, and of what was inserted."""
+        subscription = self.source.subscription
+        return b"" if subscription is None else subscription.cursor.rest()
+
+    def leave(self, reason: CloseReason, farewell: bytes, why: str = "") -> None:
+        """End it after the message that the peer is in the middle of, and `farewell`.
+
+        `why`: for an operator, as for `abort`.
+        """
+        if not self.lifecycle.attached:
+            return
+        rest = self.rest()
+        self._begin_end(reason, State.FINISHING)
+        self._why = why
+        self._told = 1
+        self._finish(rest + farewell)
+
     # What the factory, the drain and the statistics call
 
     @property
-    def tally(self) -> Tally:
-        subscription = self.subscription
-        if subscription is None:
-            return Tally(0, 0, 0)
-        return subscription.tally or subscription.cursor.tally(exact=False)
+    def state(self) -> State:
+        """What it is doing. It is no more live than its source is."""
+        state = self.lifecycle.state
+        return State.LAGGING if state is State.LIVE and not self.source.live else state
 
     @property
-    def state(self) -> str:
-        return "live" if self.subscription is not None and self.subscription.cursor.live else "lagging"
+    def tally(self) -> Tally:
+        return self.source.tally()
 
     def lag(self, clock: Callable[[], float]) -> Lag | None:
-        if self.subscription is None or self.subscription.tally is not None or self.subscription.cursor.live:
-            return None
-        return self.subscription.cursor.lag(clock, exact=False)
+        return lag_of(self.source, clock)
 
     def sweep(self) -> None:
-        """Notice the end of a peer that closed its sending half, and is not watched any more."""
-        if self._half_closed and failed(self.transport):
+        """Notice the end of a peer that is not watched any more, and cut one that does not take its end."""
+        if self._peer_finished and failed(self.link):
             self.abort(CloseReason.CONNECTION_LOST)
+        self._told += bool(self._told)
+        if self._told > PATIENCE:
+            self.link.abortConnection()
+        self.dialogue.sweep(self)
 
     def drain(self) -> bool:
-        """Close our half once everything was given. The peer closes its own then; what it sends until then is read,
+        """End our half once everything was given. The peer closes its own then; what it sends until then is read,
         because to close a socket with something unread in it destroys what is on its way to the peer."""
-        if self.subscription is None:
-            self.abort(CloseReason.SHUTDOWN)  # in the middle of a handshake
-        elif self.reason is None:
-            if self.state != "live":
-                return False
-            self._begin_end(CloseReason.SHUTDOWN)
-            self._given = True
-            self._finish()
+        state = self.state
+        if state in (State.ACCEPTED, State.HANDSHAKE):
+            self.abort(CloseReason.SHUTDOWN)
+        elif state in (State.LAGGING, State.WAITING):
+            return False
+        elif state is State.LIVE:
+            self._begin_end(CloseReason.SHUTDOWN, State.FINISHING)
+            self._finish(self.dialogue.farewell(CloseReason.SHUTDOWN))
         return True
 
-    def _finish(self) -> None:
-        transport = self.transport
-        if self._half_closed:
-            self._close()
-        elif isinstance(transport, SubscriberTransport):
-            transport.finish()
-        elif ISSLTransport.providedBy(transport):
-            transport.loseConnection()  # TLS has no halves
+    def _finish(self, last: bytes) -> None:
+        """Send what is the last, and end our half: to close with something unread would destroy what is on its way."""
+        if last:
+            self.link.write(last)
+        if self._peer_finished:
+            self.outlet.close()
         else:
-            transport.loseWriteConnection()  # type: ignore[attr-defined]  # a Unix socket's has it
-
-    def _close(self) -> None:
-        """Both halves are done with."""
-        if isinstance(self.transport, SubscriberTransport):
-            self.transport.close()
-        else:
-            self.transport.loseConnection()
+            self.outlet.finish()
 
     def cut(self) -> None:
-        if self._given and isinstance(self.transport, SubscriberTransport):
-            self.transport.close()  # the kernel has everything, and goes on with it
-        elif self.reason is None and self.subscription is not None:
-            self._hub.end(self.subscription, CloseReason.SHUTDOWN)
+        subscription = self.source.subscription
+        if self.state is State.FINISHING:
+            self.lifecycle.become(State.CUT)
+            self.outlet.drop()  # the kernel has everything, and goes on with it
+        elif self.lifecycle.attached and subscription is not None:
+            self.source.hub.end(subscription, CloseReason.SHUTDOWN)
         else:
             super().cut()
 
-    def _begin_end(self, reason: CloseReason) -> bool:
-        first = super()._begin_end(reason)
-        if first and self.subscription is not None:
-            self._hub.detach(self.subscription)
-            self.transport.unregisterProducer()
+    def _begin_end(self, reason: CloseReason, state: State) -> bool:
+        first = super()._begin_end(reason, state)
+        if first and self.source.subscription is not None:
+            self.source.hub.detach(self.source.subscription)
+            self.link.unregisterProducer()
         return first
 
     def _end(self) -> None:
-        if self.subscription is not None:
-            self._hub.detach(self.subscription)
+        if self.source.subscription is not None:
+            self.source.hub.detach(self.source.subscription)
         tally = self.tally
         self._log_end(
             "{messages:,} messages, {bytes:,} bytes{lost}",
@@ -254,12 +227,13 @@ class Subscriber(Connection):
             skipped=tally.skipped,
             lost=f", {tally.skipped:,} messages skipped" if tally.skipped else "",
         )
-        del self.deliver, self.deliver_one  # they hold us, or the socket
+        self.__dict__.pop("deliver", None)  # they hold us, or the socket
+        self.__dict__.pop("deliver_one", None)
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
-        if self._half_closed and self.reason is None:
-            self.reason = CloseReason.PEER_CLOSED  # it said that it would send no more: our reset found it gone
-        super().connectionLost(reason)
+    def _reason_of_loss(self, failure: Failure) -> CloseReason:
+        if self._peer_finished:
+            return CloseReason.PEER_CLOSED  # it said that it would send no more: our reset found it gone
+        return super()._reason_of_loss(failure)
 
 
 class SubscriberFactory(Factory):
@@ -267,21 +241,20 @@ class SubscriberFactory(Factory):
 
     noisy = False
 
-    def __init__(self, accepted: Accepted, hub: Hub, publish: str) -> None:
-        """`publish` names the endpoints of publishers, for those who took the wrong port."""
-        self.accepted = accepted
+    def __init__(self, registry: Registry, hub: Hub, publish: str) -> None:
+        """`publish`: the endpoints of publishers, for those who took the wrong port."""
+        self.registry = registry
         self._hub = hub
         self._publish = publish
 
     def register(self, every: Every) -> None:
-        """Have `sweep` called, and what is swept of all connections."""
-        self.accepted.register(every)
+        """Have `sweep` called."""
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """Notice who is gone without a word; to be called every second or so."""
-        for subscriber in tuple(self.accepted.open):
+        """Look at each connection; to be called every second or so."""
+        for subscriber in tuple(self.registry.open):
             cast(Subscriber, subscriber).sweep()
 
     def buildProtocol(self, addr: IAddress | None) -> Subscriber:
-        return Subscriber(self.accepted, addr, self._hub, self._publish)
+        return Subscriber(self.registry, addr, HubSource(self._hub), Silence(self._publish))

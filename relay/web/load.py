@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IReactorTime
 
 from relay.config.settings import Config, Faults, shown_settings
-from relay.feeds.feed import Feeds
+from relay.feeds.feeds import Feeds
 from relay.observe.stats import Stats
-from relay.peers.connection import Accepted
-from relay.peers.lines import Lines
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.peers.registry import Registry
+from relay.wire.position import new_epoch
 
 if TYPE_CHECKING:
     from relay.web.site import Site
@@ -30,12 +31,12 @@ def require_packages() -> None:
 def load_site(
     stats: Stats,
     feeds: Feeds,
-    events: Accepted,
-    sockets: Accepted,
+    events: Registry,
+    sockets: Registry,
     config: Callable[[], Config],
     unready: Callable[[], str],
     token: Callable[[], bytes | None],
-    lines: Lines,
+    lines: RateLimitedLog,
     reactor: IReactorTime,
 ) -> Site:
     """The factory of the web port, with all that there is to see.
@@ -45,14 +46,16 @@ def load_site(
     """
     require_packages()
     from relay.observe.metrics import Metrics
-    from relay.web.asked import Answer, Asked
+    from relay.web.event_dialogue import stream_head
     from relay.web.pages import Pages
+    from relay.web.request import Request, Response
     from relay.web.site import Site
     from relay.web.status import Status
-    from relay.web.streams import Streams, Takeover, stream_head, unstreamable
+    from relay.web.streams import Streams, Takeover, unstreamable
     from relay.web.viewers import Viewer, Viewers
 
-    streams = Streams(feeds, events, sockets, lambda: config().web_origin)
+    epoch = new_epoch()
+    streams = Streams(feeds, epoch, events, sockets, lambda: config().web_origin)
     viewers = Viewers(
         Status(
             stats,
@@ -60,15 +63,15 @@ def load_site(
             feeds.framing,
             lambda: shown_settings(config()),
             unready,
-            streams.run,
+            epoch,
             time.time,
         ).now
     )
 
-    def status(asked: Asked) -> Answer | Takeover:
-        return unstreamable(asked) or Takeover(lambda address: Viewer(viewers, stream_head()), subscribes=False)
+    def status(request: Request) -> Response | Takeover:
+        return unstreamable(request) or Takeover(lambda address: Viewer(viewers, stream_head()), subscribes=False)
 
     metrics = Metrics(stats.snapshot, lambda: len(site.open))
     pages = Pages(stats, metrics, unready, token, {"/events": streams.events, "/ws": streams.socket, "/status": status})
-    site = Site(pages, (streams.sweep, viewers.sweep), lines, reactor)
+    site = Site(pages, (streams.register, viewers.register), lines, reactor)
     return site

@@ -1,4 +1,4 @@
-"""What the web port answers: a request in, an answer out, and nothing of the network."""
+"""What the web port answers: a request in, a response out, and nothing of the network."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from importlib.resources import files
 
 from relay.observe.roster import PAGE, ended, page
 from relay.observe.stats import Stats
-from relay.web.asked import JSON, Answer, Asked, line
-from relay.web.status import told, told_end
+from relay.web.request import JSON, Request, Response, line
+from relay.web.status import connection_json, ended_json
 from relay.web.streams import Takeover
 from relay.web.token import opens
 
 METHODS = ("GET", "HEAD")
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="relay", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))
-
-
 PAGE_LOADS = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -42,20 +40,22 @@ class Pages:
         metrics: Callable[[str], tuple[bytes, str]],
         unready: Callable[[], str],
         token: Callable[[], bytes | None],
-        streams: Mapping[str, Callable[[Asked], Answer | Takeover]],
+        streams: Mapping[str, Callable[[Request], Response | Takeover]],
     ) -> None:
-        """`unready` says why nobody should connect now, empty if all is well. `token` is what a request has to show.
+        """Answer from what others know.
 
-        `streams` are those that do not end, by path.
+        `metrics`: the text for a scrape with that `Accept` header, and its type. `unready`: says why nobody should
+        connect now, empty if all is well. `token`: what a request has to show, None if nothing. `streams`: what answers
+        without an end, by path.
         """
         self._stats = stats
         self._metrics = metrics
         self._unready = unready
         self._token = token
         folder = files("relay.web") / "page"
-        self._pages: dict[str, Callable[[Asked], Answer | Takeover]] = {
+        self._pages: dict[str, Callable[[Request], Response | Takeover]] = {
             **{
-                path: partial(_file, Answer(200, (folder / name).read_bytes(), kind, loads=PAGE_LOADS))
+                path: partial(_file, Response(200, (folder / name).read_bytes(), kind, loads=PAGE_LOADS))
                 for path, (name, kind) in FILES.items()
             },
             "/healthz": self._healthz,
@@ -66,49 +66,49 @@ class Pages:
         }
         self._streams = frozenset(streams)
 
-    def answer(self, asked: Asked) -> Answer | Takeover:
-        """Any request has an answer."""
-        authorization = asked.header("Authorization").encode("latin-1")
-        if asked.path != "/healthz" and not opens(authorization, self._token()):
+    def respond(self, request: Request) -> Response | Takeover:
+        """Every request has a response."""
+        authorization = request.header("Authorization").encode("latin-1")
+        if request.path != "/healthz" and not opens(authorization, self._token()):
             return line(401, "a token is needed", CHALLENGE)
-        found = self._pages.get(asked.path)
+        found = self._pages.get(request.path)
         if found is None:
             return line(404, f"there is {', '.join(self._pages)}")
-        if asked.method not in METHODS:
+        if request.method not in METHODS:
             return line(405, "only GET and HEAD", (("Allow", ", ".join(METHODS)),))
-        if asked.method == "HEAD" and asked.path in self._streams:
+        if request.method == "HEAD" and request.path in self._streams:
             return line(405, "only GET: it does not end", (("Allow", "GET"),))
-        return found(asked)
+        return found(request)
 
-    def _healthz(self, asked: Asked) -> Answer:
+    def _healthz(self, request: Request) -> Response:
         return line(200, "ok")
 
-    def _readyz(self, asked: Asked) -> Answer:
+    def _readyz(self, request: Request) -> Response:
         reason = self._unready()
         return line(503, reason) if reason else line(200, "ok")
 
-    def _metrics_text(self, asked: Asked) -> Answer:
-        body, kind = self._metrics(asked.header("Accept"))
-        return Answer(200, body, kind)
+    def _metrics_text(self, request: Request) -> Response:
+        body, kind = self._metrics(request.header("Accept"))
+        return Response(200, body, kind)
 
-    def _connections(self, asked: Asked) -> Answer:
+    def _connections(self, request: Request) -> Response:
         """`?after=NUMBER`: the page that begins after that connection; `?ended`: the last that ended; `?most=COUNT`."""
-        most = asked.query.get("most", [str(PAGE)])[-1]
+        most = request.query.get("most", [str(PAGE)])[-1]
         if not re.fullmatch("[0-9]{1,4}", most) or not 0 < int(most) <= PAGE:
             return line(400, f"most: how many connections, from 1 to {PAGE}")
-        if "ended" in asked.query:
-            return _json({"ended": [told_end(one) for one in ended(self._stats.roles, int(most))]})
-        after = asked.query.get("after", ["0"])[-1]
+        if "ended" in request.query:
+            return _json({"ended": [ended_json(one) for one in ended(self._stats.registries, int(most))]})
+        after = request.query.get("after", ["0"])[-1]
         if not re.fullmatch("[0-9]{1,18}", after):
             return line(400, "after: the number of a connection")
-        rows, more = page(self._stats.roles, int(after), self._stats.clock, int(most))
-        return _json({"connections": [told(row) for row in rows], "next": more})
+        rows, more = page(self._stats.registries, int(after), self._stats.clock, int(most))
+        return _json({"connections": [connection_json(row) for row in rows], "next": more})
 
 
-def _file(answer: Answer, asked: Asked) -> Answer:
+def _file(response: Response, request: Request) -> Response:
     """A file of the status page."""
-    return answer
+    return response
 
 
-def _json(content: object) -> Answer:
-    return Answer(200, json.dumps(content).encode() + b"\n", JSON)
+def _json(content: object) -> Response:
+    return Response(200, json.dumps(content).encode() + b"\n", JSON)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
-from twisted.internet import tcp
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol
@@ -14,41 +13,42 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from relay.core.timing import SWEEP, Every
+from relay.core.timing import Every
 from relay.net.addresses import address_name
-from relay.peers.limits import WEB
-from relay.peers.lines import Lines
-from relay.web.asked import ALWAYS, Answer, Asked, line
+from relay.net.transport import AcceptedTransport
+from relay.peers.admission import MAX_WEB_CONNECTIONS
+from relay.peers.rate_limited_log import RateLimitedLog
 from relay.web.pages import Pages
+from relay.web.request import ALWAYS, Request, Response, line
 from relay.web.streams import Takeover
 
 SECONDS = 30.0
 """How long a connection lasts at most: a page of 300 KB takes that over a line of 80 kbit/s."""
 
 
-class Request(http.Request):
-    """One request, answered as soon as its headers are there."""
+class Exchange(http.Request):
+    """One request, whose response is made as soon as its headers are there."""
 
-    log = Logger()
+    logger = Logger()
     channel: Channel
 
     def process(self) -> None:
         site = self.channel.site
-        answer: Answer | Takeover
+        response: Response | Takeover
         try:
-            answer = site.pages.answer(self._asked())
+            response = site.pages.respond(self._request())
         except Exception:
-            self.log.failure("web request failed")
-            answer = line(500, "failed: the relay's log says why")
-        if isinstance(answer, Takeover):
-            self.channel.hand_over(answer)
+            self.logger.failure("web request failed")
+            response = line(500, "failed: the relay's log says why")
+        if isinstance(response, Takeover):
+            self.channel.hand_over(response)
             return
-        if answer.status == 401 and self.requestHeaders.hasHeader(b"Authorization"):
-            site.lines.warn(self.log, "web request from {peer} with a wrong token", peer=self.channel.peer)
-        self._send(answer)
+        if response.status == 401 and self.requestHeaders.hasHeader(b"Authorization"):
+            site.lines.warn(self.logger, "web request from {peer} with a wrong token", peer=self.channel.peer)
+        self._send(response)
 
-    def _asked(self) -> Asked:
-        return Asked(
+    def _request(self) -> Request:
+        return Request(
             method=self.method.decode("latin-1"),
             path=self.path.decode("latin-1"),
             query=parse_qs(self.uri.partition(b"?")[2].decode("latin-1"), keep_blank_values=True),
@@ -56,29 +56,31 @@ class Request(http.Request):
             headers=tuple((name, value) for name, values in self.requestHeaders.getAllRawHeaders() for value in values),
         )
 
-    def _send(self, answer: Answer) -> None:
-        self.setResponseCode(answer.status)
-        for name, value in (*ALWAYS, ("Content-Security-Policy", answer.loads), *answer.headers):
+    def _send(self, response: Response) -> None:
+        self.setResponseCode(response.status)
+        for name, value in (*ALWAYS, ("Content-Security-Policy", response.loads), *response.headers):
             self.responseHeaders.addRawHeader(name, value)
-        self.setHeader("Content-Type", answer.kind)
-        self.setHeader("Content-Length", str(len(answer.body)))
+        self.setHeader("Content-Type", response.kind)
+        self.setHeader("Content-Length", str(len(response.body)))
         self.setHeader("Date", http.datetimeToString())
-        self.write(answer.body)
+        self.write(response.body)
         self.finish()
 
 
 class Channel(http.HTTPChannel):
-    """A connection. What it inherits reads a request and writes an answer."""
+    """A connection. What it inherits reads a request and writes the response."""
 
-    log = Logger()
-    requestFactory = Request
+    logger = Logger()
+    requestFactory = Exchange
     factory: Site
-    transport: tcp.Connection
+    link: AcceptedTransport
+    """The transport, as all that the relay accepts have it."""
     peer = "?"
+    """Who it is, for the log."""
     address: IAddress | None = None
     """Its own, whatever a proxy says of whom it speaks for."""
     _end: IDelayedCall | None = None
-    _taken: Protocol | None = None  # what has the connection now that the request was answered
+    _taken: Protocol | None = None  # what has the connection now that the request was read
 
     @property
     def site(self) -> Site:
@@ -86,24 +88,24 @@ class Channel(http.HTTPChannel):
 
     def connectionMade(self) -> None:
         site = self.site
-        self.peer = address_name(self.transport.getPeer())
+        self.link = cast(AcceptedTransport, self.transport)
+        self.peer = address_name(self.link.getPeer())
         if len(site.open) >= site.most:
             site.lines.warn(
-                self.log, "web connection from {peer} refused: there are {most:,}", peer=self.peer, most=site.most
+                self.logger, "web connection from {peer} refused: there are {most:,}", peer=self.peer, most=site.most
             )
-            self.transport.abortConnection()
+            self.link.abortConnection()
             return
         site.open[self] = None
         self._end = site.reactor.callLater(site.seconds, self.cut)
         super().connectionMade()
 
-    def hand_over(self, answer: Takeover) -> None:
-        """Have the answer to the request, and all that follows, be made by something else."""
-        transport = self.transport
-        transport.unregisterProducer()
-        self._forget(answer.subscribes)
-        self._taken = answer.begin(self.address)
-        self._taken.makeConnection(transport)
+    def hand_over(self, takeover: Takeover) -> None:
+        """Have the response, and all that follows, be made by something else."""
+        self.link.unregisterProducer()
+        self._forget(takeover.subscribes)
+        self._taken = takeover.begin(self.address)
+        self._taken.makeConnection(self.link)
 
     def dataReceived(self, data: bytes) -> None:
         (self._taken.dataReceived if self._taken else super().dataReceived)(data)
@@ -113,7 +115,7 @@ class Channel(http.HTTPChannel):
         (self._taken.dataReceived if self._taken else super().rawDataReceived)(data)
 
     def _forget(self, leaves: bool) -> None:
-        """It is not cut any more; and if it leaves us, it does not count any more."""
+        """It is not cut any more. `leaves`: whether it does not count any more either."""
         if leaves:
             self.site.open.pop(self, None)
         if self._end is not None and self._end.active():
@@ -121,7 +123,7 @@ class Channel(http.HTTPChannel):
 
     def cut(self) -> None:
         """End it at once, whatever is on its way."""
-        self.transport.abortConnection()
+        self.link.abortConnection()
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:  # Any: one that Twisted made
         """Whether another request may follow."""
@@ -146,20 +148,22 @@ class Site(http.HTTPFactory):
     def __init__(
         self,
         pages: Pages,
-        sweeps: tuple[Callable[[float], None], ...],
-        lines: Lines,
+        registered: tuple[Callable[[Every], None], ...],
+        lines: RateLimitedLog,
         reactor: IReactorTime,
-        most: int = WEB,
+        most: int = MAX_WEB_CONNECTIONS,
         seconds: float = SECONDS,
     ) -> None:
-        """At most `most` connections, of which none lasts longer than that many seconds, but for streams.
+        """Serve `pages`.
 
-        `sweeps` are called once a second, with the seconds that have passed.
+        `registered`: the `register` methods of those who serve streams. `lines`: logs what peers do. `most`:
+        connections at once, those that became subscribers not counted. `seconds`: how long each lasts at most, but for
+        streams.
         """
         super().__init__(reactor=reactor)
         self.timeOut = None  # Twisted's; ours is above
         self.pages = pages
-        self._sweeps = sweeps
+        self._registered = registered
         self.lines = lines
         self.most = most
         self.seconds = seconds
@@ -172,13 +176,9 @@ class Site(http.HTTPFactory):
         return channel
 
     def register(self, every: Every) -> None:
-        """Have `sweep` called."""
-        every(SWEEP, self.sweep)
-
-    def sweep(self, passed: float) -> None:
-        """See to the streams; to be called once a second."""
-        for sweep in self._sweeps:
-            sweep(passed)
+        """Have those swept who serve streams."""
+        for register in self._registered:
+            register(every)
 
     def startFactory(self) -> None:
         """There is no log of requests, and no clock for it."""

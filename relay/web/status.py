@@ -1,4 +1,4 @@
-"""What the status page is told every second: the relay at one moment, as an object for JSON.
+"""What the status page is sent every second: the relay at one moment, as an object for JSON.
 
 It is made for people who look, so it may leave out, and must not cost: the tail looks at the newest batch and at little
 more, however many messages there are, and takes the beginning of each.
@@ -7,21 +7,20 @@ more, however many messages there are, and takes the beginning of each.
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from heapq import nlargest
-from itertools import islice
-from typing import cast
+from itertools import pairwise
 
 from relay import __version__
 from relay.core.cursor import Lag
 from relay.core.log import Log
+from relay.core.state import WORDS, State
 from relay.observe.roster import Row, ended
 from relay.observe.stats import Role, Snapshot, Stats
 from relay.peers.connection import Connection
-from relay.peers.ended import Ended
-from relay.peers.subscriber import Subscriber
+from relay.peers.ended_connection import EndedConnection
 from relay.wire.framing import Buffer, Framing
 
 SLOWEST = 10
@@ -44,24 +43,27 @@ class Status:
         framing: type[Framing],
         settings: Callable[[], Mapping[str, object]],
         unready: Callable[[], str],
-        run: str,
+        epoch: str,
         now: Callable[[], float],
     ) -> None:
-        """`settings` are those in force, by name, as JSON has them. `unready` says why nobody should connect now, empty
-        if all is well. `run` is another text after each start. `now` is the time for people."""
+        """Tell what `stats` and `log` know.
+
+        `settings`: those in force, by name, as JSON has them. `unready`: says why nobody should connect now, empty if
+        all is well. `epoch`: that of the messages' positions, another after each start. `now`: the time for people.
+        """
         self._stats = stats
         self._log = log
         self._framing = framing
         self._settings = settings
         self._unready = unready
-        self._run = run
+        self._epoch = epoch
         self._now = now
 
     def now(self) -> dict[str, object]:
         """The relay now. It takes some 1.5 µs for each subscriber, 5 if it lags: once is enough for all who look."""
         snapshot = self._stats.snapshot()
         return {
-            "run": self._run,
+            "epoch": self._epoch,
             "version": __version__,
             "time": self._now(),
             "started": snapshot.started,
@@ -69,39 +71,31 @@ class Status:
             **_numbers(snapshot),
             "settings": dict(self._settings()),
             "slowest": self._slowest() if snapshot.lagging else [],
-            "ended": [told_end(one) for one in ended(self._stats.roles, ENDED)],
+            "ended": [ended_json(one) for one in ended(self._stats.registries, ENDED)],
             "tail": tail(self._log, self._framing),
         }
 
     def _slowest(self) -> list[dict[str, object]]:
         """The connections with the most bytes of lag, and what keeps them."""
         clock = self._stats.clock
-        lagging = ((lag, one) for role in self._stats.roles for one in role.open if (lag := one.lag(clock)) is not None)
+        lagging = (
+            (lag, one) for role in self._stats.registries for one in role.open if (lag := one.lag(clock)) is not None
+        )
         most = nlargest(SLOWEST, lagging, key=lambda pair: pair[0].bytes)
-        return [_told(one) | _doing(one.state, lag) | {"why": _why(one)} for lag, one in most]
+        return [_who(one) | _doing(one.state, lag) | {"why": _why(one.lifecycle.state)} for lag, one in most]
 
 
 def tail(log: Log, framing: type[Framing]) -> list[dict[str, object]]:
     """The newest messages, oldest first: as many as are found before enough was scanned, and `TAIL` at most."""
-    found = [_message(frame, position, framing) for position, frame in islice(_newest(log), TAIL)]
-    return found[::-1]
-
-
-def _newest(log: Log) -> Iterator[tuple[int, Buffer]]:
-    """Messages and their positions, the newest first."""
-    scanned = 0
-    for number in range(log.end - 1, log.oldest - 1, -1):
-        if scanned > SCANNED:
-            return
-        batch = log.batch(number)
-        scanned += len(batch.data)
-        stops = log.ends(number)
-        for at in range(len(stops) - 1, -1, -1):
-            yield batch.first + at, batch.data[stops[at - 1] if at else 0 : stops[at]]
+    found = []
+    for messages in log.messages(log.recent(TAIL, SCANNED), TAIL, SCANNED):
+        for number, (start, stop) in enumerate(pairwise(messages.bounds), messages.first):
+            found.append(_message(messages.data[start:stop], number, framing))
+    return found
 
 
 def _message(frame: Buffer, position: int, framing: type[Framing]) -> dict[str, object]:
-    start, size = framing.before, len(frame) - framing.before - framing.after
+    start, size = framing.header_size, len(frame) - framing.header_size - framing.trailer_size
     shown = bytes(frame[start : start + min(size, SHOWN)])
     return {"position": position, "size": size, "text": printable(shown, whole=size <= SHOWN)}
 
@@ -122,17 +116,17 @@ def _spell(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def told(row: Row) -> dict[str, object]:
+def connection_json(row: Row) -> dict[str, object]:
     """A connection that is open."""
-    return _told(row) | _doing(row.state, row.lag)
+    return _who(row) | _doing(row.state, row.lag)
 
 
-def told_end(one: Ended) -> dict[str, object]:
+def ended_json(one: EndedConnection) -> dict[str, object]:
     """A connection that ended."""
-    return _told(one) | {"until": _time(one.until), "reason": str(one.reason)}
+    return _who(one) | {"until": _time(one.until), "reason": str(one.reason)}
 
 
-def _told(one: Connection | Row | Ended) -> dict[str, object]:
+def _who(one: Connection | Row | EndedConnection) -> dict[str, object]:
     return {
         "number": one.number,
         "role": one.role,
@@ -146,13 +140,12 @@ def _told(one: Connection | Row | Ended) -> dict[str, object]:
     }
 
 
-def _doing(state: str, lag: Lag | None) -> dict[str, object]:
-    return {"state": state, "lag": lag and {**asdict(lag), "seconds": round(lag.seconds, 3)}}
+def _doing(state: State, lag: Lag | None) -> dict[str, object]:
+    return {"state": WORDS[state], "lag": lag and {**asdict(lag), "seconds": round(lag.seconds, 3)}}
 
 
-def _why(one: Connection) -> str:
-    subscription = cast(Subscriber, one).subscription
-    return "takes no more" if subscription is not None and subscription.waiting else "catching up"
+def _why(state: State) -> str:
+    return "takes no more" if state is State.WAITING else "catching up"
 
 
 def _time(seconds: float) -> str:

@@ -1,49 +1,42 @@
-"""The web port's answers that do not end: feeds of all messages, by server-sent events and by WebSocket."""
+"""The web port's responses that do not end: feeds of all messages, by server-sent events and by WebSocket."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import cast
 
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol
 
-from relay.feeds.feed import Feeds
-from relay.peers.connection import Accepted
-from relay.web.asked import ALWAYS, Answer, Asked, line
-from relay.web.subscribers import EventSubscriber, SocketSubscriber, WebSubscriber
+from relay.core.timing import SWEEP, Every
+from relay.feeds.feeds import Feeds
+from relay.feeds.membership import Membership
+from relay.peers.registry import Registry
+from relay.peers.subscriber import Subscriber
+from relay.web.event_dialogue import EventDialogue, stream_head
+from relay.web.request import Request, Response, line
+from relay.web.socket_dialogue import SocketDialogue
 from relay.web.websocket import Refused, accept
-from relay.wire.encoding import Events, binary, text
+from relay.wire.events import EventEncoding
+from relay.wire.position import Position
+from relay.wire.websocket import binary, text
 
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """The answer is whatever that protocol makes of the connection."""
+    """The response is whatever a protocol makes of the connection from now on."""
 
     begin: Callable[[IAddress | None], Protocol]
+    """Makes the protocol, for a connection from that address."""
     subscribes: bool = True
     """Whether it counts as a subscriber from then on, and no longer as a connection to the web port."""
 
 
-def stream_head(headers: tuple[tuple[str, str], ...] = ()) -> bytes:
-    """The head of an answer that is a stream of events, in chunks."""
-    every = (
-        ("Content-Type", "text/event-stream; charset=utf-8"),
-        ("Transfer-Encoding", "chunked"),
-        ("Connection", "close"),
-        ("X-Accel-Buffering", "no"),  # nginx would keep events until it has a few kilobytes of them
-        *ALWAYS,
-        *headers,
-    )
-    return b"".join([b"HTTP/1.1 200 OK\r\n", *(f"{name}: {value}\r\n".encode() for name, value in every), b"\r\n"])
-
-
-def unstreamable(asked: Asked) -> Answer | None:
-    """Why a stream cannot be the answer, if so."""
-    if asked.version != "HTTP/1.1":
+def unstreamable(request: Request) -> Response | None:
+    """The refusal of a request that cannot be answered by a stream; None if it can."""
+    if request.version != "HTTP/1.1":
         return line(505, "a stream needs HTTP/1.1; a proxy must speak it too (nginx: proxy_http_version 1.1)")
     return None
 
@@ -52,89 +45,93 @@ class Streams:
     """Begins the streams, for whoever may have them."""
 
     def __init__(
-        self, feeds: Feeds, events: Accepted, sockets: Accepted, origins: Callable[[], tuple[str, ...]]
+        self, feeds: Feeds, epoch: str, events: Registry, sockets: Registry, origins: Callable[[], tuple[str, ...]]
     ) -> None:
-        """`events` and `sockets` is where their subscribers are kept.
+        """`epoch`: that of the messages' positions. `events`, `sockets`: where the subscribers of each kind are kept.
 
-        `origins` are those of web pages that may have the feeds, besides pages of the relay's own.
+        `origins`: those of web pages that may have the messages, besides pages of the relay's own.
         """
-        self.run = token_hex(6)
-        """The name of this run of the relay."""
         self._feeds = feeds
-        self._accepted_events = events
-        self._accepted_sockets = sockets
+        self._epoch = epoch
+        self._event_registry = events
+        self._socket_registry = sockets
         self._origins = origins
-        self._events = Events(self.run)
+        self._events = EventEncoding(epoch)
         self._binary = binary()
         self._text = text()
 
-    def events(self, asked: Asked) -> Answer | Takeover:
+    def events(self, request: Request) -> Response | Takeover:
         """Server-sent events."""
-        refusal = unstreamable(asked) or self._foreign(asked)
+        refusal = unstreamable(request) or self._foreign(request)
         if refusal:
             return refusal
+        self._feeds.hub.flush()
         try:
-            wanted = self._replay(asked)
+            wanted = self._replay(request)
         except ValueError as error:
             return line(400, str(error))
         missed: bool | None = False
-        last = asked.header("Last-Event-ID")
+        last = request.header("Last-Event-ID")
         if last:
-            wanted, missed = self._resume(last, wanted)
-        origin = asked.header("Origin")
+            resumed = self._resume(last)
+            wanted, missed = (wanted, None) if resumed is None else (resumed, True)
+        origin = request.header("Origin")
         allowed = (("Access-Control-Allow-Origin", origin), ("Vary", "Origin")) if origin in self._origins() else ()
-        head = stream_head(allowed)
+        dialogue = EventDialogue(stream_head(allowed), self._epoch, wanted, missed)
+        source = Membership(self._feeds, self._events, wanted)
+        return Takeover(lambda address: Subscriber(self._event_registry, address, source, dialogue))
 
-        def begin(address: IAddress | None) -> Protocol:
-            return EventSubscriber(self._accepted_events, address, self._feeds, self._events, wanted, head, lost=missed)
-
-        return Takeover(begin)
-
-    def sweep(self, passed: float) -> None:
-        """See to all subscribers; to be called once a second."""
-        for accepted in (self._accepted_events, self._accepted_sockets):
-            for subscriber in tuple(accepted.open):
-                cast(WebSubscriber, subscriber).sweep()
-
-    def _resume(self, last: str, wanted: int | None) -> tuple[int | None, bool | None]:
-        """Where to go on after that event, and whether what is missing before it can be told."""
-        run, _, position = last.rpartition("-")
-        following = int(position) + 1 if re.fullmatch("[0-9]{1,18}", position) else 0
-        if run == self.run and 0 < following <= self._feeds.hub.start(0):
-            return following, True
-        return wanted, None
-
-    def socket(self, asked: Asked) -> Answer | Takeover:
+    def socket(self, request: Request) -> Response | Takeover:
         """WebSocket."""
-        refusal = unstreamable(asked) or self._foreign(asked)
+        refusal = unstreamable(request) or self._foreign(request)
         if refusal:
             return refusal
+        self._feeds.hub.flush()
         try:
-            wanted = self._replay(asked)
-            head = accept(asked.headers)
+            wanted = self._replay(request)
+            head = accept(request.headers)
         except ValueError as error:
             return line(400, str(error))
         except Refused as refused:
             return line(refused.status, str(refused), (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")))
-        encoding = self._text if "text" in asked.query else self._binary
+        source = Membership(self._feeds, self._text if "text" in request.query else self._binary, wanted)
+        return Takeover(lambda address: Subscriber(self._socket_registry, address, source, SocketDialogue(head)))
 
-        def begin(address: IAddress | None) -> Protocol:
-            return SocketSubscriber(self._accepted_sockets, address, self._feeds, encoding, wanted, head)
+    def register(self, every: Every) -> None:
+        """Have `sweep` called."""
+        every(SWEEP, self.sweep)
 
-        return Takeover(begin)
+    def sweep(self, passed: float) -> None:
+        """Look at each subscriber."""
+        for registry in (self._event_registry, self._socket_registry):
+            for subscriber in tuple(registry.open):
+                cast(Subscriber, subscriber).sweep()
 
-    def _replay(self, asked: Asked) -> int | None:
-        """The position to begin with so that so many messages come again; raises ValueError."""
-        many = asked.query.get("replay", [str(self._feeds.hub.replay)])[-1]
+    def _resume(self, last: str) -> int | None:
+        """The position behind the event of that id; None if it is not one of ours. What is pending is in the log."""
+        try:
+            position = Position.parse(last)
+        except ValueError:
+            return None
+        following = position.number + 1
+        return following if position.epoch == self._epoch and following <= self._feeds.hub.log.next else None
+
+    def _replay(self, request: Request) -> int | None:
+        """The position from which the recent messages start that are asked for; None if none are. Raises ValueError."""
+        hub = self._feeds.hub
+        many = request.query.get("replay", [str(hub.replay)])[-1]
         if not re.fullmatch("[0-9]{1,18}", many):
             raise ValueError("replay: how many messages, a whole number")
-        return self._feeds.hub.start(int(many)) if int(many) else None
+        return hub.recent(int(many)) if int(many) else None
 
-    def _foreign(self, asked: Asked) -> Answer | None:
-        """The refusal of a page of another site, whose browser tells which: without it, any page that somebody looks
-        at could read the messages. What is no browser does not tell, and may say what it likes."""
-        origin = asked.header("Origin")
+    def _foreign(self, request: Request) -> Response | None:
+        """The refusal of a page of another site; None if it is none.
+
+        Its browser tells which site that is. Without the refusal, any page that somebody looks at could read the
+        messages. What is no browser does not tell, and may say what it likes.
+        """
+        origin = request.header("Origin")
         own = origin.partition("://")[2]
-        if not origin or (own and own == asked.header("Host")) or origin in self._origins():
+        if not origin or (own and own == request.header("Host")) or origin in self._origins():
             return None
         return line(403, "pages of that origin may not: --web-origin would allow it")

@@ -1,9 +1,10 @@
-"""Who looks at the status page: each is told the same, once a second, whatever the traffic."""
+"""Who looks at the status page: each is sent the same, once a second, whatever the traffic."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import cast
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
@@ -11,7 +12,9 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.wire.encoding import chunk
+from relay.core.timing import SWEEP, Every
+from relay.net.transport import AcceptedTransport
+from relay.wire.events import chunk
 
 PATIENCE = 30
 """Updates that may be left out because one does not take them, until it is cut."""
@@ -19,7 +22,10 @@ PATIENCE = 30
 
 @implementer(IPushProducer)
 class Viewer(Protocol):
-    """One of them."""
+    """A browser that shows the status page."""
+
+    link: AcceptedTransport
+    """The transport, as all that the relay accepts have it."""
 
     def __init__(self, viewers: Viewers, head: bytes) -> None:
         self._viewers = viewers
@@ -28,19 +34,18 @@ class Viewer(Protocol):
         self._left_out = 0
 
     def connectionMade(self) -> None:
-        transport = self.transport
-        transport.registerProducer(self, True)  # type: ignore[union-attr]  # all that we accept have it
-        transport.write(self._head + self._viewers.update())  # type: ignore[union-attr]
+        self.link = cast(AcceptedTransport, self.transport)
+        self.link.registerProducer(self, True)
+        self.link.write(self._head + self._viewers.update())
         self._viewers.present[self] = None
 
-    def tell(self, update: bytes) -> None:
-        """Send it, unless there is one that it has not taken."""
-        assert self.transport is not None
+    def send(self, update: bytes) -> None:
+        """Send an update, unless there is one that it has not taken."""
         self._left_out = self._left_out + 1 if self._full else 0
         if not self._full:
-            self.transport.write(update)
+            self.link.write(update)
         elif self._left_out > PATIENCE:
-            self.transport.abortConnection()  # type: ignore[attr-defined]
+            self.link.abortConnection()
 
     def pauseProducing(self) -> None:
         self._full = True
@@ -56,20 +61,24 @@ class Viewer(Protocol):
 
 
 class Viewers:
-    """All of them. What they are told is only put together while there are some."""
+    """All viewers. What they are sent is only put together while there are some."""
 
     def __init__(self, status: Callable[[], dict[str, object]]) -> None:
-        """`status` is what they are told."""
+        """`status`: what the relay does now, as JSON can have it."""
         self.present: dict[Viewer, None] = {}
         self._status = status
 
     def update(self) -> bytes:
-        """What there is to be told now, as an event in a chunk."""
+        """What the relay does now, as an event in a chunk."""
         return chunk(f"data: {json.dumps(self._status(), separators=(',', ':'))}\n\n".encode())
 
+    def register(self, every: Every) -> None:
+        """Have `sweep` called."""
+        every(SWEEP, self.sweep)
+
     def sweep(self, passed: float) -> None:
-        """Tell them; to be called once a second."""
+        """Send them an update."""
         if self.present:
             update = self.update()
             for viewer in tuple(self.present):
-                viewer.tell(update)
+                viewer.send(update)

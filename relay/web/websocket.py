@@ -1,7 +1,7 @@
 """The WebSocket protocol (RFC 6455) as far as a relay needs it, without I/O: its opening, and what a peer sends.
 
-Messages to the peer are frames that `relay.encoding` makes. What the peer sends is looked at by wsproto, and thrown
-away: a relay's subscribers have nothing to say but pings, and that they are done.
+Messages to the peer are frames that `relay.wire.websocket` makes. What the peer sends is looked at by wsproto, and
+thrown away: a relay's subscribers have nothing to say but pings, and that they are done.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wsproto.utilities import ProtocolError as HandshakeError
 
 from relay.wire.close_reason import CloseReason
 
-MOST = 4096
+MAX_MESSAGE = 4096
 """Bytes of a message from the peer: it is thrown away."""
 KEY = 16
 """Bytes of the key of a handshake (RFC 6455, section 4.1). wsproto takes any."""
@@ -35,16 +35,16 @@ CODES = {
 
 
 class Refused(Exception):  # noqa: N818  # it is what happened
-    """What asked for a WebSocket is none."""
+    """A request for a WebSocket cannot be granted."""
 
     def __init__(self, status: int, why: str) -> None:
-        """`status` is HTTP's."""
+        """`status`: of the HTTP response."""
         super().__init__(why)
         self.status = status
 
 
 def accept(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """The answer to a request with these headers, whole; raises Refused."""
+    """The response to a request with these headers, whole. Raises Refused."""
     handshake = H11Handshake(ConnectionType.SERVER)
     try:
         if any(len(b64decode(key, validate=True)) != KEY for name, key in headers if name.lower() == KEY_HEADER):
@@ -82,7 +82,7 @@ class Input:
         self._connection = Connection(ConnectionType.SERVER)
         self._size = 0  # bytes of the message that is under way
 
-    def feed(self, data: bytes) -> tuple[bytes, Closed | None]:
+    def receive(self, data: bytes) -> tuple[bytes, Closed | None]:
         """Take bytes as they come; returns what to answer to the last ping, if any, and the end, if this was it."""
         pong = b""
         self._connection.receive_data(data)
@@ -93,8 +93,8 @@ class Input:
                 case TextMessage() | BytesMessage():
                     data_ = event.data.encode() if isinstance(event.data, str) else event.data
                     self._size += len(data_)
-                    if self._size > MOST:
-                        return pong, self._end(Code.MESSAGE_TOO_BIG, f"a message of more than {MOST:,} bytes")
+                    if self._size > MAX_MESSAGE:
+                        return pong, self._end(Code.MESSAGE_TOO_BIG, f"a message of more than {MAX_MESSAGE:,} bytes")
                     if event.message_finished:
                         self._size = 0
                 case CloseConnection() if self._connection.state is ConnectionState.REMOTE_CLOSING:

@@ -1,6 +1,6 @@
 """Splits a byte stream into whole messages, for each way in which messages can be told apart on the wire.
 
-A framing is a class; an object of it reads one publisher's stream. `feed` takes the bytes as they come, in any
+A framing is a class; an object of it reads one publisher's stream. `receive` takes the bytes as they come, in any
 chunking, and returns the whole frames among them, unchanged and concatenated: what came in is what goes out. Only
 headers and terminators are looked at, and a run of messages of one length is checked at once, so that the cost is
 that of the bytes, not of the messages. An incomplete message waits in a buffer of its own, where each byte is copied
@@ -60,15 +60,15 @@ class Framing(Protocol):
 
     self_delimiting: ClassVar[bool]
     """Whether the boundaries of messages can be found in concatenated frames."""
-    before: ClassVar[int]
+    header_size: ClassVar[int]
     """Bytes of a frame before its message."""
-    after: ClassVar[int]
-    """And after it."""
+    trailer_size: ClassVar[int]
+    """Bytes of a frame after its message."""
     limit: int
 
     def __init__(self, limit: int) -> None: ...
 
-    def feed(self, data: bytes) -> list[Frames]:
+    def receive(self, data: bytes) -> list[Frames]:
         """Take the next bytes of the stream; returns the frames that they complete, in order.
 
         Raises MessageTooLong once, at the same message however the stream was cut; returns nothing ever after.
@@ -141,8 +141,8 @@ class Buffered:
     """What framings have in common that wait for the rest of a message."""
 
     self_delimiting: ClassVar[bool] = True
-    before: ClassVar[int] = 0
-    after: ClassVar[int] = 0
+    header_size: ClassVar[int] = 0
+    trailer_size: ClassVar[int] = 0
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -153,7 +153,7 @@ class Buffered:
     def partial(self) -> int:
         return len(self._partial)
 
-    def feed(self, data: bytes) -> list[Frames]:
+    def receive(self, data: bytes) -> list[Frames]:
         if self._failed:
             return []
         frames: list[Frames] = []
@@ -195,7 +195,7 @@ class Buffered:
 class Int32(Buffered):
     """A 4-byte big-endian length before each message."""
 
-    before = HEADER.size
+    header_size = HEADER.size
 
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
         partial = self._partial
@@ -244,7 +244,7 @@ class Int32(Buffered):
 class Line(Buffered):
     """`\\n` after each message. The terminator goes out too, but is not counted in the message's length."""
 
-    after = 1
+    trailer_size = 1
 
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
         stop = data.find(b"\n", 0, self.limit + 1 - len(self._partial)) + 1
@@ -284,14 +284,14 @@ class Raw:
     """No framing: what one read brought is a message. It is cut at the limit, and never refused."""
 
     self_delimiting: ClassVar[bool] = False
-    before: ClassVar[int] = 0
-    after: ClassVar[int] = 0
+    header_size: ClassVar[int] = 0
+    trailer_size: ClassVar[int] = 0
     partial = 0
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
 
-    def feed(self, data: bytes) -> list[Frames]:
+    def receive(self, data: bytes) -> list[Frames]:
         limit = self.limit
         if len(data) <= limit:
             return [Frames(data, 1, len(data))]

@@ -19,6 +19,7 @@ from twisted.internet import reactor
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.logger import capturedLogs
 
+from relay.core.budget import Budget
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.net.accepting import equip
@@ -207,7 +208,7 @@ class Raising(SubscriberTransport):
 async def test_a_transport_that_raises_ends_that_subscriber_alone() -> None:
     """In this process, because none of our transports does that."""
     running = cast(Any, reactor)  # Any: no interface has all that a reactor provides
-    hub = Hub(Log(MIB, Int32.ends), FakeIntake(), call_soon=partial(running.callLater, 0), clock=time.monotonic)
+    hub = Hub(Log(Int32.ends), Budget(MIB), FakeIntake(), call_soon=partial(running.callLater, 0), clock=time.monotonic)
     factory = SubscriberFactory(accepted("subscriber"), hub, publish="")
     ports = []
     for transport in (SubscriberTransport, Raising, SubscriberTransport):
@@ -232,4 +233,4 @@ async def test_a_transport_that_raises_ends_that_subscriber_alone() -> None:
         await port.stopListening()
     failures = [event["log_failure"] for event in events if "log_failure" in event]
     assert [str(failure.value) for failure in failures] == ["a fault of ours"]
-    assert factory.accepted.ended[CloseReason.ERROR] == 1
+    assert factory.registry.ended[CloseReason.ERROR] == 1

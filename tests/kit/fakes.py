@@ -10,10 +10,11 @@ from twisted.logger import LogLevel, formatEvent
 
 from relay.core.cursor import Lag
 from relay.core.hub import Hub
+from relay.core.state import Lifecycle, State
 from relay.core.subscription import Subscription
-from relay.peers.connection import Accepted
-from relay.peers.limits import Limits
-from relay.peers.lines import Lines
+from relay.peers.admission import Admission
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.peers.registry import Registry
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Frames
 
@@ -34,9 +35,9 @@ def said(events: Iterable[dict[str, Any]]) -> list[tuple[LogLevel, str | None]]:
     return [(event["log_level"], formatEvent(event)) for event in events]
 
 
-def accepted(role: str) -> Accepted:
+def accepted(role: str) -> Registry:
     """Nobody yet, and no limit that a test reaches."""
-    return Accepted(role, Limits(), Lines())
+    return Registry(role, Admission(), RateLimitedLog())
 
 
 class Turns:
@@ -69,6 +70,7 @@ class FakeSubscriber:
     def __init__(self, hub: Hub, room: float = float("inf"), copies: bool = False) -> None:
         """`room` is in bytes; one that `copies` takes everything offered, and says pause when that was too much."""
         self.hub = hub
+        self.lifecycle = Lifecycle()
         self.room = room
         self.copies = copies
         self.received = bytearray()
@@ -119,6 +121,7 @@ class FakeSubscriber:
     def end(self, reason: CloseReason, lag: Lag) -> None:
         assert self.reason is None, "ended twice"
         self.reason, self.lag = reason, lag
+        self.lifecycle.become(State.CUT)
 
     def fail(self, error: Exception) -> None:
         assert error is self.error

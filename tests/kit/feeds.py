@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core.budget import Budget
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.log import Log
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES, SlowPolicy
+from relay.core.state import Lifecycle, State
 from relay.core.subscription import Subscription
-from relay.feeds.feed import Feed, Feeds
+from relay.feeds.feed import Feed
+from relay.feeds.feeds import Feeds
 from relay.wire.close_reason import CloseReason
-from relay.wire.encoding import Events
+from relay.wire.events import EventEncoding
 from relay.wire.framing import Buffer, Int32
 from tests.kit.events import events
 from tests.kit.fakes import FakeIntake, Turns, frames
@@ -33,7 +36,7 @@ class Slowly:
         """The positions of all, in the order in which they came."""
         self.error: Exception | None = None
         self._test = test
-        self._events = Events("run")
+        self._events = EventEncoding("e")
         self.ends = self._events.ends
 
     def encode(self, messages: Iterable[bytes], position: int) -> bytes:
@@ -49,13 +52,14 @@ class Member:
     """A subscriber of a feed, whose kernel has room for so many bytes, and whose peer reads when the test says so."""
 
     def __init__(self, feeds: Feeds, encoding: Slowly, wanted: int | None = None, room: float = float("inf")) -> None:
+        self.lifecycle = Lifecycle()
         self.room = room
         self.received = bytearray()
         self.reason: CloseReason | None = None
         self.tally = Tally(0, 0, 0)
         """What it was given by the feeds that it has left."""
         self._short = False
-        found = feeds.find(encoding, wanted)
+        found = feeds.provide(encoding, wanted)
         assert found
         self.feed, self.first = found
         self.subscription: Subscription | None = None
@@ -97,6 +101,7 @@ class Member:
     def end(self, reason: CloseReason, lag: Lag) -> None:
         assert self.reason is None, "ended twice"
         self.reason = reason
+        self.lifecycle.become(State.CUT)
 
     def fail(self, error: Exception) -> None:
         raise AssertionError(error)
@@ -140,12 +145,13 @@ class FeedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.set_up()
 
-    def set_up(self, limit: int = 64 * MIB, slow: Slow = Slow.DISCONNECT, replay: int = 0) -> None:
+    def set_up(self, limit: int = 64 * MIB, slow: SlowPolicy = SLOW_POLICIES["disconnect"], replay: int = 0) -> None:
         self.now = 0.0
         self.turns = Looks()
         self.intake = FakeIntake()
         self.hub = Hub(
-            Log(limit, Int32.ends),
+            Log(Int32.ends),
+            Budget(limit),
             self.intake,
             call_soon=self.turns.call_soon,
             clock=lambda: self.now,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.core.hub import READ, Hub
+from relay.core.budget import Budget
+from relay.core.hub import MAX_READ, Hub
 from relay.core.log import Log
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.wire.framing import Int32
 from tests.kit.fakes import FakeIntake, Turns, frames
 
@@ -17,23 +18,25 @@ class HubTests(SynchronousTestCase):
     def set_up(
         self,
         limit: int = 64 * 2**20,
-        slow: Slow = Slow.DISCONNECT,
+        slow: SlowPolicy = SLOW_POLICIES["disconnect"],
         stall_timeout: float = 30.0,
         replay: int = 0,
         self_delimiting: bool = True,
-        read_limit: int = READ,
+        max_read: int = MAX_READ,
     ) -> None:
         self.now = 0.0
         self.turns = Turns()
         self.intake = FakeIntake()
-        self.log = Log(limit, Int32.ends)
+        self.log = Log(Int32.ends)
+        self.budget = Budget(limit)
         self.hub = Hub(
             self.log,
+            self.budget,
             self.intake,
             call_soon=self.turns.call_soon,
             clock=lambda: self.now,
             self_delimiting=self_delimiting,
-            read_limit=read_limit,
+            max_read=max_read,
             slow=slow,
             stall_timeout=stall_timeout,
             replay=replay,

@@ -11,9 +11,10 @@ from itertools import accumulate, pairwise
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from relay.core.budget import Budget
 from relay.core.hub import Hub
 from relay.core.log import OVERHEAD, Log
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import FRAMINGS
 from tests.kit.fakes import FakeIntake, FakeSubscriber, Turns, frame
@@ -46,7 +47,7 @@ class Member(FakeSubscriber):
 
 
 class HubMachine(RuleBasedStateMachine):
-    slow: Slow
+    slow: SlowPolicy
 
     @initialize(name=st.sampled_from(sorted(FRAMINGS)))
     def begin(self, name: str) -> None:
@@ -54,9 +55,10 @@ class HubMachine(RuleBasedStateMachine):
         self.turns = Turns()
         self.intake = FakeIntake()
         self.framing = FRAMINGS[name]
-        self.log = Log(LIMIT, self.framing.ends)
+        self.log = Log(self.framing.ends)
         self.hub = Hub(
             self.log,
+            Budget(LIMIT),
             self.intake,
             call_soon=self.turns.call_soon,
             clock=lambda: self.now,
@@ -90,7 +92,7 @@ class HubMachine(RuleBasedStateMachine):
         for payload in payloads:
             message = self.as_sent(payload)
             self.messages.append(message)
-            self.hub.publish(reader.feed(message))
+            self.hub.publish(reader.receive(message))
 
     @rule()
     def turn(self) -> None:
@@ -182,11 +184,11 @@ class HubMachine(RuleBasedStateMachine):
     @invariant()
     def the_policy_is_kept(self) -> None:
         for member in self.members:
-            if self.slow is Slow.BLOCK:
+            if self.slow is SLOW_POLICIES["block"]:
                 assert member.reason is not CloseReason.OVERRUN
-            if self.slow is not Slow.SKIP:
+            if self.slow is not SLOW_POLICIES["skip"]:
                 assert not member.gaps
-        if self.slow is not Slow.BLOCK:
+        if self.slow is not SLOW_POLICIES["block"]:
             assert not self.intake.pauses
 
     def teardown(self) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from tests.kit.feeds import FeedTests, Member
 
 
 class ModelTests(FeedTests):
     @settings(max_examples=300, deadline=None)
     @given(
-        st.sampled_from([Slow.DISCONNECT, Slow.BLOCK]),
+        st.sampled_from([SLOW_POLICIES["disconnect"], SLOW_POLICIES["block"]]),
         st.lists(
             st.one_of(
                 st.tuples(st.just("publish"), st.integers(1, 60)),
@@ -27,7 +27,7 @@ class ModelTests(FeedTests):
             max_size=60,
         ),
     )
-    def test_nothing_is_lost_or_doubled(self, slow: Slow, steps: list[tuple[str, int]]) -> None:
+    def test_nothing_is_lost_or_doubled(self, slow: SlowPolicy, steps: list[tuple[str, int]]) -> None:
         self.set_up(limit=64 * 1024, slow=slow)
         self.encoding.seconds = 1e-6
         members: list[Member] = []
@@ -45,9 +45,10 @@ class ModelTests(FeedTests):
         if what == "publish" and self.intake.paused is None:
             self.publish(number, size=40)
         elif what in ("join", "stuck"):
-            wanted = min(number, self.hub.start(0)) or None
+            self.hub.flush()
+            wanted = min(number, self.hub.log.next) or None
             room = float("inf") if what == "join" else number
-            if self.feeds.find(self.encoding, wanted):
+            if self.feeds.provide(self.encoding, wanted):
                 members.append(self.join(wanted, room))
         elif what == "read":
             for member in members:

@@ -19,7 +19,7 @@ from hypothesis import example, given, target
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.core.hub import READ
+from relay.core.hub import MAX_READ
 from relay.wire.framing import FEW, Framing, Int32, Line, MessageTooLong, Raw
 from tests.kit.fakes import frame
 
@@ -36,7 +36,7 @@ class Model:
     def whole(self) -> bool:
         raise NotImplementedError
 
-    def feed(self, chunk: bytes) -> list[bytes]:
+    def receive(self, chunk: bytes) -> list[bytes]:
         """The messages that a chunk completes, as they are on the wire."""
         found = []
         for byte in chunk:
@@ -109,9 +109,9 @@ class SameTests(SynchronousTestCase):
         """Both say the same after every chunk."""
         for chunk in chunks:
             refused = model.refused
-            expected = model.feed(chunk)
+            expected = model.receive(chunk)
             try:
-                found = framing.feed(chunk)
+                found = framing.receive(chunk)
             except MessageTooLong as error:
                 self.assertTrue(model.refused and not refused, "refused what is no error, or twice")
                 self.assertEqual((error.length, error.limit), (model.length, model.limit))
@@ -153,7 +153,7 @@ class SameTests(SynchronousTestCase):
     ) -> None:
         framing = Raw(limit)
         for chunk in cut(stream, sizes):
-            found = framing.feed(chunk)
+            found = framing.receive(chunk)
             expected = [chunk[at : at + limit] for at in range(0, len(chunk), limit)]
             self.assertEqual([bytes(data) for data, _, _ in found], expected)
             self.assertTrue(all(count == 1 and held in (len(data), len(chunk)) for data, count, held in found))
@@ -183,7 +183,7 @@ def opcodes(action: Callable[[], object]) -> int:
 def feed_all(framing: Framing, chunks: list[bytes]) -> None:
     for chunk in chunks:
         try:
-            framing.feed(chunk)
+            framing.receive(chunk)
         except MessageTooLong:
             return
 
@@ -234,35 +234,35 @@ Headers: before a run ends, up to `FEW` times as many are compared as it was lon
 once in a copy, and once one by one."""
 
 SHAPES: dict[str, tuple[type[Framing], int, Callable[[int], list[bytes]]]] = {
-    "empty frames": (Int32, 99_999, lambda size: cut(frame(b"") * (size // 4), [READ])),
-    "lengths that alternate": (Int32, 99_999, lambda size: cut((frame(b"") + frame(b"x")) * (size // 9), [READ])),
+    "empty frames": (Int32, 99_999, lambda size: cut(frame(b"") * (size // 4), [MAX_READ])),
+    "lengths that alternate": (Int32, 99_999, lambda size: cut((frame(b"") + frame(b"x")) * (size // 9), [MAX_READ])),
     "runs that end when they begin to be compared": (
         Int32,
         99_999,
-        lambda size: cut((frame(b"") * 10 + frame(b"x")) * (size // 45), [READ]),
+        lambda size: cut((frame(b"") * 10 + frame(b"x")) * (size // 45), [MAX_READ]),
     ),
-    "pairs": (Int32, 99_999, lambda size: cut((frame(b"") * 2 + frame(b"x") * 2) * (size // 18), [READ])),
+    "pairs": (Int32, 99_999, lambda size: cut((frame(b"") * 2 + frame(b"x") * 2) * (size // 18), [MAX_READ])),
     "runs that end in the last of a comparison": (
         Int32,
         99_999,
-        lambda size: cut((frame(b"") * 81 + frame(b"x")) * (size // 329), [READ]),
+        lambda size: cut((frame(b"") * 81 + frame(b"x")) * (size // 329), [MAX_READ]),
     ),
     "headers that are split": (Int32, 99_999, lambda size: cut(frame(b"abc") * (size // 7), [6, 8, 5, 9])),
     "a byte at a time": (Int32, 99_999, lambda size: cut(frame(b"x" * 20) * (size // 24), [1])),
     "a large frame a byte at a time": (Int32, 2**30, lambda size: cut(frame(b"x" * (size - 4)), [1])),
     "a large frame in pieces": (Int32, 2**30, lambda size: cut(frame(b"x" * (size - 4)), [65_536])),
-    "lines of nothing": (Line, 99_999, lambda size: cut(b"\n" * size, [READ])),
-    "lines of one byte": (Line, 99_999, lambda size: cut(b"x\n" * (size // 2), [READ])),
-    "lines at the limit": (Line, 1000, lambda size: cut((b"x" * 1000 + b"\n") * (size // 1001), [READ])),
+    "lines of nothing": (Line, 99_999, lambda size: cut(b"\n" * size, [MAX_READ])),
+    "lines of one byte": (Line, 99_999, lambda size: cut(b"x\n" * (size // 2), [MAX_READ])),
+    "lines at the limit": (Line, 1000, lambda size: cut((b"x" * 1000 + b"\n") * (size // 1001), [MAX_READ])),
     "lines of nothing and at the limit": (
         Line,
         1000,
-        lambda size: cut((b"\n" + b"x" * 1000 + b"\n") * (size // 1002), [READ]),
+        lambda size: cut((b"\n" + b"x" * 1000 + b"\n") * (size // 1002), [MAX_READ]),
     ),
     "lines a byte at a time": (Line, 99_999, lambda size: cut((b"x" * 20 + b"\n") * (size // 21), [1])),
     "a long line a byte at a time": (Line, 2**30, lambda size: cut(b"x" * (size - 1) + b"\n", [1])),
     "a long line in pieces": (Line, 2**30, lambda size: cut(b"x" * (size - 1) + b"\n", [65_536])),
-    "raw reads that are cut": (Raw, 4, lambda size: cut(b"x" * size, [READ])),
+    "raw reads that are cut": (Raw, 4, lambda size: cut(b"x" * size, [MAX_READ])),
     "raw a byte at a time": (Raw, 99_999, lambda size: cut(b"x" * size, [1])),
 }
 
@@ -286,7 +286,7 @@ class CostTests(SynchronousTestCase):
 
     def check_instructions(self, framing: Framing, model: Model, chunks: list[bytes]) -> None:
         executed = opcodes(lambda: feed_all(framing, chunks))
-        messages = sum(len(model.feed(chunk)) for chunk in chunks)
+        messages = sum(len(model.receive(chunk)) for chunk in chunks)
         allowed = PER_CHUNK * (len(chunks) + 1) + PER_MESSAGE * messages
         target(executed / allowed)  # has hypothesis look for the worst
         self.assertLess(executed, allowed)
@@ -306,7 +306,7 @@ class CostTests(SynchronousTestCase):
             (Line, b"\n" * 2**16),
             (Line, b"x\n" * 2**15),
         ):
-            executed = opcodes(lambda kind=kind, stream=stream: kind(99_999).feed(stream))  # type: ignore[misc]
+            executed = opcodes(lambda kind=kind, stream=stream: kind(99_999).receive(stream))  # type: ignore[misc]
             self.assertLess(executed, 2000, (kind.__name__, stream[:4]))
 
     def test_no_shape_has_a_byte_looked_at_more_than_a_few_times(self) -> None:
@@ -323,7 +323,7 @@ class CostTests(SynchronousTestCase):
         """
         copying = [name for name in SHAPES if re.search("at a time|in pieces|split|lines", name)]
         for name, (kind, limit, shape) in ((name, SHAPES[name]) for name in copying):
-            size = 2**22 if "in pieces" in name else READ // 4
+            size = 2**22 if "in pieces" in name else MAX_READ // 4
             small, large = shape(size), shape(4 * size)
             often = 1
             while (took := spent(kind, limit, small, often)) < 0.04:

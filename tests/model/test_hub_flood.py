@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import FRAMINGS
 from tests.kit.machine import MOST, HubMachine
@@ -52,7 +52,7 @@ class FloodMachine(HubMachine):
 
 
 class HubFloodTests(SynchronousTestCase):
-    def check(self, slow: Slow, often: str) -> None:
+    def check(self, slow: SlowPolicy, often: str) -> None:
         seen: Counter[str] = Counter()
         machine = type(f"{slow}FloodMachine", (FloodMachine,), {"slow": slow, "seen": seen})
         run_state_machine_as_test(machine, settings=settings(max_examples=RUNS, stateful_step_count=60, deadline=None))
@@ -60,10 +60,10 @@ class HubFloodTests(SynchronousTestCase):
             self.assertGreater(seen[what], 0, f"{what}: {seen}")
 
     def test_disconnect(self) -> None:
-        self.check(Slow.DISCONNECT, CloseReason.OVERRUN)
+        self.check(SLOW_POLICIES["disconnect"], CloseReason.OVERRUN)
 
     def test_skip(self) -> None:
-        self.check(Slow.SKIP, "skipped")
+        self.check(SLOW_POLICIES["skip"], "skipped")
 
     def test_block(self) -> None:
-        self.check(Slow.BLOCK, "blocked")
+        self.check(SLOW_POLICIES["block"], "blocked")

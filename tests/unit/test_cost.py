@@ -12,10 +12,12 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core.budget import Budget
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.net.tcp import PublisherTransport, SubscriberTransport
-from relay.peers.publisher import Intake, Publisher, PublisherFactory
+from relay.peers.intake import Intake
+from relay.peers.publisher import Publisher, PublisherFactory
 from relay.peers.subscriber import SubscriberFactory
 from relay.wire.framing import FRAMINGS, Framing, Int32
 from tests.kit.fakes import FakeIntake, Turns, accepted, frame
@@ -46,7 +48,8 @@ class CostTests(SynchronousTestCase):
     def start(self, subscribers: int, framing: type[Framing] = Int32) -> None:
         self.turns = Turns()
         self.hub = Hub(
-            Log(2**26, framing.ends),
+            Log(framing.ends),
+            Budget(2**26),
             FakeIntake(),
             call_soon=self.turns.call_soon,
             clock=lambda: 0.0,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.peers.limits import WEB
+from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.wire.close_reason import CloseReason
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
@@ -179,9 +179,9 @@ def metric_with(port: int, token: str, sample: str) -> float:
 
 def test_those_who_send_nothing_take_no_place_of_the_relays_and_leave_in_time_to_come() -> None:
     with relay("--max-connections", "2") as (relay_, port):
-        idle = [socket.create_connection(("127.0.0.1", port), DEADLINE) for _ in range(WEB + 20)]
+        idle = [socket.create_connection(("127.0.0.1", port), DEADLINE) for _ in range(MAX_WEB_CONNECTIONS + 20)]
         try:
-            relay_.log.wait_for(f"web connection from .* refused: there are {WEB}", 20)
+            relay_.log.wait_for(f"web connection from .* refused: there are {MAX_WEB_CONNECTIONS}", 20)
             with (
                 socket.create_connection(("127.0.0.1", relay_.subscribe_port), DEADLINE) as subscriber,
                 socket.create_connection(("127.0.0.1", relay_.publish_port), DEADLINE) as publisher,
@@ -201,7 +201,7 @@ def test_those_who_send_nothing_take_no_place_of_the_relays_and_leave_in_time_to
 
 
 def test_who_comes_with_many_others_is_let_in(running: tuple[Relay, int]) -> None:
-    peers = [socket.create_connection(("127.0.0.1", running[1]), DEADLINE) for _ in range(WEB - 50)]
+    peers = [socket.create_connection(("127.0.0.1", running[1]), DEADLINE) for _ in range(MAX_WEB_CONNECTIONS - 50)]
     for peer in peers:
         peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n")
     for peer in peers:

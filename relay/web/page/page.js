@@ -356,7 +356,7 @@ function prepareButtons() {
 function receive(status) {
   heard = performance.now();
   const last = samples.at(-1);
-  if (now && now.run !== status.run) {
+  if (now && now.epoch !== status.epoch) {
     samples = [];
     turned.starts = [0];
     restarted = `restart noticed ${clock(status.time)}`;

@@ -23,7 +23,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.settings import Config, Faults
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options, read
 from relay.wire.framing import Line
 from tests.kit.certificates import Authority
@@ -91,7 +91,7 @@ class FileTests(Case):
             """)
         self.assertEqual((config.publish, config.subscribe), (("tcp:1", "tcp:2"), ("tcp:3",)))
         self.assertEqual((config.framing, config.max_message, config.buffer), (Line, 1000, 2 * 2**20))
-        self.assertEqual((config.slow, config.stall_timeout, config.replay), (Slow.SKIP, 1.5, 7))
+        self.assertEqual((config.slow, config.stall_timeout, config.replay), (SLOW_POLICIES["skip"], 1.5, 7))
         self.assertEqual((config.max_connections, config.frame_timeout, config.tls_timeout), (100, 2.0, 0.0))
         self.assertEqual(config.allow_publishers, (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")))
         self.assertEqual(config.allow_subscribers, (ip_network("192.0.2.1"), ip_network("192.0.2.2")))
@@ -114,7 +114,7 @@ class FileTests(Case):
         for arguments in (slow + config, config + slow):
             options = Options()
             options.parseOptions(arguments)
-            self.assertEqual((options.config().slow, options.config().replay), (Slow.BLOCK, 7))
+            self.assertEqual((options.config().slow, options.config().replay), (SLOW_POLICIES["block"], 7))
 
     def test_a_list_on_the_command_line_replaces_the_one_in_the_file(self) -> None:
         text = 'publish = ["tcp:1", "tcp:2"]\n[limits]\nallow-publishers = ["192.0.2.0/24"]\n'
@@ -127,7 +127,7 @@ class FileTests(Case):
         options.parseOptions(["--config", str(self.file), "--replay", "3"])
         self.file.write_text('slow = "block"\nreplay = 9\n')
         config = options.config()
-        self.assertEqual((config.slow, config.replay), (Slow.BLOCK, 3))
+        self.assertEqual((config.slow, config.replay), (SLOW_POLICIES["block"], 3))
 
 
 class FaultsTests(Case):

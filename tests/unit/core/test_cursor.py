@@ -17,7 +17,7 @@ class CursorTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.now = 100.0
-        self.log = Log(10**9, Int32.ends)
+        self.log = Log(Int32.ends)
         for count in (1, 2, 3):
             self.append(count)
 
@@ -30,7 +30,7 @@ class CursorTests(SynchronousTestCase):
 
     def test_it_stands_at_the_message_that_it_begins_with(self) -> None:
         cursor = Cursor(self.log, 3)
-        self.assertEqual((cursor.batch, cursor.offset, cursor.live, cursor.at_end), (1, 7, False, False))
+        self.assertEqual((cursor.place, cursor.live, cursor.at_end), ((1, 7), False, False))
         pieces, size = cursor.read(10**6, 10)
         self.assertEqual((b"".join(pieces), size, len(pieces)), (ABC * 4, 28, 2))
         self.assertEqual(cursor.tally(), Tally(0, 0, 0))
@@ -45,7 +45,7 @@ class CursorTests(SynchronousTestCase):
         cursor = Cursor(self.log, 1)
         for taken, place, whole in ((3, (0, 3), 0), (4, (1, 0), 1), (7, (1, 7), 2), (20, (2, 13), 4), (8, (3, 0), 6)):
             cursor.advance(taken)
-            self.assertEqual(((cursor.batch, cursor.offset), cursor.tally().messages), (place, whole))
+            self.assertEqual((cursor.place, cursor.tally().messages), (place, whole))
         self.assertTrue(cursor.at_end)
         self.assertEqual(cursor.tally(), Tally(6, 42, 0))
 
@@ -57,7 +57,7 @@ class CursorTests(SynchronousTestCase):
 
     def test_a_live_one_has_everything_wherever_it_stood(self) -> None:
         cursor = Cursor(self.log, 1)
-        cursor.live = True
+        cursor.follow_end()
         self.assertTrue(cursor.at_end)
         self.assertEqual(cursor.lag(self.clock), Lag(0, 0, 0.0))
         self.assertEqual(cursor.tally(), Tally(6, 42, 0))
@@ -66,15 +66,15 @@ class CursorTests(SynchronousTestCase):
 
     def test_one_that_stands_somewhere_lags(self) -> None:
         cursor = Cursor(self.log, 1)
-        cursor.live = True
+        cursor.follow_end()
         cursor.stand(2)
-        self.assertEqual((cursor.live, cursor.batch, cursor.offset), (False, 2, 0))
+        self.assertEqual((cursor.live, cursor.place), (False, (2, 0)))
         self.assertEqual(cursor.tally(), Tally(3, 21, 0))
 
     def test_skipping_between_two_messages_leaves_no_tail(self) -> None:
         cursor = Cursor(self.log, 2)
         self.assertEqual(cursor.skip(self.clock), Lag(2, 14, 2.0))
-        self.assertEqual((cursor.batch, cursor.offset, bytes(cursor.tail)), (2, 0, b""))
+        self.assertEqual((cursor.place, bytes(cursor.tail)), ((2, 0), b""))
         pieces, size = cursor.read(10**6, 10)
         self.assertEqual(([bytes(piece) for piece in pieces], size), ([ABC * 3], 21))
         self.assertEqual(cursor.tally(), Tally(0, 0, 2))
@@ -91,7 +91,7 @@ class CursorTests(SynchronousTestCase):
         cursor.advance(1)
         self.assertEqual(cursor.tally(), Tally(1, 11, 1))
         cursor.advance(3 + 7)
-        self.assertEqual((bytes(cursor.tail), cursor.batch, cursor.offset), (b"", 2, 7))
+        self.assertEqual((bytes(cursor.tail), cursor.place), (b"", (2, 7)))
         self.assertEqual(cursor.tally(), Tally(3, 21, 1))
 
     def test_a_tail_alone_is_something_that_it_lacks(self) -> None:
@@ -117,4 +117,4 @@ class CursorTests(SynchronousTestCase):
     def test_skipping_in_the_newest_batch_skips_nothing_but_goes_back_to_no_message(self) -> None:
         cursor = Cursor(self.log, 4)
         self.assertEqual(cursor.skip(self.clock), Lag(0, 0, 1.0))
-        self.assertEqual((cursor.batch, cursor.offset, cursor.tally()), (2, 0, Tally(0, 0, 0)))
+        self.assertEqual((cursor.place, cursor.tally()), ((2, 0), Tally(0, 0, 0)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from relay.core.cursor import Lag, Tally
-from relay.core.hub import CATCH_UP, FLUSH, LARGE
+from relay.core.hub import CATCH_UP, FLUSH
 from relay.core.log import OVERHEAD
-from relay.core.slow import Slow
+from relay.core.pending import LARGE
+from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames
 from tests.kit.fakes import FakeSubscriber, frame, frames
@@ -81,7 +82,7 @@ class PublishTests(HubTests):
         self.set_up(limit=10 * OVERHEAD, replay=1)
         for _ in range(100):
             self.publish(b"")
-            self.assertLessEqual(self.log.held, self.log.limit)
+            self.assertLessEqual(self.log.held, self.budget.limit)
         self.assertEqual(self.log.first, 101 - 9)
 
 
@@ -307,7 +308,7 @@ class LaggingTests(HubTests):
 class SlowTests(HubTests):
     LIMIT = 20 * OVERHEAD
 
-    def overrun(self, slow: Slow) -> FakeSubscriber:
+    def overrun(self, slow: SlowPolicy) -> FakeSubscriber:
         """One that takes a message and a half, and then nothing, until it has overrun."""
         self.set_up(limit=self.LIMIT, slow=slow)
         subscriber = FakeSubscriber(self.hub, room=10)
@@ -318,7 +319,7 @@ class SlowTests(HubTests):
         return subscriber
 
     def test_disconnect_says_how_far_behind_it_was(self) -> None:
-        subscriber = self.overrun(Slow.DISCONNECT)
+        subscriber = self.overrun(SLOW_POLICIES["disconnect"])
         self.assertEqual(subscriber.reason, CloseReason.OVERRUN)
         kept = 19  # batches of 512 and some bytes
         behind = b"".join(frame(b"%d" % number) for number in range(kept))
@@ -338,7 +339,7 @@ class SlowTests(HubTests):
         self.assertEqual(near.received, frame(b"one") + frame(b"more") * 19)
 
     def test_skip_finishes_the_message_and_goes_to_the_newest_batch(self) -> None:
-        subscriber = self.overrun(Slow.SKIP)
+        subscriber = self.overrun(SLOW_POLICIES["skip"])
         self.assertIsNone(subscriber.reason)
         [(where, gap)] = subscriber.gaps
         self.assertEqual((where, gap.messages, gap.seconds), (10, 1 + 18, 19.0))
@@ -351,11 +352,11 @@ class SlowTests(HubTests):
         self.assertEqual(self.hub.detach(subscriber.subscription), Tally(9, len(subscriber.received), 19))
 
     def test_what_is_only_begun_does_not_count_as_given(self) -> None:
-        subscriber = self.overrun(Slow.SKIP)
+        subscriber = self.overrun(SLOW_POLICIES["skip"])
         self.assertEqual(self.hub.detach(subscriber.subscription), Tally(1, 10, 19))
 
     def test_skipping_again_before_the_begun_message_is_finished_still_finishes_it(self) -> None:
-        subscriber = self.overrun(Slow.SKIP)
+        subscriber = self.overrun(SLOW_POLICIES["skip"])
         for _ in range(40):
             self.publish(b"later")
         self.assertEqual([where for where, _ in subscriber.gaps], [10, 10, 10])
@@ -366,7 +367,7 @@ class SlowTests(HubTests):
         self.assertEqual(subscriber.received[14:], frame(b"later") * ((len(subscriber.received) - 14) // 9))
 
     def test_a_gap_of_nothing_is_not_announced(self) -> None:
-        self.set_up(limit=OVERHEAD, slow=Slow.SKIP)
+        self.set_up(limit=OVERHEAD, slow=SLOW_POLICIES["skip"])
         subscriber = FakeSubscriber(self.hub, room=5)
         self.publish(b"one")
         self.publish(b"two")
@@ -376,7 +377,7 @@ class SlowTests(HubTests):
         self.assertEqual(subscriber.received, frame(b"one") + frame(b"two"))
 
     def test_block_stops_publishers_at_half_and_starts_them_below_a_quarter(self) -> None:
-        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        self.set_up(limit=self.LIMIT, slow=SLOW_POLICIES["block"])
         subscriber = FakeSubscriber(self.hub, room=0)
         published = 0
         while self.intake.paused is None:
@@ -394,7 +395,7 @@ class SlowTests(HubTests):
         self.assertIsNone(subscriber.reason)
 
     def test_block_ends_when_the_slowest_leaves(self) -> None:
-        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        self.set_up(limit=self.LIMIT, slow=SLOW_POLICIES["block"])
         FakeSubscriber(self.hub, room=100)
         subscriber = FakeSubscriber(self.hub, room=0)
         while self.intake.paused is None:
@@ -404,13 +405,13 @@ class SlowTests(HubTests):
         self.assertIsNone(self.intake.paused)
 
     def test_without_subscribers_nothing_blocks(self) -> None:
-        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        self.set_up(limit=self.LIMIT, slow=SLOW_POLICIES["block"])
         for _ in range(100):
             self.publish(b"x")
         self.assertEqual(self.intake.pauses, 0)
 
     def test_block_looks_once_a_turn_however_many_move(self) -> None:
-        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        self.set_up(limit=self.LIMIT, slow=SLOW_POLICIES["block"])
         subscribers = [FakeSubscriber(self.hub, room=0) for _ in range(10)]
         while self.intake.paused is None:
             self.publish(b"x")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from relay.core.budget import Budget
 from relay.core.cursor import Lag
-from relay.core.hub import CATCH_UP, FLUSH, LEAST_CATCH_UP, LEAST_READ, MANY, PIECES, READ, TURN, Hub
+from relay.core.hub import CATCH_UP, FLUSH, LEAST_CATCH_UP, LEAST_READ, MANY, MAX_READ, PIECES, TURN, Hub
 from relay.core.log import OVERHEAD, Log
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Frames, Int32
 from tests.kit.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames
@@ -17,9 +18,11 @@ from tests.kit.hubs import HubTests as Base
 class DefaultTests(Base):
     def test_unless_told_otherwise(self) -> None:
         turns = Turns()
-        log = Log(2**20, Int32.ends)
-        hub = Hub(log, FakeIntake(), call_soon=turns.call_soon, clock=lambda: 5.0)
-        self.assertEqual((hub.slow, hub.stall_timeout, hub.replay, hub.blocked), (Slow.DISCONNECT, 60.0, 0, False))
+        log = Log(Int32.ends)
+        hub = Hub(log, Budget(2**20), FakeIntake(), call_soon=turns.call_soon, clock=lambda: 5.0)
+        self.assertEqual(
+            (hub.slow, hub.stall_timeout, hub.replay, hub.blocked), (SLOW_POLICIES["disconnect"], 60.0, 0, False)
+        )
         hub.publish(frames(b"one"))
         hub.publish(frames(b"two"))
         turns.run()
@@ -30,12 +33,12 @@ class DefaultTests(Base):
 class ReadTests(Base):
     def test_it_is_as_large_as_makes_sense(self) -> None:
         self.set_up()
-        self.assertEqual(self.read(), READ)
+        self.assertEqual(self.read(), MAX_READ)
 
     def test_it_is_within_an_eighth_of_the_buffer_and_what_was_asked_for(self) -> None:
         self.set_up(limit=2**20)
         self.assertEqual(self.read(), 2**17)
-        self.set_up(read_limit=64)
+        self.set_up(max_read=64)
         self.assertEqual(self.read(), 64)
 
     def test_many_subscribers_and_many_publishers_make_it_smaller(self) -> None:
@@ -81,7 +84,7 @@ class ReadTests(Base):
         self.read(b"two")
         self.assertEqual((subscriber.calls, subscriber.received), (1, frame(b"one") + frame(b"two")))
         self.turns.run_all()
-        self.assertEqual(self.read(b"three"), READ)
+        self.assertEqual(self.read(b"three"), MAX_READ)
         self.assertEqual(subscriber.calls, 2)
 
     def test_of_the_only_publisher_reads_stay_large(self) -> None:
@@ -104,10 +107,10 @@ class ShareTests(Base):
 
     def test_reads_are_full_as_long_as_all_of_them_fit_into_a_turn(self) -> None:
         self.set_up()
-        fitting = TURN // READ - 1  # and one for the reading itself
+        fitting = TURN // MAX_READ - 1  # and one for the reading itself
         for _ in range(fitting):
             FakeSubscriber(self.hub)
-        self.assertEqual(self.read(), READ)
+        self.assertEqual(self.read(), MAX_READ)
         FakeSubscriber(self.hub)
         self.assertEqual(self.read(), TURN // (fitting + 2))
 
@@ -201,7 +204,7 @@ class PlaceTests(Base):
         """A subscriber that is replayed to and reads nothing is ended when its place is dropped, not later."""
         replayed = FakeSubscriber(self.hub, room=0)
         self.turns.run_all()
-        place = replayed.subscription.cursor.batch
+        place = replayed.subscription.cursor.place.batch
         self.assertLess(place, self.log.end - 1)
         while self.log.oldest <= place:
             self.assertIsNone(replayed.reason)
@@ -268,7 +271,7 @@ class PlaceTests(Base):
         self.assertEqual(subscriber.reason, CloseReason.STALLED)
 
     def test_nothing_is_due_when_one_leaves_and_nobody_waits(self) -> None:
-        self.set_up(slow=Slow.BLOCK)
+        self.set_up(slow=SLOW_POLICIES["block"])
         subscriber = FakeSubscriber(self.hub, room=0)
         self.publish(b"one")
         self.hub.detach(subscriber.subscription)
@@ -296,11 +299,11 @@ class ChangeTests(Base):
     LIMIT = 20 * OVERHEAD
 
     def test_publishers_that_wait_go_on_when_nobody_has_to_be_waited_for(self) -> None:
-        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        self.set_up(limit=self.LIMIT, slow=SLOW_POLICIES["block"])
         subscriber = FakeSubscriber(self.hub, room=0)
         while self.intake.paused is None:
             self.publish(b"x")
-        self.hub.change(Slow.DISCONNECT, 30.0)
+        self.hub.change(SLOW_POLICIES["disconnect"], 30.0)
         self.assertIsNone(self.intake.paused)
         self.assertFalse(self.hub.blocked)
         for _ in range(20):
@@ -313,7 +316,7 @@ class ChangeTests(Base):
         for _ in range(15):
             self.publish(b"x")
         self.assertIsNone(self.intake.paused)
-        self.hub.change(Slow.BLOCK, 30.0)
+        self.hub.change(SLOW_POLICIES["block"], 30.0)
         self.assertEqual(self.intake.paused, Lag(15, 75, 0.0))
 
     def test_they_do_not_wait_for_one_that_skips(self) -> None:
@@ -321,29 +324,29 @@ class ChangeTests(Base):
         FakeSubscriber(self.hub, room=0)
         for _ in range(15):
             self.publish(b"x")
-        self.hub.change(Slow.SKIP, 30.0)
+        self.hub.change(SLOW_POLICIES["skip"], 30.0)
         self.assertIsNone(self.intake.paused)
 
     def test_they_wait_until_the_slowest_is_less_than_a_quarter_behind(self) -> None:
-        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        self.set_up(limit=self.LIMIT, slow=SLOW_POLICIES["block"])
         subscriber = FakeSubscriber(self.hub, room=0)
         while self.intake.paused is None:
             self.publish(b"x")
         looks = set()
-        while self.log.end > subscriber.subscription.cursor.batch:
+        while self.log.end > subscriber.subscription.cursor.place.batch:
             subscriber.read(5)
             self.turns.run()
-            behind = self.log.behind(subscriber.subscription.cursor.batch)
+            behind = self.log.behind(subscriber.subscription.cursor.place.batch)
             looks.add(self.intake.paused is not None)
             self.assertEqual(self.intake.paused is not None, behind >= self.LIMIT // 4)
         self.assertEqual(looks, {True, False})
 
     def test_they_go_on_waiting_if_only_the_stall_timeout_changes(self) -> None:
-        self.set_up(limit=self.LIMIT, slow=Slow.BLOCK)
+        self.set_up(limit=self.LIMIT, slow=SLOW_POLICIES["block"])
         subscriber = FakeSubscriber(self.hub, room=0)
         while self.intake.paused is None:
             self.publish(b"x")
-        self.hub.change(Slow.BLOCK, 2.0)
+        self.hub.change(SLOW_POLICIES["block"], 2.0)
         self.assertEqual(self.intake.pauses, 1)
         for _ in range(3):
             self.sweep()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.log import OVERHEAD, Log
+from relay.core.place import Place
 from relay.wire.framing import Buffer, Int32
 from tests.kit.fakes import frame
 
@@ -24,40 +25,43 @@ def fill(log: Log, contents: list[list[bytes]]) -> None:
 
 class LogTests(SynchronousTestCase):
     def test_an_empty_log_has_no_first_message(self) -> None:
-        log = Log(1000, Int32.ends)
+        log = Log(Int32.ends)
         self.assertEqual((log.first, log.next, log.oldest, log.end, log.held), (1, 1, 0, 0, 0))
         self.assertEqual((log.size, log.charged), (0, 0))
-        self.assertEqual((log.find(1), log.position(0, 0), log.within(0)), ((0, 0), 1, 0))
+        self.assertEqual((log.find(1), log.position(Place(0, 0)), log.within(0)), ((0, 0), 1, 0))
 
     @given(batches)
     def test_every_message_is_found_where_it_was_put(self, contents: list[list[bytes]]) -> None:
-        log = Log(10**9, Int32.ends)
+        log = Log(Int32.ends)
         fill(log, contents)
         position = 1
         for number, messages in enumerate(contents):
             ends = [0, *accumulate(len(frame(message)) for message in messages)]
+            data = bytes(log.batch(number).data)
             for start, stop in pairwise(ends):
                 self.assertEqual(log.find(position), (number, start))
-                self.assertEqual(log.position(number, start), position)
-                self.assertEqual(log.message_end(number, start), start)
+                self.assertEqual(log.position(Place(number, start)), position)
+                self.assertEqual(log.rest(Place(number, start)), (b"", Place(number, start)))
                 for inside in range(start + 1, stop):
-                    self.assertEqual(log.position(number, inside), position)
-                    self.assertEqual(log.message_end(number, inside), stop)
+                    self.assertEqual(log.position(Place(number, inside)), position)
+                    end = Place(number, stop) if stop < ends[-1] else Place(number + 1, 0)
+                    self.assertEqual(log.rest(Place(number, inside)), (data[inside:stop], end))
+                    self.assertEqual(log.advance(Place(number, inside), stop - inside), end)
                 position += 1
         self.assertEqual(log.next, position)
         self.assertEqual(log.find(position), (log.end, 0))
-        self.assertEqual(log.position(log.end, 0), position)
+        self.assertEqual(log.position(Place(log.end, 0)), position)
         self.assertEqual(log.size, sum(len(frame(message)) for messages in contents for message in messages))
 
     @given(batches, st.integers(0, 20), st.integers(0, 30), st.integers(0, 200), st.integers(1, 20))
     def test_read_gives_what_follows_and_no_more_than_asked_for(
         self, contents: list[list[bytes]], number: int, offset: int, most: int, pieces: int
     ) -> None:
-        log = Log(10**9, Int32.ends)
+        log = Log(Int32.ends)
         fill(log, contents)
         number = min(number, log.end)
         offset = min(offset, len(log.batch(number).data) - 1) if number < log.end else 0
-        found, size = log.read(number, offset, most, pieces)
+        found, size = log.read(Place(number, offset), most, pieces)
         following = [bytes(log.batch(each).data) for each in range(number, log.end)][:pieces]
         self.assertEqual(b"".join(found), b"".join(following)[offset : offset + most])
         self.assertEqual(size, sum(map(len, found)))
@@ -65,9 +69,9 @@ class LogTests(SynchronousTestCase):
         self.assertTrue(all(map(len, found)), "a piece of nothing")
 
     def test_whole_batches_are_read_without_a_view_of_them(self) -> None:
-        log = Log(10**9, Int32.ends)
+        log = Log(Int32.ends)
         fill(log, [[b"a"], [b"b"]])
-        (first, second), _ = log.read(0, 0, 10, 9)
+        (first, second), _ = log.read(Place(0, 0), 10, 9)
         self.assertIs(first, log.batch(0).data)
         self.assertIs(second, log.batch(1).data)
 
@@ -78,40 +82,41 @@ class LogTests(SynchronousTestCase):
             looks.append(bytes(data))
             return Int32.ends(data)
 
-        log = Log(10**9, ends)
+        log = Log(ends)
         fill(log, [[b"a", b"b"], [b"c", b"d"]])
-        self.assertEqual((log.position(1, 0), log.message_end(1, 0), log.find(3)), (3, 0, (1, 0)))
+        self.assertEqual((log.position(Place(1, 0)), log.rest(Place(1, 0))[0], log.find(3)), (3, b"", (1, 0)))
         self.assertEqual(looks, [])
         self.assertEqual(
-            (log.position(1, 3), log.position(1, 5), log.find(4), log.message_end(1, 6)), (3, 4, (1, 5), 10)
+            (log.position(Place(1, 3)), log.position(Place(1, 5)), log.find(4), log.rest(Place(1, 6))[1]),
+            (3, 4, (1, 5), (2, 0)),
         )
         self.assertEqual(looks, [frame(b"c") + frame(b"d")])
 
     def test_a_batch_is_charged_its_memory_and_not_its_length(self) -> None:
-        log = Log(1000, Int32.ends)
+        log = Log(Int32.ends)
         log.append(memoryview(b"x" * 100)[:10], 1, 100, 0.0)
         self.assertEqual(log.held, 100 + OVERHEAD)
         log.append(b"abc", 2, 3, 0.0, array("I", [1, 3]))
         self.assertEqual(log.behind(1), 3 + 2 * array("I").itemsize + OVERHEAD)
 
     def test_the_ends_that_came_with_a_batch_are_used(self) -> None:
-        log = Log(1000, Int32.ends)
+        log = Log(Int32.ends)
         log.append(b"abc", 2, 3, 0.0, array("I", [1, 3]))
-        self.assertEqual([log.position(0, offset) for offset in range(3)], [1, 2, 2])
+        self.assertEqual([log.position(Place(0, offset)) for offset in range(3)], [1, 2, 2])
 
     def test_it_keeps_what_fits_and_always_the_newest(self) -> None:
-        log = Log(3 * OVERHEAD, Int32.ends)
+        log = Log(Int32.ends)
         for _ in range(3):
             log.append(b"", 1, 0, 0.0)
-        self.assertEqual(log.within(log.limit), 0)
+        self.assertEqual(log.within(3 * OVERHEAD), 0)
         log.append(b"x", 1, 1, 0.0)
-        self.assertEqual(log.within(log.limit), 2)
+        self.assertEqual(log.within(3 * OVERHEAD), 2)
         self.assertEqual(log.within(0), 3)
         log.append(b"x" * 10_000, 1, 10_000, 0.0)
-        self.assertEqual(log.within(log.limit), 4)
+        self.assertEqual(log.within(3 * OVERHEAD), 4)
 
     def test_dropping_keeps_numbers_and_positions(self) -> None:
-        log = Log(10**9, Int32.ends)
+        log = Log(Int32.ends)
         fill(log, [[b"a", b"b"]] * 5000)
         for keep in (1, 999, 1000, 1001, 3000, 4999, 5000):
             log.drop(keep)
@@ -127,7 +132,7 @@ class LogTests(SynchronousTestCase):
 
     def test_what_is_dropped_one_by_one_leaves_nothing_behind(self) -> None:
         """Places of batches that are gone are given back, but not each by itself, which would move all the others."""
-        log = Log(10**9, Int32.ends)
+        log = Log(Int32.ends)
         fill(log, [[b"a"]] * 3000)
         places = []
         for keep in range(1, 3001):
@@ -139,7 +144,53 @@ class LogTests(SynchronousTestCase):
         self.assertEqual((log.end, log.oldest), (3500, 3000))
 
     def test_a_place_that_was_dropped_is_our_bug(self) -> None:
-        log = Log(10**9, Int32.ends)
+        log = Log(Int32.ends)
         fill(log, [[b"a"]] * 3)
         log.drop(1)
         self.assertRaises(AssertionError, log.batch, 0)
+
+    @given(batches, st.integers(1, 5), st.integers(1, 40))
+    def test_the_messages_from_any_place_between_two_are_all_that_follow(
+        self, contents: list[list[bytes]], count: int, size: int
+    ) -> None:
+        log = Log(Int32.ends)
+        fill(log, contents)
+        plain = [frame(message) for messages in contents for message in messages]
+        for position in range(1, log.next + 1):
+            found = list(log.messages(log.find(position), count, size))
+            frames = [bytes(each.data[a:b]) for each in found for a, b in pairwise(each.bounds)]
+            self.assertEqual(frames, plain[position - 1 :])
+            place, next_position = log.find(position), position
+            for each in found:
+                self.assertEqual(each.first, next_position)
+                number = len(each.bounds) - 1
+                self.assertTrue(1 <= number <= count)
+                self.assertTrue(each.size <= size or number == 1)
+                place, next_position = log.advance(place, each.size), next_position + number
+                self.assertEqual((each.end, log.position(each.end)), (place, next_position))
+
+    def test_what_is_appended_meanwhile_comes_too(self) -> None:
+        log = Log(Int32.ends)
+        fill(log, [[b"a"]])
+        following = log.messages(Place(0, 0), 9, 99)
+        self.assertEqual(next(following).first, 1)
+        fill(log, [[b"b"]])
+        self.assertEqual([each.first for each in following], [2])
+
+    def test_the_newest_messages_are_found_without_looking_far_back(self) -> None:
+        log = Log(Int32.ends)
+        self.assertEqual(log.recent(5, 100), log.end_place)
+        fill(log, [[b"a", b"b"], [b"c", b"d"], [b"e"]])  # batches of 10, 10 and 5 bytes
+        self.assertEqual(log.recent(2, 100), log.find(4))
+        self.assertEqual(log.recent(9, 100), log.find(1))
+        self.assertEqual(log.recent(9, 15), log.find(1))  # 15 bytes are newer than the first batch
+        self.assertEqual(log.recent(9, 14), log.find(3))
+        self.assertEqual(log.recent(9, 0), log.find(5))
+        log.drop(2)
+        self.assertEqual(log.recent(9, 100), log.find(5))
+
+    def test_a_place_knows_its_byte_and_its_time(self) -> None:
+        log = Log(Int32.ends)
+        fill(log, [[b"a"], [b"b"]])
+        self.assertEqual((log.byte(Place(1, 3)), log.byte(log.end_place)), (8, 10))
+        self.assertEqual(log.time(Place(1, 3)), 1.0)

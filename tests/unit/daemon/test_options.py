@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted
 from relay import __version__
 from relay.config.settings import Config
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
 from relay.wire.framing import Int32, Line, Raw
 
@@ -34,7 +34,7 @@ class OptionsTests(SynchronousTestCase):
                 framing=Int32,
                 max_message=99_999,
                 buffer=64 * 2**20,
-                slow=Slow.DISCONNECT,
+                slow=SLOW_POLICIES["disconnect"],
                 stall_timeout=60.0,
                 replay=0,
                 max_connections=None,
@@ -83,7 +83,7 @@ class OptionsTests(SynchronousTestCase):
                 framing=Line,
                 max_message=1024,
                 buffer=2**20,
-                slow=Slow.SKIP,
+                slow=SLOW_POLICIES["skip"],
                 stall_timeout=0.5,
                 replay=7,
                 max_connections=100,
@@ -108,7 +108,9 @@ class OptionsTests(SynchronousTestCase):
                 log_level=LogLevel.warn,
             ),
         )
-        self.assertEqual((parse("--framing", "raw").framing, parse("--slow", "block").slow), (Raw, Slow.BLOCK))
+        self.assertEqual(
+            (parse("--framing", "raw").framing, parse("--slow", "block").slow), (Raw, SLOW_POLICIES["block"])
+        )
 
     def test_what_is_wrong_is_named_in_one_line_with_the_reason(self) -> None:
         for arguments, words in (

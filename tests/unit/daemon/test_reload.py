@@ -10,7 +10,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.settings import Config, Faults
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
 from relay.daemon.reload import Reload
 from relay.net.credentials import Credentials
@@ -43,7 +43,9 @@ class ReloadTests(SynchronousTestCase):
         return said(events)
 
     def test_what_can_change_changes_and_what_cannot_is_named(self) -> None:
-        self.now = replace(self.config, slow=Slow.SKIP, stall_timeout=1.5, max_connections=7, buffer=2**21, replay=5)
+        self.now = replace(
+            self.config, slow=SLOW_POLICIES["skip"], stall_timeout=1.5, max_connections=7, buffer=2**21, replay=5
+        )
         self.assertEqual(
             self.says(),
             [
@@ -55,7 +57,7 @@ class ReloadTests(SynchronousTestCase):
             ],
         )
         [config] = self.applied
-        self.assertEqual(config, replace(self.config, slow=Slow.SKIP, stall_timeout=1.5, max_connections=7))
+        self.assertEqual(config, replace(self.config, slow=SLOW_POLICIES["skip"], stall_timeout=1.5, max_connections=7))
         self.assertEqual(self.reload.done, {True: 1})
 
     def test_a_change_is_told_once_and_a_restart_that_is_due_each_time(self) -> None:
@@ -66,8 +68,8 @@ class ReloadTests(SynchronousTestCase):
     def test_a_configuration_with_a_fault_changes_nothing(self) -> None:
         for wrong in (
             Faults(["relay.toml: slow: wrong", "another"]),
-            replace(self.config, max_connections=10**9, slow=Slow.SKIP),
-            replace(self.config, certificate="/nonexistent", slow=Slow.SKIP),
+            replace(self.config, max_connections=10**9, slow=SLOW_POLICIES["skip"]),
+            replace(self.config, certificate="/nonexistent", slow=SLOW_POLICIES["skip"]),
         ):
             self.now = wrong
             [(level, text)] = self.says()

@@ -14,18 +14,21 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
+from relay.core.budget import Budget
 from relay.core.cursor import Cursor, Lag, Tally
 from relay.core.hub import Hub
 from relay.core.log import Log
-from relay.core.slow import Slow
+from relay.core.slow import SLOW_POLICIES
+from relay.core.state import WORDS
 from relay.observe.roster import ended, page
 from relay.observe.stats import Stats
 from relay.observe.turns import Turns as Measured
-from relay.peers.connection import Accepted
-from relay.peers.ended import REMEMBERED
-from relay.peers.limits import Limits
-from relay.peers.lines import Lines
-from relay.peers.publisher import Intake, Publisher, PublisherFactory
+from relay.peers.admission import Admission
+from relay.peers.ended_connection import REMEMBERED
+from relay.peers.intake import Intake
+from relay.peers.publisher import Publisher, PublisherFactory
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.peers.registry import Registry
 from relay.peers.subscriber import Subscriber, SubscriberFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32
@@ -57,14 +60,16 @@ class StatsTests(SynchronousTestCase):
         self.now = 0.0
         self.time = 1_000_000_000.0
         self.turns = Turns()
-        self.limits = Limits(10_000)
-        self.lines = Lines(most=1)
+        self.limits = Admission(10_000)
+        self.lines = RateLimitedLog(most=1)
         self.intake = Intake(lambda: self.now)
-        self.hub = Hub(Log(2**20, Int32.ends), self.intake, call_soon=self.turns.call_soon, clock=lambda: self.now)
-        self.accepted = [
-            Accepted(role, self.limits, self.lines, lambda: self.time) for role in ("publisher", "subscriber")
+        self.hub = Hub(
+            Log(Int32.ends), Budget(2**20), self.intake, call_soon=self.turns.call_soon, clock=lambda: self.now
+        )
+        self.registry = [
+            Registry(role, self.limits, self.lines, lambda: self.time) for role in ("publisher", "subscriber")
         ]
-        publishing, subscribing = self.accepted
+        publishing, subscribing = self.registry
         self.publishers = PublisherFactory(publishing, self.hub, self.intake, partial(Int32, 2**17))
         self.subscribers = SubscriberFactory(subscribing, self.hub, "")
         self.reloads = {True: 3, False: 2}
@@ -77,7 +82,6 @@ class StatsTests(SynchronousTestCase):
             self.lines,
             self.reloads,
             lambda: self.now,
-            lambda: 0,
             self.measured,
         )
 
@@ -146,7 +150,7 @@ class StatsTests(SynchronousTestCase):
         self.assertEqual(now.delivered, Tally(6, 6 * FRAME, 0))
 
     def test_what_is_skipped_is_counted_and_not_delivered(self) -> None:
-        self.hub.change(Slow.SKIP, 0)
+        self.hub.change(SLOW_POLICIES["skip"], 0)
         publisher = self.publisher()
         slow, transport = self.subscriber()
         transport.full = True
@@ -180,11 +184,11 @@ class StatsTests(SynchronousTestCase):
         self.subscriber(tls=True)[0].connectionLost(Failure(ConnectionLost()))
         self.subscriber(tls=True)
         for _ in range(10):
-            self.accepted[1].sweep(1.0)
-        for connection in tuple(self.accepted[1].handshakes):
+            self.registry[1].sweep(1.0)
+        for connection in tuple(self.registry[1].handshakes):
             connection.connectionLost(Failure(ConnectionLost()))
         role = self.stats.snapshot().roles[1]
-        self.assertEqual((role.shaken, role.unshaken), (2, 2))
+        self.assertEqual((role.handshakes_completed, role.handshakes_failed), (2, 2))
         self.assertEqual(role.closed[CloseReason.HANDSHAKE_FAILED], 1)
         self.assertEqual(role.closed[CloseReason.HANDSHAKE_TIMEOUT], 1)
 
@@ -193,7 +197,7 @@ class StatsTests(SynchronousTestCase):
         self.publisher().connectionLost(Failure(ConnectionDone()))
         role = self.stats.snapshot().roles[0]
         self.assertEqual((role.open, role.opened, role.closed[CloseReason.CONNECTION_LIMIT]), (0, 1, 1))
-        [one] = ended(self.accepted)
+        [one] = ended(self.registry)
         self.assertEqual((one.reason, one.tally), (CloseReason.CONNECTION_LIMIT, Tally(0, 0, 0)))
 
     def test_log_lines_left_out_are_counted(self) -> None:
@@ -213,11 +217,11 @@ class StatsTests(SynchronousTestCase):
         self.publish(publisher, 1)
         self.publish(publisher, 1)
         self.now = 3.0
-        rows, more = page(self.accepted, 0, lambda: self.now)
+        rows, more = page(self.registry, 0, lambda: self.now)
         self.assertIsNone(more)
         self.assertEqual([row.number for row in rows], [1, 2, 3])
         self.assertEqual([row.role for row in rows], ["publisher", "subscriber", "subscriber"])
-        self.assertEqual([row.state for row in rows], ["open", "lagging", "handshake"])
+        self.assertEqual([WORDS[row.state] for row in rows], ["open", "lagging", "handshake"])
         self.assertEqual([row.since - rows[0].since for row in rows], [0, 60, 60])
         self.assertEqual([row.tally for row in rows], [Tally(3, 3 * FRAME, 0), Tally(2, 2 * FRAME, 0), Tally(0, 0, 0)])
         self.assertEqual([row.lag for row in rows], [None, Lag(1, FRAME, 3.0), None])
@@ -225,19 +229,19 @@ class StatsTests(SynchronousTestCase):
         self.intake.pause(Lag(0, 0, 0.0))
         slow.abort(CloseReason.ERROR)
         waiting.handshakeCompleted()
-        states = [row.state for row in page(self.accepted, 0, lambda: self.now)[0]]
+        states = [WORDS[row.state] for row in page(self.registry, 0, lambda: self.now)[0]]
         self.assertEqual(states, ["blocked", "closing", "live"])
 
     def test_whoever_turns_the_pages_sees_each_that_stays_once(self) -> None:
         stay = [connection for _ in range(10) for connection in (self.publisher(), self.subscriber()[0])]
         go = [self.publisher() for _ in range(10)]
-        rows, after = page(self.accepted, 0, lambda: 0.0, most=7)
+        rows, after = page(self.registry, 0, lambda: 0.0, most=7)
         seen = [row.number for row in rows]
         for connection in go:
             connection.connectionLost(Failure(ConnectionDone()))
         while after is not None:
             self.publisher().connectionLost(Failure(ConnectionDone()))
-            rows, after = page(self.accepted, after, lambda: 0.0, most=7)
+            rows, after = page(self.registry, after, lambda: 0.0, most=7)
             self.assertLessEqual(len(rows), 7)
             seen += [row.number for row in rows]
         self.assertEqual(seen, [connection.number for connection in stay])
@@ -247,7 +251,7 @@ class StatsTests(SynchronousTestCase):
             self.time += 1
             self.publisher().connectionLost(Failure(ConnectionDone()))
             self.subscriber()[0].connectionLost(Failure(ConnectionLost()))
-        found = ended(self.accepted)
+        found = ended(self.registry)
         self.assertEqual(len(found), REMEMBERED)
         self.assertEqual({one.number for one in found}, set(range(REMEMBERED + 1, 2 * REMEMBERED + 1)))
         self.assertEqual((found[0].until, found[-1].until), (self.time, self.time - REMEMBERED / 2 + 1))
@@ -268,7 +272,7 @@ class EstimateTests(SynchronousTestCase):
     def test_it_is_at_most_a_batch_off_and_never_goes_back(
         self, batches: list[list[int]], start: int, steps: list[int]
     ) -> None:
-        log = Log(2**20, Int32.ends)
+        log = Log(Int32.ends)
         for lengths in batches:
             data = b"".join(frame(bytes(length)) for length in lengths)
             log.append(data, len(lengths), len(data), 0.0)

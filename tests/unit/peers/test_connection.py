@@ -12,9 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.cursor import Tally
 from relay.net.addresses import address_name
-from relay.peers.connection import Accepted, Connection
-from relay.peers.limits import Limits
-from relay.peers.lines import Lines
+from relay.peers.admission import Admission
+from relay.peers.connection import Connection
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.peers.registry import Registry
 from relay.wire.close_reason import CloseReason
 from tests.kit.fakes import said
 
@@ -23,7 +24,6 @@ class Guest(Connection):
     begun = 0
 
     tally = Tally(0, 0, 0)
-    state = "open"
 
     def _begin(self) -> None:
         self.begun += 1
@@ -34,11 +34,11 @@ class Guest(Connection):
 
 class AccessTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.accepted = Accepted("guest", Limits(), Lines())
-        self.accepted.allowed = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
+        self.registry = Registry("guest", Admission(), RateLimitedLog())
+        self.registry.allowed = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
 
     def connect(self, address: IAddress) -> Guest:
-        guest = Guest(self.accepted, address)
+        guest = Guest(self.registry, address)
         guest.makeConnection(StringTransport(peerAddress=address))
         return guest
 
@@ -63,8 +63,8 @@ class AccessTests(SynchronousTestCase):
             self.assertIs(level, LogLevel.warn)
             self.assertRegex(str(text), "^guest .* refused: address not allowed$")
             guest.connectionLost()
-        self.assertEqual(self.accepted.ended, {CloseReason.ADDRESS_NOT_ALLOWED: 3})
-        self.assertEqual(self.accepted.limits.connections, 0)
+        self.assertEqual(self.registry.ended, {CloseReason.ADDRESS_NOT_ALLOWED: 3})
+        self.assertEqual(self.registry.admission.connections, 0)
 
     def test_a_unix_socket_has_permissions_instead(self) -> None:
         self.assertIsNone(self.connect(UNIXAddress(b"/run/relay")).reason)
@@ -87,5 +87,5 @@ class AccessTests(SynchronousTestCase):
         self.assertEqual(address_name(HostnameAddress(b"relay.example", 1)), repr(HostnameAddress(b"relay.example", 1)))
 
     def test_without_networks_everybody_may(self) -> None:
-        self.accepted.allowed = ()
+        self.registry.allowed = ()
         self.assertIsNone(self.connect(IPv4Address("TCP", "198.51.100.7", 1)).reason)

@@ -7,15 +7,16 @@ from typing import cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.peers.connection import Accepted, Connection
+from relay.peers.connection import Connection
 from relay.peers.drain import Drain
+from relay.peers.registry import Registry
 from tests.kit.fakes import accepted
 
 
 class FakeConnection:
     """A connection that needs so many looks until it has everything, and ends when the test says so."""
 
-    def __init__(self, among: Accepted, looks: int = 0) -> None:
+    def __init__(self, among: Registry, looks: int = 0) -> None:
         self.looks = looks
         self.drained = False
         self.was_cut = False
@@ -39,15 +40,15 @@ class FakeConnection:
 class DrainTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.accepted = accepted("subscriber")
-        self.drain = Drain([accepted("publisher"), self.accepted], 5.0, self.clock)
+        self.registry = accepted("subscriber")
+        self.drain = Drain([accepted("publisher"), self.registry], 5.0, self.clock)
 
     def test_without_connections_it_is_done_at_once(self) -> None:
         self.successResultOf(self.drain.begin())
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_it_waits_until_all_have_everything_and_are_gone(self) -> None:
-        quick, slow = FakeConnection(self.accepted), FakeConnection(self.accepted, looks=10)
+        quick, slow = FakeConnection(self.registry), FakeConnection(self.registry, looks=10)
         done = self.drain.begin()
         self.assertTrue(quick.drained)
         quick.end()
@@ -61,7 +62,7 @@ class DrainTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_who_is_there_at_the_deadline_is_cut(self) -> None:
-        behind, deaf = FakeConnection(self.accepted, looks=10**6), FakeConnection(self.accepted)
+        behind, deaf = FakeConnection(self.registry, looks=10**6), FakeConnection(self.registry)
         done = self.drain.begin()
         self.clock.pump([0.1] * 49)
         self.assertFalse(behind.was_cut or deaf.was_cut)
@@ -73,7 +74,7 @@ class DrainTests(SynchronousTestCase):
         self.successResultOf(done)
 
     def test_it_can_be_cut_short(self) -> None:
-        connection = FakeConnection(self.accepted, looks=10**6)
+        connection = FakeConnection(self.registry, looks=10**6)
         done = self.drain.begin()
         self.drain.cut()
         self.drain.cut()

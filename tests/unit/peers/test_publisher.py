@@ -11,10 +11,12 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core.budget import Budget
 from relay.core.cursor import Lag
 from relay.core.hub import Hub
 from relay.core.log import Log
-from relay.peers.publisher import Intake, Publisher, PublisherFactory
+from relay.peers.intake import Intake
+from relay.peers.publisher import Publisher, PublisherFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32
 from tests.kit.fakes import Turns, accepted, frame, said
@@ -27,8 +29,8 @@ class IntakeCase(SynchronousTestCase):
         self.now = 0.0
         self.turns = Turns()
         self.intake = Intake(lambda: self.now)
-        self.log = Log(2**20, Int32.ends)
-        self.hub = Hub(self.log, self.intake, call_soon=self.turns.call_soon, clock=lambda: self.now)
+        self.log = Log(Int32.ends)
+        self.hub = Hub(self.log, Budget(2**20), self.intake, call_soon=self.turns.call_soon, clock=lambda: self.now)
         self.factory = PublisherFactory(accepted("publisher"), self.hub, self.intake, lambda: Int32(40))
 
     def connect(self) -> tuple[Publisher, StringTransport]:
@@ -65,13 +67,13 @@ class PublisherTests(IntakeCase):
                 ),
             ],
         )
-        self.assertEqual(self.factory.accepted.ended, {CloseReason.PEER_CLOSED: 1})
-        self.assertEqual(self.factory.accepted.open, {})
+        self.assertEqual(self.factory.registry.ended, {CloseReason.PEER_CLOSED: 1})
+        self.assertEqual(self.factory.registry.open, {})
 
     def test_a_lost_connection_is_told_from_a_closed_one(self) -> None:
         publisher, _ = self.connect()
         publisher.connectionLost(Failure(ConnectionLost()))
-        self.assertEqual(self.factory.accepted.ended, {CloseReason.CONNECTION_LOST: 1})
+        self.assertEqual(self.factory.registry.ended, {CloseReason.CONNECTION_LOST: 1})
 
     def test_an_over_long_message_ends_it_and_only_what_came_before_is_delivered(self) -> None:
         publisher, transport = self.connect()
@@ -92,7 +94,7 @@ class PublisherTests(IntakeCase):
                 )
             ],
         )
-        self.assertEqual(self.factory.accepted.ended, {CloseReason.MESSAGE_TOO_LONG: 1})
+        self.assertEqual(self.factory.registry.ended, {CloseReason.MESSAGE_TOO_LONG: 1})
 
     def test_who_took_the_wrong_port_is_told_what_it_looks_like(self) -> None:
         for start, looks in (
@@ -217,21 +219,21 @@ class FrameTimeoutTests(IntakeCase):
 
 class LimitTests(IntakeCase):
     def test_one_too_many_is_closed_at_once_and_says_why_in_one_line(self) -> None:
-        self.factory.accepted.limits.max_connections = 1
+        self.factory.registry.admission.max_connections = 1
         first, _ = self.connect()
         with capturedLogs() as events:
             second, transport = self.connect()
             second.connectionLost(Failure(ConnectionDone()))
         self.assertTrue(transport.disconnected)
         self.assertEqual(said(events), [(LogLevel.warn, "publisher 192.0.2.1:40001 refused: connection limit")])
-        self.assertEqual(self.factory.accepted.ended, {CloseReason.CONNECTION_LIMIT: 1})
+        self.assertEqual(self.factory.registry.ended, {CloseReason.CONNECTION_LIMIT: 1})
         self.intake.pause(Lag(1, 1, 1.0))
         first.connectionLost(Failure(ConnectionDone()))
         _, transport = self.connect()
         self.assertFalse(transport.disconnected)
 
     def test_so_is_one_too_many_from_an_address(self) -> None:
-        self.factory.accepted.limits.max_per_address = 1
+        self.factory.registry.admission.max_per_address = 1
         self.connect()
         second, _ = self.connect()
         self.assertEqual(second.reason, CloseReason.ADDRESS_LIMIT)

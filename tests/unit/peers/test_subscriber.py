@@ -11,10 +11,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
+from relay.core.budget import Budget
 from relay.core.hub import Hub
 from relay.core.log import OVERHEAD, Log
-from relay.core.slow import Slow
-from relay.peers.subscriber import SLICE, Subscriber, SubscriberFactory
+from relay.core.slow import SLOW_POLICIES, SlowPolicy
+from relay.net.outlet import SLICE
+from relay.peers.subscriber import Subscriber, SubscriberFactory
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Int32
 from tests.kit.fakes import FakeIntake, Turns, accepted, frame, frames, said
@@ -61,13 +63,14 @@ class SubscriberCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.now = 0.0
-        self.slow = Slow.DISCONNECT
+        self.slow = SLOW_POLICIES["disconnect"]
         self.start()
 
-    def start(self, limit: int = 2**20, slow: Slow = Slow.DISCONNECT) -> None:
+    def start(self, limit: int = 2**20, slow: SlowPolicy = SLOW_POLICIES["disconnect"]) -> None:
         self.turns = Turns()
         self.hub = Hub(
-            Log(limit, Int32.ends),
+            Log(Int32.ends),
+            Budget(limit),
             FakeIntake(),
             call_soon=self.turns.call_soon,
             clock=lambda: self.now,
@@ -118,8 +121,8 @@ class SubscriberTests(SubscriberCase):
                 (LogLevel.info, "subscriber 192.0.2.1:40001 disconnected: peer closed, 2 messages, 14 bytes"),
             ],
         )
-        self.assertEqual(self.factory.accepted.ended, {CloseReason.PEER_CLOSED: 1})
-        self.assertEqual((self.factory.accepted.open, self.hub.live), ({}, 0))
+        self.assertEqual(self.factory.registry.ended, {CloseReason.PEER_CLOSED: 1})
+        self.assertEqual((self.factory.registry.open, self.hub.live), ({}, 0))
 
     def test_every_kind_of_address_has_a_name(self) -> None:
         for address, name in (
@@ -161,7 +164,7 @@ class SubscriberTests(SubscriberCase):
         self.assertEqual(transport.value(), frame(b"one"))
         self.assertFalse(transport.disconnecting)
         subscriber.connectionLost(Failure(ConnectionLost()))
-        self.assertEqual(self.factory.accepted.ended, {CloseReason.PEER_CLOSED: 1})
+        self.assertEqual(self.factory.registry.ended, {CloseReason.PEER_CLOSED: 1})
 
     def test_under_tls_it_is_attached_only_after_the_handshake(self) -> None:
         subscriber = self.factory.buildProtocol(None)
@@ -210,7 +213,7 @@ class SubscriberTests(SubscriberCase):
         )
 
     def test_a_gap_is_logged_when_it_happens_and_counted_at_the_end(self) -> None:
-        self.start(limit=4 * OVERHEAD, slow=Slow.SKIP)
+        self.start(limit=4 * OVERHEAD, slow=SLOW_POLICIES["skip"])
         subscriber, _ = self.connect()
         self.publish(b"x" * 100_000)
         with capturedLogs() as events:
@@ -246,7 +249,7 @@ class SubscriberTests(SubscriberCase):
         subscriber.drain()
         subscriber.abort(CloseReason.ERROR)
         subscriber.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(self.factory.accepted.ended, {CloseReason.SHUTDOWN: 1})
+        self.assertEqual(self.factory.registry.ended, {CloseReason.SHUTDOWN: 1})
 
 
 class HastyTransport(PausingTransport):

@@ -14,10 +14,10 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.peers.limits import WEB
-from relay.peers.lines import Lines
-from relay.web.asked import ALWAYS, Answer, Asked
+from relay.peers.admission import MAX_WEB_CONNECTIONS
+from relay.peers.rate_limited_log import RateLimitedLog
 from relay.web.pages import Pages
+from relay.web.request import ALWAYS, Request, Response
 from relay.web.site import SECONDS, Channel, Site
 from relay.web.streams import Takeover
 from tests.kit.fakes import said
@@ -48,23 +48,23 @@ class FakePages(Pages):
     """Says what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.asked: list[Request] = []
         self.fails = False
 
-    def answer(self, asked: Asked) -> Answer:
+    def respond(self, asked: Request) -> Response:
         self.asked.append(asked)
         if self.fails:
             raise ZeroDivisionError
-        return Answer(401 if asked.path == "/closed" else 200, b"here")
+        return Response(401 if asked.path == "/closed" else 200, b"here")
 
 
 class Web:
     """A site with a clock, and who connects to it."""
 
-    def __init__(self, most: int = WEB) -> None:
+    def __init__(self, most: int = MAX_WEB_CONNECTIONS) -> None:
         self.reactor = MemoryReactorClock()
         self.pages = FakePages()
-        self.site = Site(self.pages, (), Lines(), self.reactor, most)
+        self.site = Site(self.pages, (), RateLimitedLog(), self.reactor, most)
 
     def connect(self) -> tuple[Channel, StringTransport]:
         peer = IPv4Address("TCP", "192.0.2.1", 40001)
@@ -97,7 +97,7 @@ class SiteTests(SynchronousTestCase):
         self.assertTrue(transport.disconnecting)
         [asked] = web.pages.asked
         named = ((b"Host", b"relay"), (b"Accept", b"text/plain"))
-        self.assertEqual(asked, Asked("GET", "/a%20b", {"x": ["1", "2"], "y": [""]}, "HTTP/1.1", named))
+        self.assertEqual(asked, Request("GET", "/a%20b", {"x": ["1", "2"], "y": [""]}, "HTTP/1.1", named))
         self.assertEqual((asked.header("accept"), asked.header("Cookie")), ("text/plain", ""))
 
     def test_what_takes_the_connection_over_is_told_its_own_address_and_not_what_a_proxy_says(self) -> None:
@@ -108,7 +108,7 @@ class SiteTests(SynchronousTestCase):
             return Protocol()
 
         class Streaming(FakePages):
-            def answer(self, asked: Asked) -> Answer | Takeover:  # type: ignore[override]  # as Pages has it
+            def respond(self, asked: Request) -> Response | Takeover:  # type: ignore[override]  # as Pages has it
                 return Takeover(begin)
 
         web = Web()

@@ -16,18 +16,20 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay import __version__
+from relay.core.budget import Budget
 from relay.core.cursor import Tally
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.observe.stats import Stats
 from relay.observe.turns import Turns as Measured
-from relay.peers.connection import Accepted
-from relay.peers.ended import Ended
-from relay.peers.limits import Limits
-from relay.peers.lines import Lines
-from relay.peers.publisher import Intake, Publisher, PublisherFactory
+from relay.peers.admission import Admission
+from relay.peers.ended_connection import EndedConnection
+from relay.peers.intake import Intake
+from relay.peers.publisher import Publisher, PublisherFactory
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.peers.registry import Registry
 from relay.peers.subscriber import Subscriber, SubscriberFactory
-from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, printable, tail, told_end
+from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, ended_json, printable, tail
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Framing, Int32, Line, Raw
 from tests.kit.fakes import Turns, frame
@@ -63,16 +65,17 @@ class StatusTests(SynchronousTestCase):
         self.unready = ""
         self.settings: dict[str, object] = {"slow": "disconnect", "stall-timeout": 60.0}
         self.turns = Turns()
-        limits, lines = Limits(10_000), Lines()
+        limits, lines = Admission(10_000), RateLimitedLog()
         self.intake = Intake(lambda: self.now)
         self.hub = Hub(
-            Log(2**20, Int32.ends),
+            Log(Int32.ends),
+            Budget(2**20),
             self.intake,
             call_soon=self.turns.call_soon,
             clock=lambda: self.now,
             replay=replay,
         )
-        accepted = partial(Accepted, limits=limits, lines=lines, now=lambda: self.time)
+        accepted = partial(Registry, admission=limits, lines=lines, now=lambda: self.time)
         publishing, subscribing, sockets = (
             accepted("publisher"),
             accepted("subscriber"),
@@ -88,7 +91,6 @@ class StatusTests(SynchronousTestCase):
             lines,
             reloads={True: 0, False: 0},
             clock=lambda: self.now,
-            held=lambda: 1000,
             turns=Measured(self.turns.call_soon, lambda: self.now),
         )
         self.status = Status(
@@ -115,7 +117,7 @@ class StatusTests(SynchronousTestCase):
         self.assertEqual(
             now,
             {
-                "run": "k3f9x2",
+                "epoch": "k3f9x2",
                 "version": __version__,
                 "time": START + 5.5,
                 "started": START,
@@ -126,7 +128,7 @@ class StatusTests(SynchronousTestCase):
                 "most_connections": 10_000,
                 "live": 0,
                 "lagging": 0,
-                "buffer": {"used": 1000, "limit": 2**20, "oldest": 1, "next": 1},
+                "buffer": {"used": 0, "limit": 2**20, "oldest": 1, "next": 1},
                 "furthest": {"messages": 0, "bytes": 0, "seconds": 0.0},
                 "blocked": False,
                 "blocked_seconds": 0.0,
@@ -238,9 +240,11 @@ class StatusTests(SynchronousTestCase):
         self.assertNotIn(stays.number, [row["number"] for row in ended])
 
     def test_an_end_is_told_in_plain_words(self) -> None:
-        one = Ended(7, "subscriber", "ws", "[::1]:5", START, START + 1.5, CloseReason.STALLED, Tally(1, 2, 3), "CN=a")
+        one = EndedConnection(
+            7, "subscriber", "ws", "[::1]:5", START, START + 1.5, CloseReason.STALLED, Tally(1, 2, 3), "CN=a"
+        )
         self.assertEqual(
-            told_end(one),
+            ended_json(one),
             {
                 "number": 7,
                 "role": "subscriber",
@@ -282,9 +286,9 @@ class TailTests(SynchronousTestCase):
             self.scanned.append(len(data))
             return framing.ends(data)
 
-        log = Log(2**24, ends)
+        log = Log(ends)
         for messages in batches:
-            frames = [frame(one) if framing is Int32 else one + b"\n" * framing.after for one in messages]
+            frames = [frame(one) if framing is Int32 else one + b"\n" * framing.trailer_size for one in messages]
             data = b"".join(frames)
             stops = array("I")
             if not framing.self_delimiting:
@@ -322,7 +326,7 @@ class TailTests(SynchronousTestCase):
         )
 
     def test_a_view_is_as_good_as_bytes(self) -> None:
-        log = Log(2**20, Int32.ends)
+        log = Log(Int32.ends)
         data = frame(b"hello") * 2
         log.append(memoryview(b"before" + data)[6:], 2, len(data), 0.0)
         self.assertEqual([one["text"] for one in tail(log, Int32)], ["hello", "hello"])

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.web.viewers import PATIENCE, Viewer, Viewers
-from relay.wire.encoding import chunk
+from relay.wire.events import chunk
 
 
 class Transport(StringTransport):

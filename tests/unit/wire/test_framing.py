@@ -27,7 +27,7 @@ def fed(framing: Framing, chunks: list[bytes]) -> tuple[list[Frames], MessageToo
     raised: MessageTooLong | None = None
     for chunk in chunks:
         try:
-            found += framing.feed(chunk)
+            found += framing.receive(chunk)
         except MessageTooLong as error:
             assert raised is None, "raised twice"
             found += error.frames
@@ -80,7 +80,7 @@ class Int32Tests(SynchronousTestCase):
         self.assertEqual(split(Int32, found), stream)
         assert error is not None
         self.assertEqual((error.length, error.limit, error.start), (length, LIMIT, pack("!I", length)))
-        self.assertEqual(framing.feed(frame(b"later")), [])
+        self.assertEqual(framing.receive(frame(b"later")), [])
         self.assertEqual(framing.partial, 0)
 
     @given(st.binary(max_size=LIMIT), st.integers(0, LIMIT + 3))
@@ -88,23 +88,23 @@ class Int32Tests(SynchronousTestCase):
         whole = frame(message)
         part = whole[: min(cut, len(whole) - 1)]
         framing = Int32(LIMIT)
-        self.assertEqual(framing.feed(part), [])
+        self.assertEqual(framing.receive(part), [])
         self.assertEqual(framing.partial, len(part))
-        self.assertEqual(wire(framing.feed(whole[len(part) :])), whole)
+        self.assertEqual(wire(framing.receive(whole[len(part) :])), whole)
         self.assertEqual(framing.partial, 0)
 
     def test_a_message_at_the_limit_is_taken(self) -> None:
-        self.assertEqual(wire(Int32(LIMIT).feed(frame(b"x" * LIMIT))), frame(b"x" * LIMIT))
+        self.assertEqual(wire(Int32(LIMIT).receive(frame(b"x" * LIMIT))), frame(b"x" * LIMIT))
 
     def test_what_came_whole_is_passed_on_without_a_copy(self) -> None:
         data = frame(b"x" * 10) * 5
-        [(out, messages, held)] = Int32(LIMIT).feed(data)
+        [(out, messages, held)] = Int32(LIMIT).receive(data)
         self.assertIs(out, data)
         self.assertEqual((messages, held), (5, len(data)))
 
     def test_a_large_read_that_came_whole_is_no_view_of_itself(self) -> None:
         data = frame(b"x" * VIEW)
-        [(out, _, held)] = Int32(VIEW).feed(data)
+        [(out, _, held)] = Int32(VIEW).receive(data)
         self.assertIs(out, data)
         self.assertEqual(held, len(data))
 
@@ -117,7 +117,7 @@ class Int32Tests(SynchronousTestCase):
             (2 * VIEW, 2 * VIEW + 2, False),
         ):
             data = frame(b"x" * (size - 4)) + frame(b"y" * 9 * VIEW)[:rest]
-            [(out, messages, held)] = Int32(9 * VIEW).feed(data)
+            [(out, messages, held)] = Int32(9 * VIEW).receive(data)
             self.assertEqual((len(out), messages), (size, 1))
             self.assertEqual((isinstance(out, memoryview), held), (view, len(data) if view else size), (size, rest))
 
@@ -127,7 +127,7 @@ class Int32Tests(SynchronousTestCase):
             for payload in (b"\0", b"\1", b"\2"):
                 for behind in (b"\0", b"\1"):
                     stream = [frame(payload)] * 12 + [frame(behind * length)] + [frame(payload)] * 50
-                    [(out, messages, _)] = Int32(99_999).feed(b"".join(stream))
+                    [(out, messages, _)] = Int32(99_999).receive(b"".join(stream))
                     self.assertEqual((messages, len(out)), (len(stream), sum(map(len, stream))))
                     self.assertEqual(split(Int32, [Frames(out, messages, 0)]), stream)
 
@@ -139,9 +139,9 @@ class Int32Tests(SynchronousTestCase):
 
     def test_most_of_a_large_read_is_passed_on_as_a_view_that_is_charged_the_read(self) -> None:
         framing = Int32(VIEW)
-        framing.feed(frame(b"begun")[:-1])
+        framing.receive(frame(b"begun")[:-1])
         data = b"n" + frame(b"x" * 1020) * (2 * VIEW // 1024) + b"\0\0"
-        first, second = framing.feed(data)
+        first, second = framing.receive(data)
         self.assertEqual(first, Frames(frame(b"begun"), 1, 9))
         self.assertIsInstance(second.data, memoryview)
         self.assertEqual(second.data, data[1:-2])
@@ -149,15 +149,15 @@ class Int32Tests(SynchronousTestCase):
 
     def test_little_of_a_large_read_is_copied_so_that_it_does_not_keep_it(self) -> None:
         data = frame(b"x" * VIEW) + frame(b"y" * 9 * VIEW)[:-1]
-        [(out, messages, held)] = Int32(9 * VIEW).feed(data)
+        [(out, messages, held)] = Int32(9 * VIEW).receive(data)
         self.assertIsInstance(out, bytes)
         self.assertEqual((messages, held), (1, VIEW + 4))
 
     def test_a_dribbled_message_takes_memory_as_it_comes_and_not_as_it_was_announced(self) -> None:
         framing = Int32(2**30)
-        framing.feed(pack("!I", 2**30))
+        framing.receive(pack("!I", 2**30))
         for _ in range(1000):
-            framing.feed(b"ab")
+            framing.receive(b"ab")
         self.assertEqual(framing.partial, 2004)
         self.assertLess(framing._partial.__sizeof__(), 3000)
 
@@ -185,30 +185,30 @@ class LineTests(SynchronousTestCase):
         assert error is not None
         self.assertIsNone(error.length)
         self.assertEqual(error.start, b"x" * 16)
-        self.assertEqual(framing.feed(b"later\n"), [])
+        self.assertEqual(framing.receive(b"later\n"), [])
         self.assertEqual(framing.partial, 0)
 
     def test_a_line_at_the_limit_is_taken_whole_or_in_two(self) -> None:
         line = b"x" * LIMIT + b"\n"
-        self.assertEqual(wire(Line(LIMIT).feed(b"a\n" + line)), b"a\n" + line)
+        self.assertEqual(wire(Line(LIMIT).receive(b"a\n" + line)), b"a\n" + line)
         framing = Line(LIMIT)
-        self.assertEqual(framing.feed(line[:-1]), [])
-        self.assertEqual(wire(framing.feed(line[-1:])), line)
+        self.assertEqual(framing.receive(line[:-1]), [])
+        self.assertEqual(wire(framing.receive(line[-1:])), line)
 
     def test_carriage_returns_belong_to_the_message(self) -> None:
-        self.assertEqual(split(Line, Line(LIMIT).feed(b"a\r\nb\rc\n\n")), [b"a\r\n", b"b\rc\n", b"\n"])
+        self.assertEqual(split(Line, Line(LIMIT).receive(b"a\r\nb\rc\n\n")), [b"a\r\n", b"b\rc\n", b"\n"])
 
 
 class RawTests(SynchronousTestCase):
     def test_a_read_is_a_message(self) -> None:
         framing = Raw(LIMIT)
-        self.assertEqual(framing.feed(b"abc"), [Frames(b"abc", 1, 3)])
+        self.assertEqual(framing.receive(b"abc"), [Frames(b"abc", 1, 3)])
         self.assertEqual(framing.partial, 0)
 
     @example(b"x" * (2 * LIMIT + 1))
     @given(st.binary(min_size=1, max_size=4 * LIMIT))
     def test_a_read_over_the_limit_is_cut_and_not_refused(self, data: bytes) -> None:
-        found = Raw(LIMIT).feed(data)
+        found = Raw(LIMIT).receive(data)
         self.assertEqual(wire(found), data)
         self.assertEqual([len(frames.data) for frames in found[:-1]], [LIMIT] * (len(found) - 1))
         self.assertEqual([frames.messages for frames in found], [1] * len(found))
@@ -235,6 +235,6 @@ class CostTests(SynchronousTestCase):
                 return super().rfind(*args)  # type: ignore[arg-type]
 
         data = (b"\n" + b"x" * LIMIT + b"\n") * 100
-        [(out, messages, _)] = Line(LIMIT).feed(Counted(data))
+        [(out, messages, _)] = Line(LIMIT).receive(Counted(data))
         self.assertEqual((out, messages), (data, 200))
         self.assertLessEqual(Counted.looks, 2 + 2 * len(data) // LIMIT)

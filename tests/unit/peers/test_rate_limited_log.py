@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.logger import Logger, LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.peers.lines import Lines
+from relay.peers.rate_limited_log import RateLimitedLog
 from tests.kit.fakes import said
 
 
@@ -13,7 +13,7 @@ class LinesTests(SynchronousTestCase):
     log = Logger()
 
     def test_so_many_of_each_kind_and_a_count_of_the_rest(self) -> None:
-        lines = Lines(most=2)
+        lines = RateLimitedLog(most=2)
         with capturedLogs() as events:
             for number in range(1005):
                 lines.info(self.log, "{number} connected", number=number)

@@ -12,11 +12,11 @@ from itertools import count
 
 from relay.wire.close_reason import CloseReason
 
-MOST = 65_536
+MAX_CONNECTIONS = 65_536
 """Connections by default, at most: a hard limit of descriptors can be 10^9 (containers), memory cannot."""
 RESERVE = 64
 """Descriptors kept for ports, logs, pipes and what libraries open."""
-WEB = 500
+MAX_WEB_CONNECTIONS = 500
 """Connections to the web port, which are no part of the others: a few browsers and scrapers, none for long; and
 subscribers who all come back at once, until their requests were read: with 100, 200 of 500 were refused."""
 
@@ -32,11 +32,11 @@ def raise_descriptor_limit(wanted: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else soft
 
 
-class Limits:
-    """Counts connections of both roles."""
+class Admission:
+    """Counts the connections of both roles, and says when there are too many."""
 
-    def __init__(self, max_connections: int = MOST, max_per_address: int = 0) -> None:
-        """`max_per_address` 0 is none."""
+    def __init__(self, max_connections: int = MAX_CONNECTIONS, max_per_address: int = 0) -> None:
+        """`max_per_address`: 0 for no such limit."""
         self.max_connections = max_connections
         self.max_per_address = max_per_address
         self.connections = 0
@@ -44,16 +44,19 @@ class Limits:
         """Names for connections, each given once in a run, in the order of their beginnings."""
         self._per_address: Counter[str] = Counter()
 
-    def admit(self, host: str | None) -> CloseReason | None:
-        """Count a connection from that address, None where peers have none; returns why not, if it is too many."""
+    def refusal(self, host: str | None) -> CloseReason | None:
+        """Why one more connection from `host` is too many now; None if it is not. A Unix socket has no host: None."""
         if self.connections >= self.max_connections:
             return CloseReason.CONNECTION_LIMIT
-        if host is not None:
-            if 0 < self.max_per_address <= self._per_address[host]:
-                return CloseReason.ADDRESS_LIMIT
-            self._per_address[host] += 1
-        self.connections += 1
+        if host is not None and 0 < self.max_per_address <= self._per_address[host]:
+            return CloseReason.ADDRESS_LIMIT
         return None
+
+    def admit(self, host: str | None) -> None:
+        """Count a connection from that address."""
+        self.connections += 1
+        if host is not None:
+            self._per_address[host] += 1
 
     def release(self, host: str | None) -> None:
         """A connection that was admitted is gone."""

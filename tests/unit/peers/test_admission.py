@@ -6,40 +6,49 @@ import resource
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.peers.limits import Limits, raise_descriptor_limit
+from relay.peers.admission import Admission, raise_descriptor_limit
 from relay.wire.close_reason import CloseReason
 
 
-class LimitsTests(SynchronousTestCase):
+class AdmissionTests(SynchronousTestCase):
+    def admit(self, admission: Admission, *hosts: str | None) -> None:
+        """Whoever is not refused is admitted."""
+        for host in hosts:
+            self.assertIsNone(admission.refusal(host))
+            admission.admit(host)
+
     def test_there_may_be_so_many_and_no_more(self) -> None:
-        limits = Limits(max_connections=2)
-        self.assertIsNone(limits.admit("192.0.2.1"))
-        self.assertIsNone(limits.admit(None))
-        self.assertIs(limits.admit("192.0.2.1"), CloseReason.CONNECTION_LIMIT)
-        limits.release(None)
-        self.assertIsNone(limits.admit("192.0.2.1"))
-        self.assertEqual(limits.connections, 2)
+        admission = Admission(max_connections=2)
+        self.admit(admission, "192.0.2.1", None)
+        self.assertIs(admission.refusal("192.0.2.1"), CloseReason.CONNECTION_LIMIT)
+        admission.release(None)
+        self.admit(admission, "192.0.2.1")
+        self.assertEqual(admission.connections, 2)
 
     def test_one_address_may_have_so_many_and_does_not_take_them_from_others(self) -> None:
-        limits = Limits(max_per_address=2)
-        for host in ("192.0.2.1", "192.0.2.1", "2001:db8::1", "2001:db8::1"):
-            self.assertIsNone(limits.admit(host))
-        self.assertIs(limits.admit("192.0.2.1"), CloseReason.ADDRESS_LIMIT)
-        limits.release("2001:db8::1")
-        self.assertIs(limits.admit("192.0.2.1"), CloseReason.ADDRESS_LIMIT)
-        limits.release("192.0.2.1")
-        self.assertIsNone(limits.admit("192.0.2.1"))
+        admission = Admission(max_per_address=2)
+        self.admit(admission, "192.0.2.1", "192.0.2.1", "2001:db8::1", "2001:db8::1")
+        self.assertIs(admission.refusal("192.0.2.1"), CloseReason.ADDRESS_LIMIT)
+        admission.release("2001:db8::1")
+        self.assertIs(admission.refusal("192.0.2.1"), CloseReason.ADDRESS_LIMIT)
+        admission.release("192.0.2.1")
+        self.admit(admission, "192.0.2.1")
 
     def test_peers_without_an_address_have_no_such_limit(self) -> None:
-        limits = Limits(max_per_address=1)
-        self.assertEqual([limits.admit(None) for _ in range(3)], [None] * 3)
+        self.admit(Admission(max_per_address=1), None, None, None)
+
+    def test_to_ask_counts_nothing(self) -> None:
+        admission = Admission(max_connections=1, max_per_address=1)
+        for _ in range(3):
+            self.assertIsNone(admission.refusal("192.0.2.1"))
+        self.assertEqual((admission.connections, len(admission._per_address)), (0, 0))
 
     def test_addresses_that_are_gone_take_no_memory(self) -> None:
-        limits = Limits()
+        admission = Admission()
         for number in range(1000):
-            limits.admit(str(number))
-            limits.release(str(number))
-        self.assertEqual(len(limits._per_address), 0)
+            admission.admit(str(number))
+            admission.release(str(number))
+        self.assertEqual(len(admission._per_address), 0)
 
 
 class DescriptorTests(SynchronousTestCase):

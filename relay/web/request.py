@@ -1,4 +1,4 @@
-"""Requests and answers of the web port, as plain values."""
+"""Requests to the web port, and its responses, as plain values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
-"""What a browser may load for an answer that is no page."""
+"""What a browser may load for a response that is no page."""
 ALWAYS = (
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
@@ -16,11 +16,11 @@ ALWAYS = (
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-"""Headers of every answer: it is for nobody else, and it is what it says."""
+"""Headers of every response: it is for nobody else, and it is what it says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """A request. What it brought is the peer's, and may be anything."""
 
     method: str = "GET"
@@ -37,7 +37,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What goes back; to a HEAD, without the body."""
 
     status: int
@@ -48,6 +48,6 @@ class Answer:
     """What a browser may load for it: a Content-Security-Policy."""
 
 
-def line(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def line(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """A line for people."""
-    return Answer(status, f"{text}\n".encode(), TEXT, headers)
+    return Response(status, f"{text}\n".encode(), TEXT, headers)

@@ -1,0 +1,102 @@
+"""One subscriber's place in whatever feed has the messages that it wants: feeds come and go, and it may be moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from relay.core.cursor import NO_LAG, NOTHING, Lag, Tally
+from relay.core.hub import Hub
+from relay.core.state import Lifecycle
+from relay.core.subscription import Consumer, Subscription
+from relay.feeds.feed import Feed
+from relay.feeds.feeds import Feeds
+from relay.wire.close_reason import CloseReason
+from relay.wire.encoding import Encoding
+from relay.wire.framing import Buffer
+
+
+class Membership:
+    """A subscriber's source of messages in one encoding (see `relay.peers.source`), and its stand-in with the feed's
+    hub.
+
+    What that hub asks of the subscriber is passed on to it.
+    """
+
+    __slots__ = ("_before", "_consumer", "_encoding", "_feed", "_feeds", "_lost", "_wanted", "subscription")
+
+    def __init__(self, feeds: Feeds, encoding: Encoding, wanted: int | None) -> None:
+        """`wanted`: position of the message to begin with, None for the next one that is published."""
+        self.subscription: Subscription | None = None
+        self._feeds = feeds
+        self._encoding = encoding
+        self._wanted = wanted
+        self._feed: Feed | None = None
+        self._consumer: Consumer
+        self._before = NOTHING  # what it was given by feeds that it is no longer a subscriber of
+        self._lost = 0  # of what the feed had lost when this joined it
+
+    # What the subscriber asks
+
+    @property
+    def hub(self) -> Hub:
+        """The feed's; that of all messages before there is a feed."""
+        return self._feeds.hub if self._feed is None else self._feed.hub
+
+    @property
+    def live(self) -> bool:
+        """Whether there is a feed, which has encoded everything."""
+        return self._feed is not None and self._feed.live
+
+    def attach(self, consumer: Consumer, greeting: Callable[[int], bytes]) -> bool:
+        """Have messages delivered; as `relay.peers.source.Source` says."""
+        found = self._feeds.provide(self._encoding, self._wanted)
+        if found is None:
+            return False
+        self._consumer = consumer
+        feed, first = found
+        feed.attach(self, first, greeting(first))
+        return True
+
+    def tally(self) -> Tally:
+        """What the subscriber was given so far, by this feed and those before."""
+        if self._feed is None or self.subscription is None:
+            return NOTHING
+        return self._before + self.subscription.given() + Tally(0, 0, self._feed.lost - self._lost)
+
+    def behind(self) -> Lag:
+        """How far the feed is behind."""
+        return NO_LAG if self._feed is None or self._feed.live else self._feed.lag()
+
+    # What the feed and its hub call
+
+    def joined(self, feed: Feed, subscription: Subscription) -> None:
+        """The subscriber is given the messages of that feed from now on."""
+        self._before = self.tally()
+        self._feed, self.subscription, self._lost = feed, subscription, feed.lost
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        return self._consumer.lifecycle
+
+    @property
+    def deliver(self) -> Callable[[Sequence[Buffer]], int]:
+        return self._consumer.deliver
+
+    @property
+    def deliver_one(self) -> Callable[[Buffer], int]:
+        return self._consumer.deliver_one
+
+    def await_room(self, error: OSError | None) -> None:
+        self._consumer.await_room(error)
+
+    def unsent(self) -> int:
+        return self._consumer.unsent()
+
+    def skipped(self, gap: Lag) -> None:
+        self._consumer.skipped(gap)
+
+    def end(self, reason: CloseReason, lag: Lag) -> None:
+        self._consumer.end(reason, lag + self.behind())
+
+    def fail(self, error: Exception) -> None:
+        self._consumer.fail(error)

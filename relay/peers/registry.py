@@ -1,0 +1,102 @@
+"""The connections of one role and one feed: those that are open, and what is kept of those that have ended."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from relay.config.values import Network
+from relay.core.cursor import Tally
+from relay.core.state import State
+from relay.core.timing import SWEEP, Every
+from relay.net.addresses import within
+from relay.peers.admission import Admission
+from relay.peers.ended_connection import REMEMBERED, EndedConnection
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.wire.close_reason import CloseReason
+
+if TYPE_CHECKING:
+    from relay.peers.connection import Connection
+
+TCP = "tcp"
+"""The feed of those who get messages as publishers send them, whatever the transport."""
+
+
+class Registry:
+    """Keeps connections from the moment when they are accepted until they are gone, and counts them."""
+
+    def __init__(
+        self,
+        role: str,
+        admission: Admission,
+        lines: RateLimitedLog,
+        now: Callable[[], float] = time.time,
+        feed: str = TCP,
+    ) -> None:
+        """Begin with nobody.
+
+        `role`: a word for the log. `admission`: counts the connections of all registries. `lines`: logs what peers do.
+        `now`: the time for people, in seconds since 1970, UTC. `feed`: a word for how messages are written.
+        """
+        self.role = role
+        self.feed = feed
+        self.admission = admission
+        self.lines = lines
+        self.now = now
+        self.allowed: tuple[Network, ...] = ()
+        """Where they may connect from; empty: from everywhere. A Unix socket is no address, and has permissions."""
+        self.handshake_timeout = 5.0
+        """Seconds that a TLS handshake may take, 0 for any."""
+        self.open: dict[Connection, None] = {}
+        """Oldest first."""
+        self.ended: Counter[CloseReason] = Counter()
+        """How many have ended, by reason."""
+        self.handshakes: dict[Connection, float] = {}
+        """Those whose TLS handshake is not complete, and the seconds that it has taken."""
+        self.handshakes_completed = 0
+        self.exchanged = Tally(0, 0, 0)
+        """What those that have ended sent, or were given."""
+        self.latest: deque[EndedConnection] = deque(maxlen=REMEMBERED)
+        """The last that ended, oldest first."""
+
+    def refusal(self, host: str | None) -> CloseReason | None:
+        """Why a connection from that address is not admitted now; None if it is. `host` is None for a Unix socket."""
+        if host is not None and self.allowed and not within(host, self.allowed):
+            return CloseReason.ADDRESS_NOT_ALLOWED
+        return self.admission.refusal(host)
+
+    def remove(self, connection: Connection, reason: CloseReason) -> None:
+        """A connection is gone for that reason: count it."""
+        del self.open[connection]
+        self.ended[reason] += 1
+
+    def remember(self, connection: Connection, reason: CloseReason) -> None:
+        """Record a connection that has ended."""
+        tally = connection.tally
+        self.exchanged += tally
+        self.latest.append(
+            EndedConnection(
+                number=connection.number,
+                role=self.role,
+                feed=self.feed,
+                peer=connection.peer,
+                since=connection.since,
+                until=self.now(),
+                reason=reason,
+                tally=tally,
+                subject=connection.subject,
+            )
+        )
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called."""
+        every(SWEEP, self.sweep)
+
+    def sweep(self, passed: float) -> None:
+        """Cut those that do not complete their handshake in time; `passed`: seconds since the last sweep."""
+        for connection, waited in tuple(self.handshakes.items()):
+            self.handshakes[connection] = waited + passed
+            if 0 < self.handshake_timeout <= waited and connection.state is State.HANDSHAKE:
+                connection.abort(CloseReason.HANDSHAKE_TIMEOUT, f"it took more than {self.handshake_timeout:g} s")

@@ -1,0 +1,56 @@
+"""Messages as server-sent events (HTML standard, section 9.2), each a chunk of HTTP's chunked coding (RFC 9112, section
+7.1).
+
+An event is `text`, with the message as it is, if it is UTF-8 without CR, which the format cannot carry; else it is
+`base64`. Its id is the position of the message.
+"""
+
+from __future__ import annotations
+
+from array import array
+from base64 import b64encode
+from collections.abc import Iterable
+
+from relay.wire.framing import Buffer
+
+
+class EventEncoding:
+    """Each message is an event."""
+
+    name = "events"
+
+    def __init__(self, epoch: str) -> None:
+        """`epoch`: that of the messages' positions."""
+        self._epoch = epoch.encode()
+
+    def encode(self, messages: Iterable[bytes], number: int) -> bytes:
+        epoch = self._epoch
+        parts = []
+        for at, message in enumerate(messages, number):
+            kind, data = b"text", message
+            try:
+                message.decode()
+            except UnicodeDecodeError:
+                kind = b"base64"
+            if kind == b"base64" or b"\r" in data:
+                kind, data = b"base64", b64encode(message)
+            elif b"\n" in data:
+                data = data.replace(b"\n", b"\ndata: ")
+            event = b"id: %b-%d\nevent: %b\ndata: %b\n\n" % (epoch, at, kind, data)
+            parts.append(b"%x\r\n%b\r\n" % (len(event), event))
+        return b"".join(parts)
+
+    def ends(self, data: Buffer) -> array[int]:
+        whole = bytes(data)
+        found: array[int] = array("Q")
+        stop = 0
+        while stop < len(whole):
+            line = whole.index(b"\r\n", stop)
+            stop = line + 2 + int(whole[stop:line], 16) + 2
+            found.append(stop)
+        return found
+
+
+def chunk(data: bytes) -> bytes:
+    """A chunk of HTTP's chunked coding; the last one is that without data."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
