@@ -6,57 +6,21 @@ Everything is checked when it is read: a bad option ends the start with one line
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Callable
-from pathlib import Path
 
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 import twisted
 from relay import __version__
-from relay.config.settings import SETTINGS, Config, Faults, Setting, configure, texts
+from relay.config.config import Config, Faults, configure
+from relay.config.file import read_file
+from relay.config.setting import Given, Setting
+from relay.config.settings import SETTINGS
 from relay.daemon.logs import output
 from relay.net.credentials import load_credentials
 from relay.web.load import require_packages
 from relay.web.token import read_token
-
-
-def read(file: str) -> dict[str, tuple[str, list[str]]]:
-    """What a configuration file says: for each setting where it stands, for messages, and its texts. Raises Faults."""
-    try:
-        content = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Faults([f"{file}: {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Faults([f"{file}: {error}"]) from None
-    known = {(setting.table, setting.name): setting for setting in SETTINGS}
-    tables = {table for table, _ in known} - {""}
-    found: dict[str, tuple[str, list[str]]] = {}
-    faults = []
-    for key, value in content.items():
-        inside = value.items() if key in tables and isinstance(value, dict) else [(key, value)]
-        table = key if key in tables and isinstance(value, dict) else ""
-        for name, what in inside:
-            where = f"{file}: {table}.{name}" if table else f"{file}: {name}"
-            setting = known.get((table, name))
-            if setting is None:
-                faults.append(f"{where}: {_unknown(name)}")
-                continue
-            try:
-                found[name] = where, texts(setting, what)
-            except ValueError as error:
-                faults.append(f"{where}: {error}")
-    if faults:
-        raise Faults(faults)
-    return found
-
-
-def _unknown(name: str) -> str:
-    tables = [setting.table for setting in SETTINGS if setting.name == name]
-    if not tables:
-        return "there is no such setting"
-    return f"this belongs into the table [{tables[0]}]" if tables[0] else "this belongs at the top, before all tables"
 
 
 class Options(UsageOptions):
@@ -72,7 +36,7 @@ class Options(UsageOptions):
     def __init__(self) -> None:
         super().__init__()
         self._file = ""
-        self._given: dict[str, tuple[str, list[str]]] = {}
+        self._given: dict[str, Given] = {}
 
     def opt_config(self, file: str) -> None:
         """FILE with settings (TOML), under the names of these options; those on the command line win."""
@@ -113,12 +77,12 @@ class Options(UsageOptions):
 
     def config(self) -> Config:
         """What is asked for, by the file as it is now and by the command line. Raises Faults."""
-        return configure((read(self._file) if self._file else {}) | self._given)
+        return configure((read_file(self._file) if self._file else {}) | self._given)
 
 
 def _taking(setting: Setting) -> Callable[[Options, str], None]:
     def take(self: Options, text: str) -> None:
-        self._given.setdefault(setting.name, (f"--{setting.name}", []))[1].append(text)
+        self._given.setdefault(setting.name, Given(f"--{setting.name}", [])).texts.append(text)
 
     default = f" [default: {setting.default}]" if setting.default else ""
     take.__doc__ = setting.help + default

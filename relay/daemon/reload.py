@@ -12,7 +12,9 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from relay.config.settings import SETTINGS, Config, Faults, Setting, check
+from relay.config.config import Config, Faults, check
+from relay.config.setting import Setting
+from relay.config.settings import SETTINGS
 from relay.net.credentials import Credentials, load_credentials
 
 NOT_WITHOUT = {"publisher-ca": "publish-tls", "subscriber-ca": "subscribe-tls"}

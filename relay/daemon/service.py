@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevelFilterPredicate
 
-from relay.config.settings import Config, Faults
+from relay.config.config import Config, Faults
 from relay.config.values import show_size
 from relay.core.budget import Budget
 from relay.core.hub import MAX_READ, Hub

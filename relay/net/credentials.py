@@ -22,7 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.config.settings import Config, Faults
+from relay.config.config import Config, Faults
 from relay.net.secure import SecureTransport
 
 Value = TypeVar("Value")

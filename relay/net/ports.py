@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.config.settings import Config
+from relay.config.config import Config
 from relay.net.accepting import Exhausted, Transport, equip
 from relay.net.addresses import address_name
 from relay.net.haproxy import guard

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.config.settings import Config, Faults, shown_settings
+from relay.config.config import Config, Faults, shown_settings
 from relay.feeds.feeds import Feeds
 from relay.observe.stats import Stats
 from relay.peers.rate_limited_log import RateLimitedLog

@@ -11,7 +11,7 @@ from base64 import b64decode
 from hmac import compare_digest
 from pathlib import Path
 
-from relay.config.settings import Faults
+from relay.config.config import Faults
 
 MOST = 4096
 """Bytes of the file: more is another file."""

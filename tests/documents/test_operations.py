@@ -25,9 +25,11 @@ from twisted.logger import Logger, capturedLogs
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
-from relay.config.settings import SETTINGS, configure
+from relay.config.config import configure
+from relay.config.file import read_file
+from relay.config.settings import SETTINGS
 from relay.daemon.logs import as_json
-from relay.daemon.options import Options, read
+from relay.daemon.options import Options
 from relay.observe.metrics import Metrics
 from relay.wire.close_reason import CloseReason
 from tests.kit.certificates import Authority
@@ -54,7 +56,7 @@ def test_the_table_of_options_is_that_of_the_relay() -> None:
     rows = table(section("Configure"), "option")
     shown = [(row[0].split()[0].strip("`"), row[1], row[2].strip("`"), row[3]) for row in rows]
     assert shown == [
-        (f"--{setting.name}", setting.table or "top", setting.default, "yes" if setting.reload else "no")
+        (f"--{setting.name}", setting.table or "top", setting.default, "yes" if setting.reload is not None else "no")
         for setting in SETTINGS
     ]
 
@@ -69,14 +71,14 @@ def test_every_option_of_the_help_is_on_the_page_and_every_setting_in_the_file()
 def test_the_example_file_has_every_setting_once_at_its_default(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_text(re.sub(r"^#(?=[a-z-]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
-    given = read(str(file))
+    given = read_file(str(file))
     assert set(given) == {setting.name for setting in SETTINGS}
     assert configure(given) == configure({})
 
 
 def test_the_example_file_says_of_each_setting_what_a_reload_does(tmp_path: Path) -> None:
     """Settings that stand together have one explanation."""
-    reload = {setting.name: setting.reload for setting in SETTINGS}
+    reload = {setting.name: setting.reload is not None for setting in SETTINGS}
     seen = set()
     for block in re.findall(r"((?:^# .*\n)+)((?:^#[a-z-]+ = .*\n)+)", EXAMPLE.read_text(), re.MULTILINE):
         for name in re.findall("^#([a-z-]+)", block[1], re.MULTILINE):

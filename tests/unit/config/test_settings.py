@@ -22,9 +22,10 @@ from twisted.logger import LogLevel
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.config.settings import Config, Faults
+from relay.config.config import Config, Faults
+from relay.config.file import read_file
 from relay.core.slow import SLOW_POLICIES
-from relay.daemon.options import Options, read
+from relay.daemon.options import Options
 from relay.wire.framing import Line
 from tests.kit.certificates import Authority
 
@@ -142,8 +143,8 @@ class FaultsTests(Case):
             ("check = true", "check: there is no such setting"),
             ("limits = 3", "limits: there is no such setting"),
             ("max_message = 1", "max_message: there is no such setting"),
-            ("keepalive = 1", "keepalive: this belongs into the table [limits]"),
-            ("[tls]\nlog-level = 'info'", "tls.log-level: this belongs into the table [log]"),
+            ("keepalive = 1", "keepalive: this belongs in the table [limits]"),
+            ("[tls]\nlog-level = 'info'", "tls.log-level: this belongs in the table [log]"),
             ("[log]\nslow = 'skip'", "log.slow: this belongs at the top, before all tables"),
         ):
             self.assertEqual(self.faults(text), [expected])
@@ -225,7 +226,7 @@ class FaultsTests(Case):
             (self.folder, "Is a directory"),
             (binary, "can't decode byte 0xff"),
         ):
-            [line] = self.assertRaises(Faults, read, str(path)).lines
+            [line] = self.assertRaises(Faults, read_file, str(path)).lines
             self.assertTrue(line.startswith(f"{path}: "), line)
             self.assertIn(reason, line)
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import twisted
 from relay import __version__
-from relay.config.settings import Config
+from relay.config.config import Config
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
 from relay.wire.framing import Int32, Line, Raw

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.config.settings import Config, Faults
+from relay.config.config import Config, Faults
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
 from relay.daemon.reload import Reload

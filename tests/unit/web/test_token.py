@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.config.settings import Faults
+from relay.config.config import Faults
 from relay.web.token import opens, read_token, shown
 
 

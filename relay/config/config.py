@@ -1,0 +1,156 @@
+"""What the relay was asked to do: a value for every setting, in its own type, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from twisted.logger import LogLevel
+
+from relay.config.setting import Given
+from relay.config.settings import SETTINGS
+from relay.config.values import Network, show_size
+from relay.core.slow import SlowPolicy
+from relay.wire.framing import Framing
+
+MIN_BUFFER = 2**20
+"""Bytes: below it there would be little but bookkeeping in the buffer."""
+MIN_MESSAGES = 8
+"""How many of the longest messages the buffer must hold: what one turn brings has to fit well inside it."""
+MIN_SEND_BUFFER = 4096
+"""Bytes: with less, the kernel would wake the relay for every few packets."""
+MAX_SEND_BUFFER = 2**31 - 1
+"""Bytes: the kernel takes it as a C int."""
+MAX_KEEPALIVE = 32_767
+"""Seconds: the most that Linux takes (MAX_TCP_KEEPIDLE in its net/tcp.h)."""
+
+Fault = tuple[str, str]
+"""The name of a setting, and what is wrong with its value."""
+
+
+class Faults(ValueError):  # noqa: N818  # it is what is wrong
+    """A configuration that can't be used: one line for each thing that is wrong with it."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        more = f" (and {len(lines) - 1} more: --check lists them)" if len(lines) > 1 else ""
+        super().__init__(lines[0] + more)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A value for each setting. Sizes are in bytes, times in seconds, files are paths, or empty for none."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    framing: type[Framing]
+    max_message: int
+    buffer: int
+    slow: SlowPolicy
+    stall_timeout: float
+    replay: int
+    max_connections: int | None
+    """None: as many as the descriptors are enough for."""
+    max_per_address: int
+    allow_publishers: tuple[Network, ...]
+    """Empty: all."""
+    allow_subscribers: tuple[Network, ...]
+    """Empty: all."""
+    frame_timeout: float
+    keepalive: int
+    send_buffer: int
+    drain_timeout: float
+    publish_tls: tuple[str, ...]
+    subscribe_tls: tuple[str, ...]
+    certificate: str
+    private_key: str
+    publisher_ca: str
+    subscriber_ca: str
+    tls_timeout: float
+    web: tuple[str, ...]
+    web_token_file: str
+    web_origin: tuple[str, ...]
+    log_format: str
+    log_level: LogLevel
+
+
+def configure(given: Mapping[str, Given]) -> Config:
+    """Make a configuration of what was given, by the names of settings; all others have their defaults.
+
+    Raises Faults with everything that is wrong.
+    """
+    values: dict[str, Any] = {}  # Any: each has a type of its own
+    faults = []
+    for setting in SETTINGS:
+        where, texts = given.get(setting.name, Given(f"--{setting.name}", [setting.default]))
+        try:
+            values[setting.field] = setting.value(texts)
+        except ValueError as error:
+            faults.append(f"{where}: {error}")
+    if faults:
+        raise Faults(faults)
+    return check(Config(**values), {name: where for name, (where, _) in given.items()})
+
+
+def check(config: Config, places: Mapping[str, str] = MappingProxyType({})) -> Config:
+    """Return a configuration that does not contradict itself; raises Faults for one that does.
+
+    `places` says where settings were given, by their names; the others were options.
+    """
+    faults = [f"{places.get(name, '--' + name)}: {what}" for name, what in _contradictions(config)]
+    if faults:
+        raise Faults(faults)
+    return config
+
+
+def shown_settings(config: Config) -> dict[str, object]:
+    """The settings that the status page shows, by name, as JSON can have them."""
+    values = {setting.name: getattr(config, setting.field) for setting in SETTINGS if setting.shown}
+    own = {"slow": config.slow.name, "framing": config.framing.__name__.lower(), "log-level": config.log_level.name}
+    return values | own
+
+
+def _contradictions(config: Config) -> Iterator[Fault]:
+    """What only shows when all values are known."""
+    yield from _wrong_amounts(config)
+    if not (config.publish or config.publish_tls):
+        yield "publish", "publishers can't connect anywhere"
+    if not (config.subscribe or config.subscribe_tls):
+        yield "subscribe", "subscribers can't connect anywhere"
+    if (config.publish_tls or config.subscribe_tls) and not config.certificate:
+        yield "certificate", "TLS needs one"
+    yield from _without_endpoint(config)
+
+
+def _wrong_amounts(config: Config) -> Iterator[Fault]:
+    longest = MIN_MESSAGES * config.max_message
+    if config.max_message < 1:
+        yield "max-message", "at least 1 byte"
+    if config.buffer < MIN_BUFFER:
+        yield "buffer", f"{show_size(config.buffer)} is too small: at least {show_size(MIN_BUFFER)}"
+    elif config.buffer < longest:
+        yield (
+            "buffer",
+            f"{show_size(config.buffer)} is too small for messages of {config.max_message:,} bytes: "
+            f"at least {MIN_MESSAGES} times that, {longest:,} bytes",
+        )
+    if config.max_connections == 0:
+        yield "max-connections", "at least 1, or auto"
+    if not MIN_SEND_BUFFER <= config.send_buffer <= MAX_SEND_BUFFER:
+        yield "send-buffer", f"at least {show_size(MIN_SEND_BUFFER)}, and less than 2 GiB"
+    if config.keepalive > MAX_KEEPALIVE:
+        yield "keepalive", f"at most {MAX_KEEPALIVE:,} seconds"
+
+
+def _without_endpoint(config: Config) -> Iterator[Fault]:
+    """Settings for connections that nobody can make."""
+    for name, value, endpoints, kind in (
+        ("publisher-ca", config.publisher_ca, config.publish_tls, "TLS endpoint"),
+        ("subscriber-ca", config.subscriber_ca, config.subscribe_tls, "TLS endpoint"),
+        ("web-token-file", config.web_token_file, config.web, "web port"),
+        ("web-origin", config.web_origin, config.web, "web port"),
+    ):
+        if value and not endpoints:
+            yield name, f"there is no {kind} that it could be for"

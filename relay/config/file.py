@@ -1,0 +1,78 @@
+"""The configuration file: TOML, with settings under the names of their options, some of them in tables."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from relay.config.config import Faults
+from relay.config.setting import Given, Setting
+from relay.config.settings import SETTINGS
+from relay.config.values import count, count_or_auto, seconds, size
+
+TYPES: dict[object, tuple[tuple[type, ...], str]] = {
+    size: ((int, str), "a whole number or text"),
+    count: ((int,), "a whole number"),
+    count_or_auto: ((int, str), 'a whole number or "auto"'),
+    seconds: ((int, float), "a number"),
+}
+"""What a value may be in the file, and what that is called; text, if it is not here."""
+
+
+def read_file(file: str) -> dict[str, Given]:
+    """What a configuration file says, by the names of settings. Raises Faults with everything that is wrong."""
+    known = {(setting.table, setting.name): setting for setting in SETTINGS}
+    found: dict[str, Given] = {}
+    faults = []
+    for table, name, value in _entries(_parse(file)):
+        where = f"{file}: {table}.{name}" if table else f"{file}: {name}"
+        setting = known.get((table, name))
+        if setting is None:
+            faults.append(f"{where}: {_unknown(name)}")
+            continue
+        try:
+            found[name] = Given(where, texts(setting, value))
+        except ValueError as error:
+            faults.append(f"{where}: {error}")
+    if faults:
+        raise Faults(faults)
+    return found
+
+
+def texts(setting: Setting, value: object) -> list[str]:
+    """A value of the file, as it would be given on the command line. Raises ValueError."""
+    types, expected = TYPES.get(setting.convert, ((str,), "text"))
+    values = value if setting.many and isinstance(value, list) else [value]
+    for one in values:
+        if type(one) not in types:
+            raise ValueError(f"{one!r} is not {expected}")
+    return [str(one) for one in values] or ["none"]
+
+
+def _parse(file: str) -> dict[str, Any]:  # Any: as tomllib has it
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Faults([f"{file}: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Faults([f"{file}: {error}"]) from None
+
+
+def _entries(content: dict[str, Any]) -> Iterator[tuple[str, str, object]]:
+    """Every value, with the name of its table, empty at the top, and its own."""
+    tables = {setting.table for setting in SETTINGS} - {""}
+    for name, value in content.items():
+        if name in tables and isinstance(value, dict):
+            yield from ((name, inner, what) for inner, what in value.items())
+        else:
+            yield "", name, value
+
+
+def _unknown(name: str) -> str:
+    """Why there is no setting of that name where it was found."""
+    tables = [setting.table for setting in SETTINGS if setting.name == name]
+    if not tables:
+        return "there is no such setting"
+    return f"this belongs in the table [{tables[0]}]" if tables[0] else "this belongs at the top, before all tables"
