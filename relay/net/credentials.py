@@ -141,5 +141,6 @@ def explain(failure: Failure) -> str:
 
 
 def _reason(error: SSL.Error) -> str:
-    errors = error.args[0] if error.args else []
-    return str(errors[-1][-1]) if errors else "the peer closed the connection"
+    """The last words of OpenSSL's queue of errors, which those of the system and of an end of the stream lack."""
+    errors = error.args[0] if error.args else None
+    return str(errors[-1][-1]) if errors and isinstance(errors, list) else "the peer closed the connection"

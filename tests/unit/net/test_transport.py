@@ -1,439 +1,114 @@
-"""The transports over real sockets, with the reactor's part played by the test."""
+"""What is said of every accepted transport is so for those that Twisted and the relay make."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import resource
-import select
 import socket
-import sys
 import tempfile
-from collections.abc import Callable
-from errno import EMFILE, ENFILE
 from functools import partial
 from typing import cast
 
-from twisted.internet import main, tcp, unix
-from twisted.internet.protocol import Factory
+from OpenSSL import SSL
+from twisted.internet import main, unix
+from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
-from relay.net.accepting import BACKLOG, TCP_KEEPIDLE, ListeningSocket, equip
-from relay.net.kernel import failed, unsent
-from relay.net.tcp import SMALL_READ, PublisherTransport, SubscriberTransport
+from relay.net.credentials import RenewableContext
+from relay.net.haproxy import Header
+from relay.net.secure import direct
+from relay.net.tcp import PublisherTransport, SubscriberTransport
 from relay.net.transport import AcceptedTransport
-from tests.kit.transports import ROOM, UNSENT, Collector, TransportTests, at_once
+from tests.kit.transports import TransportTests, at_once
+
+MEMBERS = {name for name in vars(AcceptedTransport) if not name.startswith("_")}
 
 
-class Producer:
-    """A producer that does what the test says when its transport says resume."""
-
-    def __init__(self, resume: Callable[[], object]) -> None:
-        self.resumed = 0
-        self._resume = resume
+class FullProducer:
+    def pauseProducing(self) -> None:
+        """The transport is full."""
 
     def resumeProducing(self) -> None:
-        self.resumed += 1
-        self._resume()
+        """It is not any more."""
 
     def stopProducing(self) -> None:
-        pass
-
-
-class SubscriberTransportTests(TransportTests):
-    transport: SubscriberTransport
-
-    def setUp(self) -> None:
-        self.set_up(at_once)
-
-    @property
-    def waits(self) -> bool:
-        """Whether it asked the reactor to say when it can write."""
-        return self.transport in self.reactor.getWriters()
-
-    def fill(self) -> int:
-        """Send until the kernel takes no more, and wait for room; returns how much it took."""
-        total = 0
-        try:
-            while True:
-                total += self.transport.send(b"x" * 2**20)
-        except BlockingIOError as error:
-            self.transport.await_room(error)
-        return total
-
-    def test_it_sends_at_once_and_says_that_it_took_everything(self) -> None:
-        self.assertEqual(self.transport.send(b"one"), 3)
-        self.assertEqual(self.received(3), b"one")
-        self.assertFalse(self.waits)
-
-    def test_several_pieces_go_out_in_order(self) -> None:
-        self.assertEqual(self.transport.sendmsg([b"one", memoryview(b"-two-")[1:-1], b"three"]), 11)
-        self.assertEqual(self.received(11), b"onetwothree")
-
-    def test_what_the_kernel_does_not_take_stays_with_the_caller(self) -> None:
-        taken = self.fill()
-        self.assertGreater(taken, 0)
-        self.assertRaises(BlockingIOError, self.transport.send, b"more")
-        self.assertEqual(self.received(taken), b"x" * taken)
-        self.peer.setblocking(False)
-        self.assertRaises(BlockingIOError, self.peer.recv, 1)
-
-    def test_a_peer_that_never_reads_holds_little_of_the_kernels_memory(self) -> None:
-        if sys.platform != "linux":
-            raise self.skipTest("other systems limit it themselves")
-        self.set_up(at_once, room=None)
-        self.assertLess(self.fill(), 4 * UNSENT)
-
-    def test_the_producer_hears_when_there_is_room_again(self) -> None:
-        producer = Producer(lambda: None)
-        self.transport.registerProducer(producer, True)
-        self.received(self.fill())
-        self.assertEqual(producer.resumed, 0)
-        self.assertIsNone(self.transport.doWrite())
-        self.assertEqual(producer.resumed, 1)
-        self.assertFalse(self.waits)
-
-    def test_it_goes_on_waiting_if_the_producer_filled_it_again(self) -> None:
-        producer = Producer(self.fill)
-        self.transport.registerProducer(producer, True)
-        self.fill()
-        self.reactor.removeWriter(self.transport)
-        self.transport.doWrite()
-        self.assertTrue(self.waits)
-
-    def test_a_producer_may_abort_when_it_is_resumed(self) -> None:
-        producer = Producer(self.transport_abort)
-        self.transport.registerProducer(producer, True)
-        self.fill()
-        self.assertIsNone(self.transport.doWrite())
-        self.reactor.advance(0)
-        self.assertIsNotNone(self.protocol.lost)
-
-    def transport_abort(self) -> None:
-        self.transport.unregisterProducer()
-        self.transport.abortConnection()
-
-    def test_a_connection_that_broke_ends_in_the_reactors_turn_and_not_in_send(self) -> None:
-        self.fill()
-        self.reset()
-        self.transport.await_room(self.assertRaises(OSError, self.transport.send, b"more"))
-        self.assertIsNone(self.protocol.lost)
-        self.assertTrue(self.waits)
-        self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
-
-    def test_losing_the_connection_without_a_producer_works_as_in_twisted(self) -> None:
-        self.fill()
-        self.transport.loseConnection()
-        self.assertIs(self.transport.doWrite(), main.CONNECTION_DONE)
-
-    def test_write_works_as_in_twisted(self) -> None:
-        self.transport.write(b"one")
-        self.assertTrue(self.waits)
-        self.transport.doWrite()
-        self.assertEqual(self.received(3), b"one")
-        self.assertFalse(self.waits)
-
-
-class PublisherTransportTests(TransportTests):
-    def setUp(self) -> None:
-        self.size = 2**20
-        self.ended = 0
-        self.set_up(lambda *args: PublisherTransport(lambda: self.size, self.end, *args))
-
-    def end(self) -> None:
-        self.ended += 1
-
-    def feed(self, data: bytes) -> None:
-        """Send, and let the relay's side read until all has come."""
-        self.peer.setblocking(True)
-        read = sum(map(len, self.protocol.reads))
-        while data or sum(map(len, self.protocol.reads)) < read:
-            sent = self.peer.send(data[:ROOM])
-            data, read = data[sent:], read + sent
-            self.transport.doRead()
-
-    def test_it_reads_what_is_there_and_no_more_than_it_may(self) -> None:
-        self.size = 5
-        self.feed(b"onetwothree")
-        while sum(map(len, self.protocol.reads)) < 11:
-            self.transport.doRead()
-        self.assertEqual(self.protocol.reads, [b"onetw", b"othre", b"e"])
-
-    def test_a_small_read_takes_no_more_memory_than_it_brought(self) -> None:
-        self.feed(b"one")
-        [data] = self.protocol.reads
-        self.assertEqual(sys.getsizeof(data), sys.getsizeof(b"one"))
-
-    def test_a_full_small_read_makes_the_next_ones_large_until_one_is_small_again(self) -> None:
-        left, right = socket.socketpair()
-        self.addCleanup(right.close)
-        self.addCleanup(left.close)
-        left.setblocking(False)
-        self.transport.socket = left
-        for size in (SMALL_READ, 2 * SMALL_READ, 10, 2 * SMALL_READ):
-            right.sendall(b"x" * size)
-            self.transport.doRead()
-        self.transport.doRead()
-        self.assertEqual(
-            [len(data) for data in self.protocol.reads], [SMALL_READ, 2 * SMALL_READ, 10, SMALL_READ, SMALL_READ]
-        )
-
-    def test_nothing_there_is_no_error(self) -> None:
-        self.assertIsNone(self.transport.doRead())
-        self.assertEqual(self.protocol.reads, [])
-
-    def test_it_says_when_a_read_is_over_whatever_it_brought(self) -> None:
-        self.feed(b"one")
-        reads = self.ended
-        self.protocol.dataReceived = lambda data: 1 // 0  # type: ignore[assignment,method-assign]
-        self.peer.sendall(b"two")
-        with self.assertRaises(ZeroDivisionError):
-            while True:
-                self.transport.doRead()
-                reads += 1
-        self.assertEqual(self.ended, reads + 1)
-        self.transport.doRead()
-        self.assertEqual(self.ended, reads + 2)
-        self.reset()
-        self.transport.doRead()
-        self.assertEqual(self.ended, reads + 3)
-
-    def test_the_end_of_the_stream_is_the_end(self) -> None:
-        self.peer.close()
-        self.assertIs(self.transport.doRead(), main.CONNECTION_DONE)
-
-    def test_a_reset_is_a_lost_connection(self) -> None:
-        self.reset()
-        self.assertIs(self.transport.doRead(), main.CONNECTION_LOST)
-
-
-class UnsentTests(TransportTests):
-    def fill(self) -> int:
-        """Fill the kernel's buffers with all that it takes; returns what there is to read then."""
-        if sys.platform != "linux":
-            raise self.skipTest("only Linux tells")
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.transport.send(b"x" * 2**20)  # type: ignore[attr-defined]
-        return unsent(self.transport)
-
-    def test_it_gets_smaller_when_the_peer_reads(self) -> None:
-        self.set_up(at_once)
-        before = self.fill()
-        while unsent(self.transport) == before:
-            self.peer.recv(ROOM)
-        self.assertLess(unsent(self.transport), before)
-
-    def test_it_stays_where_it_is_while_the_peer_does_not(self) -> None:
-        self.set_up(at_once)
-        before = self.fill()
-        self.assertEqual([unsent(self.transport) for _ in range(100)], [before] * 100)
-
-    def test_it_is_nothing_where_it_cannot_be_known(self) -> None:
-        self.assertEqual(unsent(cast(AcceptedTransport, object())), 0)
-
-    def test_it_is_nothing_on_other_systems(self) -> None:
-        self.set_up(at_once)
-        self.patch(sys, "platform", "darwin")
-        self.assertEqual(unsent(self.transport), 0)
-
-
-class PutTests(TransportTests):
-    """What a layer above, such as TLS, makes of a message, and cannot take back."""
-
-    transport: SubscriberTransport
-
-    @property
-    def waits(self) -> bool:
-        return self.transport in self.reactor.getWriters()
-
-    def test_it_is_sent_at_once(self) -> None:
-        self.set_up(at_once)
-        self.assertTrue(self.transport.put(b"one"))
-        self.assertFalse(self.waits)
-        self.assertEqual(self.peer.recv(100), b"one")
-
-    def test_what_the_kernel_does_not_take_follows(self) -> None:
-        self.set_up(at_once)
-        sent = b""
-        full = False
-        while not full:
-            piece = bytes([len(sent) % 251]) * 30_000
-            full = not self.transport.put(piece)
-            sent += piece
-        self.assertTrue(self.waits)
-        self.assertTrue(0 < self.transport.rest <= 30_000)
-        received = b""
-        while len(received) < len(sent):
-            received += self.peer.recv(2**16)
-            if self.waits:
-                self.transport.doWrite()
-        self.assertEqual(received, sent)
-        self.assertEqual((self.waits, self.transport.rest), (False, 0))
-
-    def test_whoever_puts_is_told_and_needs_no_pause(self) -> None:
-        self.set_up(at_once)
-        self.transport.registerProducer(Producer(lambda: None), True)  # one that cannot be paused
-        while self.transport.put(b"x" * 100_000):
-            pass
-        self.assertFalse(self.transport.producerPaused)
-
-    def test_a_connection_that_broke_is_the_reactor_s_to_end(self) -> None:
-        self.set_up(at_once)
-        self.reset()
-        self.assertFalse(self.transport.put(b"one"))
-        self.assertTrue(self.waits)
-        self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
-
-
-class EndTests(TransportTests):
-    transport: SubscriberTransport
-
-    def fill(self) -> int:
-        """Give the kernel more than half of what it takes, so that the socket is not writable; returns how much."""
-        self.set_up(partial(SubscriberTransport, 2**18), room=None)
-        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
-        given = 0
-        with contextlib.suppress(BlockingIOError):
-            while given < 2**23:
-                given += self.transport.send(b"x" * 2**16)
-        self.assertEqual(select.select([], [self.transport], [], 0)[1], [])
-        return given
-
-    def drained(self) -> bytes:
-        received = b""
-        while more := self.peer.recv(2**20):
-            received += more
-        return received
-
-    def test_a_stream_ends_after_what_was_given_though_nothing_more_can_be_written(self) -> None:
-        given = self.fill()
-        self.transport.finish()
-        self.assertEqual(len(self.drained()), given)
-        self.assertIsNone(self.protocol.lost)
-
-    def test_what_twisted_holds_goes_out_before_the_end(self) -> None:
-        self.set_up(at_once)
-        self.transport.write(b"before the end")
-        self.transport.finish()
-        self.transport.doWrite()
-        self.assertEqual(self.drained(), b"before the end")
-
-    def test_closed_at_once_it_still_delivers_what_the_kernel_has(self) -> None:
-        given = self.fill()
-        self.transport.close()
-        self.assertIsNotNone(self.protocol.lost)
-        self.transport.close()
-        self.assertEqual(len(self.drained()), given)
-
-
-class FailedTests(TransportTests):
-    def test_a_reset_shows_without_a_read_or_a_write(self) -> None:
-        self.set_up(at_once)
-        self.peer.shutdown(socket.SHUT_WR)
-        self.assertFalse(failed(self.transport))
-        self.reset()
-        self.assertTrue(failed(self.transport))
-
-
-class EquipTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.reactor = MemoryReactorClock()
-        self.exhausted: list[OSError] = []
-
-    def listen(self, port: tcp.Port) -> tcp.Port:
-        port.startListening()
-        self.addCleanup(port.connectionLost, Failure(main.CONNECTION_DONE))
-        return port
-
-    def equipped(self, keepalive: int = 60) -> tcp.Port:
-        port = self.listen(tcp.Port(0, Factory.forProtocol(Collector), interface="127.0.0.1", reactor=self.reactor))
-        equip(port, transport=at_once, keepalive=keepalive, exhausted=self.exhausted.append)
-        return port
-
-    def connect(self, port: tcp.Port) -> socket.socket:
-        peer = socket.create_connection(("127.0.0.1", port.getHost().port), timeout=10)
-        self.addCleanup(peer.close)
-        return peer
-
-    def accept(self, port: tcp.Port) -> SubscriberTransport:
-        self.connect(port)
-        port.doRead()
-        [transport] = [one for one in self.reactor.getReaders() if one is not port]
-        self.addCleanup(transport.connectionLost, Failure(main.CONNECTION_DONE))
-        assert isinstance(transport, SubscriberTransport)
-        return transport
-
-    def test_a_tcp_port_accepts_with_the_class_given(self) -> None:
-        self.accept(self.equipped())
-
-    def test_more_connections_may_wait_than_twisted_asks_for(self) -> None:
-        port = self.equipped()
-        with open("/proc/sys/net/core/somaxconn") as limit:
-            most = min(BACKLOG, int(limit.read()))
-        waiting = [self.connect(port) for _ in range(min(most, 200))]
-        self.assertGreater(len(waiting), 50)
-
-    def test_the_kernel_asks_whether_silent_peers_are_still_there(self) -> None:
-        def option(transport: SubscriberTransport, level: int, name: int) -> int:
-            return transport.socket.getsockopt(level, name)
-
-        transport = self.accept(self.equipped(keepalive=90))
-        self.assertEqual(option(transport, socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
-        self.assertEqual(option(transport, socket.IPPROTO_TCP, TCP_KEEPIDLE), 90)
-        self.assertEqual(option(transport, socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), 10)
-        self.assertEqual(option(transport, socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 6)
-
-    def test_it_does_not_if_nobody_wants_it(self) -> None:
-        port = self.equipped(keepalive=0)
-        self.assertEqual(port.fileno(), port.socket.fileno())
-        transport = self.accept(port)
-        self.assertEqual(transport.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 0)
-
-    def test_it_waits_when_the_system_has_no_room_for_a_connection(self) -> None:
-        port = self.equipped()
-        self.connect(port)
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        lowest = os.dup(0)
-        os.close(lowest)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
-        try:
-            port.doRead()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        self.assertEqual([error.errno for error in self.exhausted], [EMFILE])
-        self.assertNotIn(port, self.reactor.getReaders())
-        self.reactor.advance(1.0)
-        self.assertIn(port, self.reactor.getReaders())
-        port.doRead()
-        [transport] = [one for one in self.reactor.getReaders() if one is not port]
-        transport.connectionLost(Failure(main.CONNECTION_DONE))
-
-    def test_a_port_that_was_closed_meanwhile_is_not_tried_again(self) -> None:
-        port = tcp.Port(0, Factory(), interface="127.0.0.1", reactor=self.reactor)
-        port.startListening()
-        equip(port, transport=at_once, keepalive=0, exhausted=self.exhausted.append)
-        cast(ListeningSocket, port.socket).exhausted(OSError(ENFILE, "too many"))
-        port.connectionLost(Failure(main.CONNECTION_DONE))
-        self.reactor.advance(1.0)
-        self.assertEqual(self.reactor.getReaders(), [])
-
-    def test_other_failures_are_twisted_s_to_handle(self) -> None:
-        listening = ListeningSocket()
-        self.addCleanup(listening.close)
-        self.assertRaises(OSError, listening.accept)
-
-    def test_a_unix_socket_keeps_its_own(self) -> None:
+        """It is gone."""
+
+
+class AcceptedTransportTests(TransportTests):
+    def tls(self) -> TLSMemoryBIOFactory:
+        context = RenewableContext()
+        context.context = SSL.Context(SSL.TLS_METHOD)
+        return context.wrap(Factory())
+
+    def secure(self, protocol: Protocol) -> Protocol:
+        factory = self.tls()
+        return cast(Protocol, factory.protocol(factory, protocol))
+
+    def proxied(self, protocol: Protocol) -> Protocol:
+        return cast(Protocol, Header(WrappingFactory(Factory()), cast(IProtocol, protocol)))
+
+    def each(self) -> list[tuple[str, AcceptedTransport]]:
+        """Every kind of transport that there is, as the protocol above it has it."""
+        read = partial(PublisherTransport, lambda: 2**16, lambda: None)
+        found = []
+        for name, make, between in (
+            ("publisher", read, lambda protocol: protocol),
+            ("subscriber", at_once, lambda protocol: protocol),
+            ("publisher with TLS", read, self.secure),
+            ("subscriber with TLS", at_once, self.secure),
+            ("PROXY", at_once, self.proxied),
+            ("TLS behind PROXY", at_once, lambda protocol: self.proxied(self.secure(protocol))),
+        ):
+            self.set_up(make, between=between)
+            found.append((name, cast(AcceptedTransport, self.protocol.transport)))
+        return [*found, ("Unix socket", self.unix())]
+
+    def unix(self) -> AcceptedTransport:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        port = self.listen(unix.Port(f"{folder.name}/port".encode(), Factory(), reactor=self.reactor))
-        own = port.transport
-        equip(port, transport=at_once, keepalive=60, exhausted=self.exhausted.append)
-        self.assertIs(port.transport, own)
+        reactor = MemoryReactorClock()
+        protocols: list[Protocol] = []
 
-    def test_what_is_no_tcp_port_is_left_alone(self) -> None:
-        port = self.reactor.listenTCP(1, Factory())
-        equip(port, transport=at_once, keepalive=60, exhausted=self.exhausted.append)
-        self.assertFalse(hasattr(port, "transport"))
+        class Kept(Protocol):
+            def connectionMade(self) -> None:
+                protocols.append(self)
+
+        port = unix.Port(f"{folder.name}/port".encode(), Factory.forProtocol(Kept), reactor=reactor)
+        port.startListening()
+        self.addCleanup(port.connectionLost, Failure(main.CONNECTION_DONE))
+        peer = socket.socket(socket.AF_UNIX)
+        self.addCleanup(peer.close)
+        peer.connect(f"{folder.name}/port")
+        port.doRead()
+        transport = protocols[0].transport
+        self.addCleanup(cast(unix.Server, transport).connectionLost, Failure(main.CONNECTION_DONE))
+        return cast(AcceptedTransport, transport)
+
+    def test_each_has_everything_that_is_relied_on(self) -> None:
+        for name, transport in self.each():
+            self.assertTrue(ITransport.providedBy(transport), name)
+            self.assertEqual(
+                {member for member in MEMBERS if not callable(getattr(transport, member, None))}, set(), name
+            )
+
+    def test_each_says_who_is_where_and_takes_a_producer(self) -> None:
+        for name, transport in self.each():
+            self.assertGreaterEqual(transport.fileno(), 0, name)
+            self.assertNotEqual(repr(transport.getHost()), "", name)
+            self.assertNotEqual(repr(transport.getPeer()), "", name)
+            transport.registerProducer(cast(IPushProducer, FullProducer()), True)
+            transport.unregisterProducer()
+            transport.pauseProducing()
+            transport.resumeProducing()
+
+    def test_those_send_at_once_that_are_tcp_or_tls_above_it(self) -> None:
+        sending = {name for name, transport in self.each() if direct(transport) is not None}
+        self.assertEqual(sending, {"subscriber", "subscriber with TLS"})
+        self.assertIsInstance(self.transport, SubscriberTransport)
+
+    def test_what_wraps_a_connection_is_known_by_twisted_s_own_class(self) -> None:
+        self.assertTrue(issubclass(Header, ProtocolWrapper))
+        self.assertTrue(issubclass(self.tls().protocol, ProtocolWrapper))

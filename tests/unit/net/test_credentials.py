@@ -1,0 +1,60 @@
+"""Certificates and keys: read as a whole or refused with everything that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from OpenSSL import SSL
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.config.config import Faults, configure
+from relay.net.credentials import Credentials, RenewableContext, explain, load_credentials
+from tests.kit.certificates import Authority
+
+
+class CredentialsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.authority = Authority(Path(folder.name))
+        self.config = replace(configure({}), certificate=str(self.authority.issue("relay.example")))
+
+    def test_without_a_certificate_there_is_nothing(self) -> None:
+        self.assertEqual(load_credentials(configure({})), Credentials())
+
+    def test_a_certificate_serves_both_roles_and_has_a_name(self) -> None:
+        loaded = load_credentials(self.config)
+        self.assertIsInstance(loaded.publishers, SSL.Context)
+        self.assertIsInstance(loaded.subscribers, SSL.Context)
+        self.assertRegex(loaded.name, r"^relay.example, valid until \d{4}-\d\d-\d\d$")
+
+    def test_only_a_role_with_an_authority_asks_for_certificates(self) -> None:
+        loaded = load_credentials(replace(self.config, publisher_ca=str(self.authority.ca)))
+        assert loaded.publishers is not None
+        assert loaded.subscribers is not None
+        self.assertTrue(loaded.publishers.get_verify_mode() & SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+        self.assertEqual(loaded.subscribers.get_verify_mode(), SSL.VERIFY_NONE)
+
+    def test_everything_that_is_wrong_is_told_with_the_setting_and_the_file(self) -> None:
+        wrong = replace(self.config, private_key="/none", publisher_ca="/none", subscriber_ca="/none")
+        self.assertEqual(
+            self.assertRaises(Faults, load_credentials, wrong).lines,
+            [f"{name}: /none: No such file or directory" for name in ("private-key", "publisher-ca", "subscriber-ca")],
+        )
+
+    def test_a_context_can_be_replaced_for_connections_to_come(self) -> None:
+        renewable = RenewableContext()
+        for _ in range(2):
+            renewable.context = load_credentials(self.config).publishers
+            factory = renewable.wrap(self.fail)  # type: ignore[arg-type]  # it is not asked for anything
+            connection = renewable.serverConnectionForTLS(factory.protocol(factory, self.fail))
+            self.assertIs(connection.get_context(), renewable.context)
+
+    def test_a_failure_is_explained_in_openssl_s_words(self) -> None:
+        error = SSL.Error([("SSL routines", "", "no shared cipher")])
+        self.assertEqual(explain(Failure(error)), "no shared cipher")
+        for other in (SSL.Error(), SSL.SysCallError(-1, "Unexpected EOF"), ValueError()):
+            self.assertEqual(explain(Failure(other)), "the peer closed the connection")
