@@ -33,6 +33,7 @@ from relay.daemon.options import Options
 from relay.observe.metrics import Metrics
 from relay.wire.close_reason import CloseReason
 from tests.kit.certificates import Authority
+from tests.kit.doors import dial
 from tests.kit.fakes import frame
 from tests.kit.page import PAGE, ROOT, section, table
 from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, start
@@ -41,6 +42,8 @@ from tests.kit.snapshots import NOW
 EXAMPLE = ROOT / "deploy" / "relay.toml"
 NO_SETTINGS = {"config", "check", "help", "version"}
 LEVELS = {"debug", "info", "warn", "error"}
+NAME = "relay.example.org"
+"""Of the certificate that the page has one make."""
 
 
 def commands(title: str) -> list[list[str]]:
@@ -241,11 +244,6 @@ def strict(folder: Path) -> ssl.SSLContext:
     return context
 
 
-def dial(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
-    plain = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
-    return context.wrap_socket(plain, server_hostname="relay.example.org")
-
-
 def test_five_commands_are_enough_for_tls(certificates: Path) -> None:
     made, [subscribe] = commands("TLS")[:2]
     assert len(made) == 5
@@ -258,7 +256,7 @@ def test_five_commands_are_enough_for_tls(certificates: Path) -> None:
         )
         try:
             log.wait_for("subscriber .* connected")
-            with dial(publish_port, strict(certificates)) as publisher:
+            with dial(publish_port, strict(certificates), NAME) as publisher:
                 publisher.sendall(frame(b"hello"))
                 assert subscriber.stdout is not None
                 assert subscriber.stdout.read(9) == frame(b"hello")
@@ -272,10 +270,10 @@ def test_only_who_has_a_certificate_of_the_publishers_authority_publishes(certif
     made, [publish] = commands("Certificates for each role")[:2]
     with (
         relay_of(made[-1], certificates) as (log, publish_port, subscribe_port),
-        dial(subscribe_port, strict(certificates)) as subscriber,
+        dial(subscribe_port, strict(certificates), NAME) as subscriber,
     ):
         log.wait_for("subscriber .* connected")
-        with dial(publish_port, strict(certificates)) as nobody, suppress(OSError):
+        with dial(publish_port, strict(certificates), NAME) as nobody, suppress(OSError):
             nobody.sendall(frame(b"forged"))
             assert nobody.recv(1) == b""
         log.wait_for("TLS handshake failed, .*; peer did not return a certificate")

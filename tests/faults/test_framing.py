@@ -5,19 +5,17 @@ The healthy two speak `int32`; the other framings are tried with the same faults
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from fcntl import ioctl
-from pathlib import Path
 from struct import Struct, pack, unpack_from
 
 import pytest
 
 from relay.net.kernel import SIOCOUTQ
 from tests.kit.fakes import frame
-from tests.kit.healthy import HEADER, Healthy, others
+from tests.kit.healthy import HEADER, Healthy, others, processor_time
 from tests.kit.peers import connection, receive, receive_all, subscribers
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Fault, Proxy
@@ -81,12 +79,6 @@ def receive_queue(end: tuple[str, int], other: tuple[str, int]) -> int:
     assert kind == SOCK_DIAG_BY_FAMILY, "there is no such connection"
     assert isinstance(waiting, int)
     return waiting
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_length_over_the_limit_ends_that_publisher_and_nothing_after_it_is_delivered() -> None:
@@ -159,7 +151,6 @@ def test_it_does_not_matter_where_a_stream_is_split(framing: str) -> None:
         subscribers(relay) as [peer],
         connection(relay.publish_port) as publisher,
     ):
-        publisher.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for cut in range(1, len(data)):
             send_apart(publisher, data[:cut], data[cut:])
         send_apart(publisher, *(data[at : at + 1] for at in range(len(data))))
@@ -213,12 +204,11 @@ def test_a_byte_at_a_time_inside_a_large_message_costs_a_read_each_and_no_copy_o
         subscribers(relay) as [peer],
         connection(relay.publish_port) as publisher,
     ):
-        publisher.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         send_apart(publisher, data[:-apart])
-        before = cpu_seconds(relay.pid)
+        before = processor_time(relay.pid)
         send_apart(publisher, *(data[at : at + 1] for at in range(len(data) - apart, len(data))))
         assert receive_as(framing, peer, len(data)) == data
-        used = cpu_seconds(relay.pid) - before
+        used = processor_time(relay.pid) - before
     # A read costs some 30 us of processor time, and a copy of what is there before each some 1,000 us: 1 s for all.
     assert used < 0.5, f"{used:.2f} s"
 

@@ -15,11 +15,11 @@ from struct import Struct
 
 import pytest
 
-from tests.kit.crowd import Beside, Churn, Crowd, Flood, needs_descriptors, wait_for_descriptors, wait_until
+from tests.kit.crowd import Beside, Churn, Crowd, Flood, needs_descriptors, wait_for_descriptors
 from tests.kit.fakes import frame
 from tests.kit.healthy import HEALTHY_FRAME, MARK, descriptors, memory
-from tests.kit.peers import connect, receive, refused, wait_for_message
-from tests.kit.process import Relay
+from tests.kit.peers import connection, receive, refused, wait_for_message
+from tests.kit.process import Relay, wait_until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
 
@@ -130,7 +130,7 @@ def waiting_to_be_accepted(port: int) -> int:
 def test_one_address_that_takes_all_the_slots_it_can_get_leaves_those_of_others() -> None:
     most, attempts = 20, 100
     with Relay("--max-connections", "50", "--max-per-address", str(most)) as relay, Beside(relay), ExitStack() as stack:
-        holders = [stack.enter_context(connect(relay.subscribe_port, "127.0.0.2")) for _ in range(most)]
+        holders = [stack.enter_context(connection(relay.subscribe_port, "127.0.0.2")) for _ in range(most)]
         assert all(refused(relay.subscribe_port, "127.0.0.2") for _ in range(attempts))
         line = "{role} {peer} refused: {reason}"
         wait_until(lambda: counted(relay, line) == attempts, "all are counted")
@@ -144,7 +144,7 @@ def test_at_the_limit_a_new_connection_is_closed_at_once_and_those_that_are_ther
     most, attempts = 30, 300
     with Relay("--max-connections", str(most)) as relay, Beside(relay), ExitStack() as stack:
         # The healthy pair has two of the slots.
-        holders = [stack.enter_context(connect(relay.subscribe_port, "127.0.0.2")) for _ in range(most - 2)]
+        holders = [stack.enter_context(connection(relay.subscribe_port, "127.0.0.2")) for _ in range(most - 2)]
         for holder in holders:
             receive(holder, 4)
         begin = time.monotonic()
@@ -172,11 +172,11 @@ def test_two_hundred_publishers_at_once_keep_each_its_order() -> None:
         for name in range(publishers)
     ]
     with Relay() as relay, Beside(relay), ExitStack() as stack:
-        subscriber = stack.enter_context(connect(relay.subscribe_port))
+        subscriber = stack.enter_context(connection(relay.subscribe_port))
         receive(subscriber, 4)  # it is known
         reader = stack.enter_context(subscriber.makefile("rb", buffering=2**20))
         assert reader.read(HEALTHY_FRAME - 4)
-        senders = [stack.enter_context(connect(relay.publish_port)) for _ in range(publishers)]
+        senders = [stack.enter_context(connection(relay.publish_port)) for _ in range(publishers)]
         while any(streams):
             for name, sender in enumerate(senders):
                 size = dice.randrange(1, 4000)
@@ -205,7 +205,7 @@ def test_one_publisher_that_floods_a_thousand_subscribers_keeps_nobody_waiting()
             begin = time.monotonic()
             while time.monotonic() - begin < seconds:
                 asked = time.monotonic()
-                with connect(relay.subscribe_port) as newcomer:
+                with connection(relay.subscribe_port) as newcomer:
                     receive(newcomer, 1)
                     waits.append(time.monotonic() - asked)
             beside = healthy.stop()

@@ -30,7 +30,7 @@ from relay.wire.framing import Buffer, Int32
 from tests.kit.fakes import FakeIntake, accepted, frame, frames
 from tests.kit.flood import MIB, flood, numbered, numbers, read_to
 from tests.kit.healthy import Healthy, memory
-from tests.kit.peers import connection, receive, receive_all, subscribers, vanish, wait_until_attached
+from tests.kit.peers import connection, receive, receive_all, reset, subscribers, wait_until_attached
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Fault, Proxy
 
@@ -111,7 +111,7 @@ def test_those_that_leave_in_the_middle_of_a_fan_out_take_nothing_from_the_other
                 if number % 2:
                     leaves.shutdown(socket.SHUT_RDWR)
                 else:
-                    vanish(leaves)
+                    reset(leaves)
         relay.log.wait_for("subscriber .* disconnected: (peer closed|connection lost)", 18)
         assert not publishing.done(), "they should leave in the middle"
         assert publishing.result(DEADLINE) == total // size
@@ -144,7 +144,7 @@ def test_one_that_closed_its_sending_half_and_then_vanished_is_found_though_noth
             with connection(relay.publish_port) as publisher:  # in a later turn than the end of the stream
                 publisher.sendall(frame(b"one"))
                 assert receive(peer, 7) == frame(b"one")
-            vanish(peer)
+            reset(peer)
             relay.log.wait_for("subscriber .* disconnected: connection lost", timeout=5)
         with Healthy(relay):
             pass
@@ -224,7 +224,7 @@ async def test_a_transport_that_raises_ends_that_subscriber_alone() -> None:
                 blockingCallFromThread(running, hub.publish, frames(b"one"))
             for peer in (first, last):
                 assert receive(peer, 21) == frame(b"one") * 3
-                vanish(peer)
+                reset(peer)
             assert receive_all(bad) == b""
 
     with capturedLogs() as events:

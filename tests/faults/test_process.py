@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.crowd import BLOCK, Beside, Flood, wait_until
+from tests.kit.crowd import BLOCK, Beside, Flood
 from tests.kit.healthy import descriptors
 from tests.kit.peers import MESSAGE, connection, receive, receive_all, slow_subscriber, subscribers
-from tests.kit.process import DEADLINE, TWISTD, Relay, free_port, start
+from tests.kit.process import DEADLINE, TWISTD, Relay, free_port, start, wait_until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
 

@@ -18,17 +18,26 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from struct import pack, unpack
+from struct import unpack
 from termios import FIONREAD
 from typing import Self
 
 import pytest
 
-from tests.kit.crowd import Beside, wait_until
+from tests.kit.crowd import Beside
 from tests.kit.fakes import frame
-from tests.kit.healthy import HEALTHY_FRAME, descriptors
-from tests.kit.peers import MESSAGE, connect, receive, refused, slow_subscriber, subscribers, wait_for_message
-from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, free_port, start
+from tests.kit.healthy import HEALTHY_FRAME, descriptors, processor_time
+from tests.kit.peers import (
+    MESSAGE,
+    connection,
+    end_with_reset,
+    receive,
+    refused,
+    slow_subscriber,
+    subscribers,
+    wait_for_message,
+)
+from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, free_port, start, wait_until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
 
@@ -69,9 +78,9 @@ class Under(Relay):
             return not refuses(self.publish_port) and not refuses(self.subscribe_port)
 
         wait_until(listens, "it listens")
-        with connect(self.publish_port) as publisher, connect(self.subscribe_port) as peer:
+        with connection(self.publish_port) as publisher, connection(self.subscribe_port) as peer:
             peer.setblocking(False)
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+            end_with_reset(peer)
 
             def relays() -> bool:
                 publisher.sendall(frame(b""))
@@ -87,7 +96,7 @@ def refuses(port: int) -> bool:
     """Whether nobody listens there. If somebody does, our connection ends with a reset, which is noticed at once."""
     with socket.socket() as peer:
         peer.settimeout(DEADLINE)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+        end_with_reset(peer)
         return peer.connect_ex(("127.0.0.1", port)) != 0
 
 
@@ -96,15 +105,9 @@ def limited(count: int) -> tuple[str, ...]:
     return ("/bin/sh", "-c", f'ulimit -n {count} && exec "$@"', "sh")
 
 
-def processor_time(pid: int) -> float:
-    """Seconds of the processor that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def publish_in_step(relay: Relay, reader: socket.socket, count: int) -> None:
     """Publish so many messages no faster than a subscriber reads, who may be sent others too."""
-    with connect(relay.publish_port) as publisher:
+    with connection(relay.publish_port) as publisher:
         ahead = 0
         for _ in range(count // 64):
             publisher.sendall(MESSAGE * 64)
@@ -122,7 +125,7 @@ def test_the_limit_of_connections_follows_that_of_open_files() -> None:
     """Of 164 descriptors the relay keeps 64 for itself, as documented in `relay.limits`."""
     with Under(*limited(164)) as relay, Beside(relay), ExitStack() as stack:
         before = descriptors(relay.pid)
-        holders = [stack.enter_context(connect(relay.subscribe_port)) for _ in range(100 - 2)]
+        holders = [stack.enter_context(connection(relay.subscribe_port)) for _ in range(100 - 2)]
         for holder in holders:
             receive(holder, 4)
         assert descriptors(relay.pid) == before + len(holders)
@@ -156,7 +159,7 @@ def test_a_system_that_has_no_room_is_asked_again_a_second_later_and_not_at_once
             if not tracer.find("attached"):
                 pytest.skip(f"strace may not trace here: {tracer.text}")
             used, begin = processor_time(relay.pid), time.monotonic()
-            with connect(relay.subscribe_port) as peer:
+            with connection(relay.subscribe_port) as peer:
                 receive(peer, 4)  # in the end it is accepted
                 waited = time.monotonic() - begin
             tracer.wait_for("INJECTED", 2)
@@ -233,15 +236,15 @@ def test_a_log_that_nobody_reads_stops_the_relay_when_the_pipe_is_full_and_nothi
         relay.reader.send_signal(signal.SIGSTOP)
 
         def full() -> bool:
-            connect(relay.publish_port).close()
+            connection(relay.publish_port).close()
             return relay.full
 
         wait_until(full, "the pipe is full")
-        with connect(relay.subscribe_port) as peer:
+        with connection(relay.subscribe_port) as peer:
             peer.settimeout(1.0)
             with pytest.raises(TimeoutError):
                 while True:  # the line that does not fit may be the next one
-                    connect(relay.publish_port).close()
+                    connection(relay.publish_port).close()
                     peer.recv(2**20)
             used = processor_time(relay.pid)
             with pytest.raises(TimeoutError):
@@ -255,7 +258,7 @@ def test_a_full_device_behind_standard_output_stops_no_message() -> None:
     with open("/dev/full", "w") as full:
         with Unlogged(full) as relay, Beside(relay):
             for _ in range(50):
-                with connect(relay.subscribe_port) as peer:
+                with connection(relay.subscribe_port) as peer:
                     receive(peer, 4)
         assert relay.log.process.returncode == 0
 
@@ -293,12 +296,12 @@ def test_a_full_disk_under_the_log_file_stops_no_message_and_the_log_goes_on_whe
             while True:
                 file.write(b"x" * 4096)
         for _ in range(100):  # what is left of the last page is full soon
-            with connect(relay.subscribe_port) as peer:
+            with connection(relay.subscribe_port) as peer:
                 receive(peer, 4)
         filler.unlink()
 
         def told() -> bool:
-            with connect(relay.subscribe_port) as peer:
+            with connection(relay.subscribe_port) as peer:
                 receive(peer, 4)
                 return f"{peer.getsockname()[1]} connected" in inside.read_text()
 
@@ -317,7 +320,7 @@ def test_nobody_is_cut_for_time_that_the_relay_slept() -> None:
         subscribers(relay) as [reader],
         slow_subscriber(relay) as stuck,
         slow_subscriber(relay) as lagging,
-        connect(relay.publish_port) as partial,
+        connection(relay.publish_port) as partial,
         ThreadPoolExecutor() as pool,
     ):
         stuck_since = time.monotonic()
@@ -325,7 +328,7 @@ def test_nobody_is_cut_for_time_that_the_relay_slept() -> None:
         reader.close()
         partial.sendall(frame(b"begun")[:-1])
         with Beside(relay, p99=asleep + 5):
-            with connect(relay.subscribe_port) as peer:
+            with connection(relay.subscribe_port) as peer:
                 receive(peer, 300 * HEALTHY_FRAME)  # 1.5 seconds: their time runs
             before = time.monotonic() - stuck_since
             relay.log.process.send_signal(signal.SIGSTOP)
@@ -390,7 +393,7 @@ def test_busy_neighbours_on_the_processor_delay_nobody() -> None:
         subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(len(os.sched_getaffinity(0)))
     ]
     try:
-        with Relay() as relay, Beside(relay), connect(relay.subscribe_port) as subscriber:
+        with Relay() as relay, Beside(relay), connection(relay.subscribe_port) as subscriber:
             receive(subscriber, 800 * HEALTHY_FRAME)  # four seconds
     finally:
         for neighbour in neighbours:

@@ -9,7 +9,7 @@ from struct import unpack_from
 
 from tests.kit.flood import MIB, complete, flood, numbered, read_to
 from tests.kit.healthy import MARK, STAMP, Healthy
-from tests.kit.peers import connection, receive_all, vanish, wait_until_attached
+from tests.kit.peers import connection, receive_all, reset, wait_until_attached
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Fault, Proxy
 
@@ -46,7 +46,7 @@ def test_skip_keeps_a_slow_reader_connected_and_counts_exactly_what_it_did_not_g
         count = flood(relay.publish_port, 32 * MIB, size=size, rate=20e6)
         sent = healthy.stop().sent
         flooded, beats = reading.result(DEADLINE)
-        vanish(slow)
+        reset(slow)
         skipped = relay.log.wait_for(r"subscriber .* disconnected: .* bytes, ([\d,]+) messages skipped")[1]
     assert flooded == sorted(set(flooded)) and beats == sorted(set(beats))
     assert len(flooded) < count

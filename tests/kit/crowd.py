@@ -11,11 +11,9 @@ import json
 import resource
 import select
 import socket
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -24,7 +22,8 @@ import pytest
 
 from tests.kit.fakes import frame
 from tests.kit.healthy import Healthy, descriptors
-from tests.kit.process import DEADLINE, Lines, Relay, start
+from tests.kit.peers import end_with_reset
+from tests.kit.process import Lines, Relay, start, wait_until
 
 BLOCK = b"".join(frame(b"%05d" % number + b"f" * 1011) for number in range(64))
 """What a flood repeats: 64 messages, 64 KiB + 256 bytes."""
@@ -39,15 +38,6 @@ def needs_descriptors(count: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and hard < count:
         pytest.skip(f"needs {count:,} open files in a process, and the hard limit (ulimit -Hn) is {hard:,}")
-
-
-def wait_until(true: Callable[[], bool], what: str, timeout: float = DEADLINE) -> float:
-    """Look again and again until something is true; returns after how many seconds it was."""
-    begin = time.monotonic()
-    while not true():
-        assert time.monotonic() - begin < timeout, f"not within {timeout:g} s: {what}"
-        time.sleep(0.01)
-    return time.monotonic() - begin
 
 
 def wait_for_descriptors(relay: Relay, most: int) -> None:
@@ -211,7 +201,7 @@ def _churn(port: int, a_second: int, seconds: float) -> dict[str, Any]:
         while done < passed * a_second:
             with socket.create_connection(("127.0.0.1", port)) as peer:
                 if done % 2:
-                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    end_with_reset(peer)
             done += 1
         time.sleep(0.001)
     print("ready", flush=True)

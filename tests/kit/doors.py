@@ -25,9 +25,10 @@ class Doors(Relay):
 
 
 @contextmanager
-def dial(port: int, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+def dial(port: int, context: ssl.SSLContext, name: str = "localhost") -> Iterator[ssl.SSLSocket]:
+    """A connection over TLS to a relay whose certificate has that name."""
     with (
         socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as peer,
+        context.wrap_socket(plain, server_hostname=name) as peer,
     ):
         yield peer

@@ -19,11 +19,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from struct import pack
 from typing import NamedTuple
 
 from tests.kit.healthy import descriptors, memory
 from tests.kit.ledger import FramedLedger, Ledger, RawLedger, Reader
+from tests.kit.peers import reset
 from tests.kit.process import DEADLINE, Relay
 
 PUBLISHERS = 12
@@ -33,7 +33,6 @@ IN_FLIGHT = 2**20
 """Bytes that are on their way to the oracle, about: it must not overrun, and others shall."""
 LIFE = 8.0
 """Seconds after which a peer has to end: less than the relay's timeouts."""
-RESET = pack("ii", 1, 0)
 
 
 class Case(NamedTuple):
@@ -87,8 +86,7 @@ class Peer:
         self.until = time.monotonic() + LIFE
 
     def reset(self) -> None:
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        self.socket.close()
+        reset(self.socket)
 
     def receive(self, size: int) -> bytes | None:
         """What there is, up to `size` bytes; None where there is nothing, and nothing at all for the end."""

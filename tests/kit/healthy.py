@@ -9,6 +9,7 @@ standard input ends it publishes no more, waits for the rest, and prints what it
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -18,10 +19,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from struct import Struct, pack
+from struct import Struct
 from types import TracebackType
 from typing import BinaryIO
 
+from tests.kit.peers import reset
 from tests.kit.process import DEADLINE, Relay, start
 
 HEADER = Struct("!I")
@@ -122,9 +124,7 @@ class Pair:
         self._sending.join()
         if not self.all.wait(timeout):
             self._wrong("the last message did not come")
-        # A reset: after an orderly end a relay that is idle would not know that nobody reads any more.
-        self._subscriber.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
-        self._subscriber.close()
+        reset(self._subscriber)
         delays = sorted(self.delays) or [0.0]
         return Found(
             self.sent,
@@ -223,6 +223,12 @@ def memory(pid: int, field: str) -> int:
     """`VmRSS`, the memory of a process that is resident now, or `VmHWM`, the most that ever was, in bytes."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(field)]
     return int(line.split()[1]) * 1024
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of the processor that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def others(stream: BinaryIO) -> Iterator[bytes]:

@@ -1,20 +1,21 @@
-"""Peers of a relay as plain sockets: those that publish, subscribe, read slowly, and vanish."""
+"""Peers of a relay as plain sockets: those that publish, subscribe, read slowly, and leave."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from struct import pack
 
 from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, Relay
 
 
-@contextmanager
-def connection(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), DEADLINE) as peer:
-        yield peer
+def connection(port: int, source: str = "127.0.0.1") -> socket.socket:
+    """A connection to a port of this machine, from one of its addresses. What is sent leaves at once."""
+    peer = socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0))
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return peer
 
 
 @contextmanager
@@ -47,13 +48,19 @@ def receive_all(peer: socket.socket) -> bytes:
     return bytes(data)
 
 
-def connect(port: int, source: str = "127.0.0.1") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0))
+def ends(peer: socket.socket) -> bool:
+    """Whether the relay ends a connection before it sends a byte."""
+    try:
+        return peer.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:  # a reset, or what TLS says of a stream that ends
+        return True
 
 
 def wait_for_message(relay: Relay) -> None:
     """Publish until a new subscriber, who is given it after all others, has a message."""
-    with closing(connect(relay.subscribe_port)) as last, closing(connect(relay.publish_port)) as publisher:
+    with connection(relay.subscribe_port) as last, connection(relay.publish_port) as publisher:
         publisher.sendall(frame(b""))
         receive(last, len(frame(b"")))
 
@@ -61,9 +68,9 @@ def wait_for_message(relay: Relay) -> None:
 def refused(port: int, source: str = "127.0.0.1") -> bool:
     """Whether a new connection ends before it is sent anything."""
     try:
-        with connect(port, source) as peer:
-            return not peer.recv(1)
-    except ConnectionResetError:
+        with connection(port, source) as peer:
+            return ends(peer)
+    except ConnectionResetError:  # before our own kernel told us that it is there
         return True
 
 
@@ -82,9 +89,17 @@ def slow_subscriber(relay: Relay) -> Iterator[socket.socket]:
         yield peer
 
 
-def vanish(peer: socket.socket) -> None:
-    """Close a connection with a reset."""
+def end_with_reset(peer: socket.socket) -> None:
+    """Have a connection end with a reset when it is closed: the relay hears of that at once, even if it is idle.
+
+    After an orderly end it may not: that a subscriber sends no more is no reason to end it.
+    """
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+
+
+def reset(peer: socket.socket) -> None:
+    """Close a connection with a reset."""
+    end_with_reset(peer)
     peer.close()
 
 

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,15 @@ from typing import Self
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 DEADLINE = 30.0  # seconds: how long a test waits for what must happen; never reached when all is well
+
+
+def wait_until(true: Callable[[], bool], what: str, timeout: float = DEADLINE) -> float:
+    """Look again and again until something is true; returns after how many seconds it was."""
+    begin = time.monotonic()
+    while not true():
+        assert time.monotonic() - begin < timeout, f"not within {timeout:g} s: {what}"
+        time.sleep(0.01)
+    return time.monotonic() - begin
 
 
 class Lines:

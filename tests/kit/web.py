@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
-import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.kit.process import DEADLINE, Relay
+from tests.kit.process import DEADLINE, Relay, wait_until
 
 WEB_PORT = ("--web", "tcp:0:interface=127.0.0.1")
 
@@ -46,14 +43,5 @@ def metric(port: int, sample: str) -> float:
     return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{sample} "))
 
 
-def wait_until(port: int, sample: str, value: float) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while (found := metric(port, sample)) != value:
-        assert time.monotonic() < deadline, (sample, found)
-        time.sleep(0.02)
-
-
-def reset(peer: socket.socket) -> None:
-    """Close it so that the relay hears of it at once: that a subscriber only sends no more is no reason to end it."""
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    peer.close()
+def wait_for_metric(port: int, sample: str, value: float) -> None:
+    wait_until(lambda: metric(port, sample) == value, f"{sample} {value:g}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from tests.kit.peers import reset
 from tests.kit.process import DEADLINE
 from tests.kit.proxy import HELD, NONE, Fault, Proxy
 
@@ -34,11 +34,6 @@ def read(end: socket.socket, size: int) -> bytes:
     while len(data) < size and (part := end.recv(size - len(data))):
         data += part
     return bytes(data)
-
-
-def reset(end: socket.socket) -> None:
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    end.close()
 
 
 def is_silent(end: socket.socket, seconds: float = 0.2) -> bool:

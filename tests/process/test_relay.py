@@ -22,6 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.protocols.basic import Int32StringReceiver
 
 from tests.kit.fakes import frame
+from tests.kit.healthy import memory
 from tests.kit.peers import connection, receive, receive_all, subscribers
 from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, start
 
@@ -276,6 +277,7 @@ def test_a_dead_subscriber_holds_blocked_publishers_for_the_stall_timeout_only()
         assert len(relay.log.find("disconnected: stalled")) == 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc, which Linux has")
 def test_a_message_a_turn_stays_within_the_buffer_as_surely_as_a_flood() -> None:
     """`raw` with a limit of 64 bytes reads one message of 64 bytes a turn, as fast as the relay can: the batches are
     as small as they get, and there are four times as many as the buffer can hold."""
@@ -287,21 +289,12 @@ def test_a_message_a_turn_stays_within_the_buffer_as_surely_as_a_flood() -> None
         connection(relay.publish_port) as publisher,
         ThreadPoolExecutor() as pool,
     ):
-        before = resident(relay.pid, "VmRSS")
+        before = memory(relay.pid, "VmRSS")
         publishing = pool.submit(publisher.sendall, b"x" * 64 * count)
         receive(healthy, 64 * count)
         publishing.result(DEADLINE)
-        peak = resident(relay.pid, "VmHWM")
+        peak = memory(relay.pid, "VmHWM")
     assert peak < buffer + 60 * 10**6, f"{peak:,} bytes, {before:,} before"
-
-
-def resident(pid: int, field: str) -> int:
-    """Resident memory of a process in bytes."""
-    status = Path(f"/proc/{pid}/status")
-    if not status.exists():
-        pytest.skip("needs /proc")
-    [line] = [line for line in status.read_text().splitlines() if line.startswith(field)]
-    return int(line.split()[1]) * 1024
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -15,34 +15,8 @@ from tests.kit.certificates import Authority
 from tests.kit.doors import Doors, dial
 from tests.kit.fakes import frame
 from tests.kit.healthy import Healthy
+from tests.kit.peers import ends, receive, reset
 from tests.kit.process import DEADLINE
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("strangers"), "stranger")
-
-
-def receive(peer: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        more = peer.recv(size - len(data))
-        assert more, "the stream ended"
-        data += more
-    return data
-
-
-def ends(peer: socket.socket) -> bool:
-    """Whether the relay closes the connection without a byte."""
-    try:
-        return peer.recv(1) == b""
-    except OSError:
-        return True
 
 
 def test_messages_arrive_whole_and_in_order_and_a_subscriber_counts_from_its_handshake_on(authority: Authority) -> None:
@@ -218,6 +192,5 @@ def test_a_thousand_handshakes_at_once_keep_nobody_waiting(authority: Authority)
             client.finish()
         relay.log.wait_for("more lines like this were left out: {role} {peer} connected")
         healthy.stop()
-        for client in clients:  # a reset, because an idle relay does not see the end of who will not send
-            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
-            client.socket.close()
+        for client in clients:
+            reset(client.socket)

@@ -27,11 +27,6 @@ HOST = "127.0.0.1"
 TLS_1_3 = "TLSv1.3"
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
 @contextmanager
 def peer(certificate: Path, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> Iterator[socket.socket]:
     """A connection to a server with that certificate, which sends back all that it receives."""

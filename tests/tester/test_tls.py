@@ -48,16 +48,6 @@ ATTACHED = "subscriber .* connected"
 UNKNOWN = "certificate verify failed: unable to get local issuer certificate; --ca FILE names authorities to trust"
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("strangers"), "stranger")
-
-
 def self_signed(folder: Path, named: bool = True, password: bytes = b"") -> Path:
     """A certificate that nobody else signed, for 127.0.0.1 unless it has no name, and its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -26,8 +26,9 @@ from tester.top.web import LARGEST, Address, WebError, WebPort
 from tester.top.words import size
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
+from tests.kit.peers import reset
 from tests.kit.process import DEADLINE, Relay, roomy
-from tests.kit.web import relay, reset, rows, wait_until
+from tests.kit.web import relay, rows, wait_for_metric
 
 # The web port
 
@@ -166,10 +167,10 @@ def test_a_real_relay_and_its_slow_subscriber_are_seen_at_once() -> None:
         gone_peer = f"127.0.0.1:{gone.getsockname()[1]}"
         slow_port = slow.getsockname()[1]
         reset(gone)
-        wait_until(port, 'relay_subscribers{state="live"}', 1)
+        wait_for_metric(port, 'relay_subscribers{state="live"}', 1)
         publisher.sendall(frame(bytes(50_000)) * 20)
-        wait_until(port, "relay_published_messages_total", 20)
-        wait_until(port, 'relay_subscribers{state="lagging"}', 1)
+        wait_for_metric(port, "relay_published_messages_total", 20)
+        wait_for_metric(port, 'relay_subscribers{state="lagging"}', 1)
         done = top(str(port))
         (lag,) = (row["lag"] for row in rows(port) if row["lag"])
     assert (done.returncode, done.stderr) == (0, "")

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.kit.fakes import frame
+from tests.kit.peers import connection
 from tests.kit.process import DEADLINE, Relay, roomy
 
 playwright = pytest.importorskip("playwright.sync_api", reason="there is no playwright: pip install playwright")
@@ -58,10 +59,6 @@ def web_port(relay: Relay) -> int:
     return int(relay.log.wait_for(r"listening for web on 127\.0\.0\.1:(\d+)")[1])
 
 
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), DEADLINE)
-
-
 def name(peer: socket.socket) -> str:
     """What the relay calls it."""
     host, port = peer.getsockname()
@@ -72,7 +69,7 @@ def name(peer: socket.socket) -> str:
 def load(relay: Relay, message: bytes) -> Iterator[None]:
     """Somebody publishes such messages, ten times a second, and somebody takes them."""
     done = threading.Event()
-    with connect(relay.subscribe_port) as subscriber, connect(relay.publish_port) as publisher:
+    with connection(relay.subscribe_port) as subscriber, connection(relay.publish_port) as publisher:
 
         def publish() -> None:
             while not done.wait(0.1):
@@ -111,7 +108,7 @@ def test_under_load_all_is_well_and_the_plots_move(browser: Browser, relay: Rela
 
 def test_what_a_peer_sends_is_text_and_fits_a_phone(browser: Browser, relay: Relay) -> None:
     script = b"<script>alert(1)</script>"
-    with connect(relay.publish_port) as publisher, opened(browser, web_port(relay), width=360) as (page, said):
+    with connection(relay.publish_port) as publisher, opened(browser, web_port(relay), width=360) as (page, said):
         publisher.sendall(frame(script) + frame(b"<img src=x onerror=alert(2)>") + frame(b"x" * 5000))
         newest = page.locator("#tail tbody tr")
         expect(newest.nth(2).locator(".message")).to_have_text(script.decode())
@@ -124,7 +121,7 @@ def test_what_a_peer_sends_is_text_and_fits_a_phone(browser: Browser, relay: Rel
 
 
 def test_with_the_keyboard_the_tail_can_be_paused(browser: Browser, relay: Relay) -> None:
-    with connect(relay.publish_port) as publisher, opened(browser, web_port(relay)) as (page, said):
+    with connection(relay.publish_port) as publisher, opened(browser, web_port(relay)) as (page, said):
         newest = page.locator("#tail .message").first
         pause = page.get_by_role("button", name="Pause")
         publisher.sendall(frame(b"before"))
@@ -146,7 +143,7 @@ def test_with_the_keyboard_the_tail_can_be_paused(browser: Browser, relay: Relay
 def test_who_is_stuck_lags_and_then_is_gone_with_its_reason(browser: Browser) -> None:
     with (
         Relay(*WEB_PORT, "--stall-timeout", "2", "--send-buffer", "4KiB") as relay,
-        connect(relay.publish_port) as publisher,
+        connection(relay.publish_port) as publisher,
         roomy(relay.subscribe_port, 4096) as stuck,
         opened(browser, web_port(relay)) as (page, said),
     ):
@@ -166,7 +163,7 @@ def test_who_is_stuck_lags_and_then_is_gone_with_its_reason(browser: Browser) ->
 
 def test_the_pages_of_all_connections_can_be_turned_with_the_keyboard(browser: Browser, relay: Relay) -> None:
     with ExitStack() as stack:
-        peers = {name(stack.enter_context(connect(relay.subscribe_port))) for _ in range(1200)}
+        peers = {name(stack.enter_context(connection(relay.subscribe_port))) for _ in range(1200)}
         page, said = stack.enter_context(opened(browser, web_port(relay)))
         expect(page.locator("#states")).to_contain_text("Subscribers live1,200")
         page.get_by_role("button", name="Show").click()

@@ -17,7 +17,7 @@ from tests.kit.events import Event, Parser
 from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, Relay, roomy
 from tests.kit.proxy import Pipe, Proxy
-from tests.kit.web import ask, metric, relay, rows, wait_until
+from tests.kit.web import ask, metric, relay, rows, wait_for_metric
 
 CHROMIUM = shutil.which("chromium")
 PRESENT = 'relay_connections{feed="events",role="subscriber"}'
@@ -82,7 +82,7 @@ class Publisher:
         """All of them in one go."""
         self.socket.sendall(b"".join(map(frame, messages)))
         self.published += len(messages)
-        wait_until(self._port, "relay_published_messages_total", self.published)
+        wait_for_metric(self._port, "relay_published_messages_total", self.published)
 
     def count(self, number: int, size: int = 0) -> None:
         """So many, each of which is its own position, and so many bytes besides."""
@@ -233,7 +233,7 @@ def test_a_stop_ends_a_stream_properly_after_all_messages_even_of_one_that_lags(
         with Stream(port) as live, Stream(port, room=4096) as lagging:
             publisher.count(20, size=50_000)
             live_events = live.take(20)
-            wait_until(port, 'relay_subscribers{state="lagging"}', 1)
+            wait_for_metric(port, 'relay_subscribers{state="lagging"}', 1)
             relay_.log.process.terminate()
             everything = list(range(1, 21))
             assert positions(live_events + live.rest()) == everything
@@ -249,7 +249,7 @@ def test_one_that_takes_nothing_is_stalled() -> None:
         Stream(port, room=4096),
     ):
         publisher.count(20, size=50_000)
-        wait_until(port, PRESENT, 0)
+        wait_for_metric(port, PRESENT, 0)
         [end] = [row for row in rows(port, "/connections?ended") if row["role"] == "subscriber"]
         assert (end["feed"], end["reason"], end["skipped"]) == ("events", "stalled", 0)
 
@@ -270,7 +270,7 @@ def test_one_that_is_overrun_and_comes_back_has_lost_nothing_that_the_buffer_has
         ):  # whose feed waits for nobody, because of this one
             publisher.count(60, size=50_000)  # 3 MB, of which the log of a feed holds 2 MiB
             assert len(other.take(60)) == 60
-            wait_until(port, 'relay_connections_closed_total{feed="events",reason="overrun",role="subscriber"}', 1)
+            wait_for_metric(port, 'relay_connections_closed_total{feed="events",reason="overrun",role="subscriber"}', 1)
             events = []
             with suppress(http.client.IncompleteRead, ConnectionError):
                 while True:
@@ -367,7 +367,7 @@ def test_a_browser_whose_path_is_cut_again_and_again_gets_every_message_once(bro
             publisher.count(50, size=1000)
             path.cut()  # with some of these on their way
             publisher.count(50, size=1000)
-            wait_until(port, PRESENT, 0)
+            wait_for_metric(port, PRESENT, 0)
             publisher.count(50, size=1000)
             path.restore()
             publisher.count(50, size=1000)
@@ -386,11 +386,11 @@ def test_a_browser_that_was_away_too_long_is_told_exactly_how_many_it_lost(brows
         publisher.count(5)
         page.hear(5)
         path.cut()
-        wait_until(port, PRESENT, 0)
+        wait_for_metric(port, PRESENT, 0)
         for _ in range(30):
             publisher.count(50, size=2000)
         path.restore()
-        wait_until(port, PRESENT, 1)
+        wait_for_metric(port, PRESENT, 1)
         publisher.count(5)
         events = page.hear(publisher.published)
         [lost] = [event for event in events if event.kind == "lost"]
@@ -407,7 +407,7 @@ def test_a_browser_hears_of_a_restart_and_goes_on(browser: Any) -> None:
         first.log.process.send_signal(signal.SIGKILL)
         first.log.wait_for_end()
         with Relay("--web", f"tcp:{port}:interface=127.0.0.1") as second:
-            wait_until(port, PRESENT, 1)
+            wait_for_metric(port, PRESENT, 1)
             with Publisher(second, port) as other:
                 other.count(4)
                 restarted, *new = page.hear(4)[3:]

@@ -21,8 +21,9 @@ from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.wire.close_reason import CloseReason
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
+from tests.kit.peers import reset
 from tests.kit.process import DEADLINE, TWISTD, Relay, roomy, start
-from tests.kit.web import WEB_PORT, ask, metric, relay, reset, rows, wait_until
+from tests.kit.web import WEB_PORT, ask, metric, relay, rows, wait_for_metric
 
 
 def basic(password: bytes) -> bytes:
@@ -60,10 +61,10 @@ def test_who_is_connected_can_be_seen_and_who_was(running: tuple[Relay, int]) ->
         socket.create_connection(("127.0.0.1", relay_.subscribe_port), DEADLINE) as subscriber,
         socket.create_connection(("127.0.0.1", relay_.publish_port), DEADLINE) as publisher,
     ):
-        wait_until(port, 'relay_subscribers{state="live"}', 1)
+        wait_for_metric(port, 'relay_subscribers{state="live"}', 1)
         publisher.sendall(frame(b"hello") * 3)
         assert subscriber.recv(100) == frame(b"hello") * 3
-        wait_until(port, "relay_delivered_messages_total", 3)
+        wait_for_metric(port, "relay_delivered_messages_total", 3)
         found = {str(row["role"]): row for row in rows(port)}
         publishing, subscribing = found["publisher"], found["subscriber"]
         assert publishing["peer"] == f"127.0.0.1:{publisher.getsockname()[1]}"
@@ -78,8 +79,8 @@ def test_who_is_connected_can_be_seen_and_who_was(running: tuple[Relay, int]) ->
             row for row in (publishing, subscribing) if int(str(row["number"])) > after
         ]
         reset(subscriber)
-    wait_until(port, 'relay_connections_closed_total{feed="tcp",reason="peer closed",role="publisher"}', 1)
-    wait_until(port, 'relay_connections_closed_total{feed="tcp",reason="connection lost",role="subscriber"}', 1)
+    wait_for_metric(port, 'relay_connections_closed_total{feed="tcp",reason="peer closed",role="publisher"}', 1)
+    wait_for_metric(port, 'relay_connections_closed_total{feed="tcp",reason="connection lost",role="subscriber"}', 1)
     ends = {str(row["role"]): row for row in rows(port, "/connections?ended")}
     assert ends["publisher"]["reason"] == CloseReason.PEER_CLOSED
     assert (ends["subscriber"]["messages"], ends["subscriber"]["bytes"]) == (3, 27)
@@ -91,7 +92,7 @@ def test_many_connections_come_in_pages(running: tuple[Relay, int]) -> None:
     address = ("127.0.0.1", relay_.subscribe_port)
     peers = [socket.create_connection(address, DEADLINE) for _ in range(1500)]
     try:
-        wait_until(port, 'relay_connections{feed="tcp",role="subscriber"}', 1500)
+        wait_for_metric(port, 'relay_connections{feed="tcp",role="subscriber"}', 1500)
         few = json.loads(ask(port, "/connections?most=7")[2])
         first = json.loads(ask(port, "/connections")[2])
         assert (few["connections"], few["next"]) == (first["connections"][:7], first["connections"][6]["number"])
@@ -103,7 +104,7 @@ def test_many_connections_come_in_pages(running: tuple[Relay, int]) -> None:
     finally:
         for peer in peers:
             reset(peer)
-    wait_until(port, 'relay_connections{feed="tcp",role="subscriber"}', 0)
+    wait_for_metric(port, 'relay_connections{feed="tcp",role="subscriber"}', 0)
 
 
 def test_who_lags_and_is_cut_shows_up_as_that() -> None:
@@ -112,17 +113,17 @@ def test_who_lags_and_is_cut_shows_up_as_that() -> None:
         socket.create_connection(("127.0.0.1", relay_.publish_port), DEADLINE) as publisher,
         roomy(relay_.subscribe_port, 4096),
     ):
-        wait_until(port, 'relay_subscribers{state="live"}', 1)
+        wait_for_metric(port, 'relay_subscribers{state="live"}', 1)
         publisher.sendall(frame(bytes(50_000)) * 20)
-        wait_until(port, "relay_published_messages_total", 20)
-        wait_until(port, 'relay_subscribers{state="lagging"}', 1)
+        wait_for_metric(port, "relay_published_messages_total", 20)
+        wait_for_metric(port, 'relay_subscribers{state="lagging"}', 1)
         [row] = [row for row in rows(port) if row["role"] == "subscriber"]
         assert row["state"] == "lagging"
         lag = row["lag"]
         assert isinstance(lag, dict)
         assert 0 < lag["bytes"] == 20 * 50_004 - int(str(row["bytes"]))
         assert metric(port, "relay_lag_seconds_gcount") == 1
-        wait_until(port, 'relay_connections_closed_total{feed="tcp",reason="stalled",role="subscriber"}', 1)
+        wait_for_metric(port, 'relay_connections_closed_total{feed="tcp",reason="stalled",role="subscriber"}', 1)
         [end] = rows(port, "/connections?ended")
         assert end["reason"] == CloseReason.STALLED
         assert metric(port, "relay_delivered_bytes_total") == end["bytes"]
@@ -137,14 +138,14 @@ def test_whose_certificate_it_was_is_told(tmp_path: Path) -> None:
             assert [row["state"] for row in rows(port)] in ([], ["handshake"])
             context = authority.client(authority.issue())
             with context.wrap_socket(plain, server_hostname="localhost"):
-                wait_until(port, 'relay_tls_handshakes_total{result="completed",role="publisher"}', 1)
+                wait_for_metric(port, 'relay_tls_handshakes_total{result="completed",role="publisher"}', 1)
                 [row] = rows(port)
         assert str(row["tls_subject"]).count("=") >= 1
         with socket.create_connection(("127.0.0.1", tls), DEADLINE) as plain, suppress(OSError):
             plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
             while plain.recv(100):
                 pass
-        wait_until(port, 'relay_tls_handshakes_total{result="failed",role="publisher"}', 1)
+        wait_for_metric(port, 'relay_tls_handshakes_total{result="failed",role="publisher"}', 1)
 
 
 def test_a_token_is_asked_for_everywhere_but_for_health_and_is_read_again_at_a_reload(tmp_path: Path) -> None:
@@ -216,9 +217,9 @@ def test_it_says_that_it_drains_until_it_has() -> None:
         socket.create_connection(("127.0.0.1", port), DEADLINE) as idle,
         roomy(relay_.subscribe_port, 4096),
     ):
-        wait_until(port, 'relay_subscribers{state="live"}', 1)
+        wait_for_metric(port, 'relay_subscribers{state="live"}', 1)
         publisher.sendall(frame(bytes(50_000)) * 20)
-        wait_until(port, 'relay_subscribers{state="lagging"}', 1)
+        wait_for_metric(port, 'relay_subscribers{state="lagging"}', 1)
         relay_.log.process.terminate()
         relay_.log.wait_for("1 subscribers lag: they have 2 s")
         assert ask(port, "/readyz")[::2] == (503, b"draining\n")

@@ -18,7 +18,7 @@ from websockets.utils import accept_key
 
 from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, Relay
-from tests.kit.web import relay, wait_until
+from tests.kit.web import relay, wait_for_metric
 from tests.kit.wire import KEY, MOST, NOT_UTF_8, PRESENT, Wire, closing, legal, publisher, raw, request
 
 
@@ -194,5 +194,5 @@ def test_random_bytes_end_a_connection_with_a_code_or_do_not() -> None:
                 assert came.opcode is CLOSE or came == Frame(BINARY, b"message")
                 ends.append(Close.parse(came.data).code if came.opcode is CLOSE else None)
         assert {None, 1002} <= set(ends) <= {None, 1002, 1007, 1009}
-        wait_until(port, PRESENT, 0)
+        wait_for_metric(port, PRESENT, 0)
         assert "Traceback" not in relay_.log.text

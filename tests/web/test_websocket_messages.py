@@ -16,7 +16,7 @@ from websockets.frames import BINARY, PING, PONG, Close, Frame
 
 from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, Relay
-from tests.kit.web import metric, relay, rows, wait_until
+from tests.kit.web import metric, relay, rows, wait_for_metric
 from tests.kit.wire import NOT_UTF_8, PRESENT, Wire, connect, legal, over, publisher, raw, request
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -87,8 +87,8 @@ def test_who_lags_gets_its_pongs_between_messages_and_all_of_these() -> None:
     count = 200
     with relay(*SLOW) as (relay_, port), publisher(relay_) as publishing, Wire.subscribed(port, room=4096) as wire:
         publishing.sendall(b"".join(frame(pack("!I", number) + bytes(10_000)) for number in range(count)))
-        wait_until(port, "relay_published_messages_total", count)
-        wait_until(port, 'relay_subscribers{state="lagging"}', 1)
+        wait_for_metric(port, "relay_published_messages_total", count)
+        wait_for_metric(port, 'relay_subscribers{state="lagging"}', 1)
         wire.send(legal(PING, b"0"))
         pongs: list[int] = []  # how many messages came before each
         seen = 0
@@ -144,7 +144,7 @@ def test_who_takes_nothing_is_cut_and_it_is_told_why(reason: str, options: tuple
         for _ in range(messages):
             publishing.sendall(frame(bytes(50_000)))
             assert other.recv(DEADLINE) == bytes(50_000)
-        wait_until(port, over(reason), 1)
+        wait_for_metric(port, over(reason), 1)
         [end] = rows(port, "/connections?ended")
         assert (end["role"], end["feed"], end["reason"]) == ("subscriber", "ws", reason)
         assert metric(port, PRESENT) == 1
@@ -155,8 +155,8 @@ def test_at_a_stop_the_messages_come_and_then_the_end_also_to_who_is_slow_and_pi
     with relay() as (relay_, port), publisher(relay_) as publishing:
         with connect(port) as client, Wire.subscribed(port, room=4096) as slow:
             publishing.sendall(b"".join(map(frame, messages)))
-            wait_until(port, "relay_published_messages_total", len(messages))
-            wait_until(port, 'relay_subscribers{state="live"}', 2)
+            wait_for_metric(port, "relay_published_messages_total", len(messages))
+            wait_for_metric(port, 'relay_subscribers{state="live"}', 2)
             relay_.log.process.terminate()
             assert [client.recv(DEADLINE) for _ in messages] == messages
             with pytest.raises(ConnectionClosed) as raised:
@@ -174,7 +174,7 @@ def test_more_than_the_most_connections_are_refused_and_counted() -> None:
             second.sendall(request(port))
             Wire(second).head()
         relay_.log.wait_for("subscriber .* refused: connection limit")
-        wait_until(port, over("connection limit"), 1)
+        wait_for_metric(port, over("connection limit"), 1)
         assert first.ping().wait(DEADLINE)
 
 
