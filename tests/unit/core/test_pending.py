@@ -1,0 +1,57 @@
+"""What is published in a turn becomes few batches, in order, and large pieces are not copied."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.core.log import Log
+from relay.core.pending import LARGE, Pending
+from relay.core.place import Place
+from relay.wire.framing import Frames, Int32, Raw
+from tests.kit.fakes import frame, frames
+
+
+class PendingTests(SynchronousTestCase):
+    def moved(self, pending: Pending, *reads: Frames, raw: bool = False) -> list[bytes]:
+        """The batches of a log to which these were moved."""
+        self.log = Log(Raw.ends if raw else Int32.ends)
+        for read in reads:
+            pending.frames.append(read)
+            pending.size += len(read.data)
+        pending.move_to(self.log, lambda: 7.0)
+        return [bytes(self.log.batch(number).data) for number in range(self.log.end)]
+
+    @given(st.lists(st.sampled_from([0, 1, 100, LARGE - 5, LARGE, 2 * LARGE]), max_size=8))
+    def test_it_is_all_there_in_order_and_small_pieces_are_joined(self, sizes: list[int]) -> None:
+        pending = Pending(self_delimiting=True)
+        reads = [frames(bytes(size))[0] for size in sizes]
+        batches = self.moved(pending, *reads)
+        self.assertEqual(b"".join(batches), b"".join(bytes(read.data) for read in reads))
+        self.assertEqual((pending.size, pending.frames), (0, []))
+        small = [len(batch) < LARGE for batch in batches]
+        self.assertNotIn((True, True), list(pairwise(small)), "two small batches in a row")
+
+    def test_a_large_piece_is_not_copied(self) -> None:
+        [large] = frames(bytes(LARGE))
+        self.moved(Pending(self_delimiting=True), *frames(b"a"), large, *frames(b"b"))
+        self.assertIs(self.log.batch(1).data, large.data)
+        self.assertEqual((self.log.end, self.log.next, self.log.time(Place(1, 0))), (3, 4, 7.0))
+
+    def test_where_frames_cannot_tell_the_batch_carries_where_messages_end(self) -> None:
+        reads = [Frames(data, 1, len(data)) for data in (b"one", b"three", b"x")]
+        self.moved(Pending(self_delimiting=False), *reads, raw=True)
+        ends = self.log.batch(0).ends
+        assert ends is not None
+        self.assertEqual(list(ends), list(accumulate((3, 5, 1))))
+
+    def test_a_view_is_charged_what_it_keeps_alive_only_if_it_stays_one(self) -> None:
+        data = memoryview(bytes(1000) + frame(b"abc"))[1000:]
+        view = Frames(data, 1, 1007)
+        self.moved(Pending(self_delimiting=True), view)
+        alone = self.log.held
+        self.moved(Pending(self_delimiting=True), view, view)
+        self.assertEqual((alone - self.log.held, len(self.log.batch(0).data)), (1007 - 2 * 7, 14))
