@@ -149,8 +149,8 @@ class ReturnTests(FeedTests):
         member = self.join(self.hub.log.first, room=1000)
         for _ in range(50):
             self.publish(1, size=1000)
-            self.turns.run_all()
-            member.read(3000)
+            self.hub.flush()  # before there was any time to encode
+        self.turns.run_all()
         self.assertIsNone(member.reason)
         member.read()
         self.turns.run_all()
