@@ -1,4 +1,5 @@
-"""Start, run and stop: the command line, the one place that puts everything together, timers, reload, systemd, the log.
+"""Start, run and stop: options, assembly, service, timers, signals, reload, the service manager, the log.
 
-Imports everything; nothing imports it but Twisted's plugin.
+Imports everything; nothing imports it but Twisted's plugin. `assembly` is the one place that knows every class. Nothing
+below looks for the reactor, the environment or signals by itself: all that is handed down from here.
 """

@@ -1,4 +1,4 @@
-"""How the log is written: as text or as JSON, from what importance on, to where twistd was told to.
+"""The log as twistd writes it: as text or as JSON, without what is not important enough.
 
 An event is one line. As JSON it is an object: `time` (UTC, RFC 3339), `level`, `source` (the part of the program),
 `message` (what the text would be), `event` (the same with names instead of values, so that it never changes),
@@ -26,11 +26,13 @@ from twisted.logger import (
 from twisted.python.logfile import LogFile
 
 PLAIN = (str, int, float, bool, type(None))
-"""What JSON has, too."""
+"""Types of fields that JSON has too; fields of other types are left out."""
+LEGACY = ("isError", "printed", "time", "system", "message", "format")
+"""Fields that Twisted adds to events for its older log."""
 
 
 def as_json(event: LogEvent) -> str | None:
-    """An event as one line, or None if it says nothing."""
+    """An event as one line of JSON, or None if it says nothing."""
     message = formatEvent(event)
     failure = event.get("log_failure")
     if not message and failure is None:
@@ -46,31 +48,35 @@ def as_json(event: LogEvent) -> str | None:
         fields["event"] = form
     if failure is not None:
         fields["traceback"] = eventAsText(event, includeTimestamp=False, includeSystem=False).partition("\n")[2]
+    taken = (*LEGACY, "time", "level", "source", "message", "event", "traceback")
     own = {name: value for name, value in event.items() if isinstance(value, PLAIN)}
-    legacy = ("isError", "printed", "time", "system", "message", "format", "level", "source", "event")
-    fields |= {name: value for name, value in own.items() if not name.startswith("log_") and name not in legacy}
+    fields |= {name: value for name, value in own.items() if not name.startswith("log_") and name not in taken}
     return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
 class Output:
-    """Where the log of this process goes. Called without arguments, it makes what twistd's option --logger wants."""
+    """Where the log of this process goes, and in which form.
+
+    twistd's option --logger wants a function that makes an observer of the log: this is one.
+    """
 
     def __init__(self) -> None:
         self.levels = LogLevelFilterPredicate()
-        """The least important events that are written; may be changed at any time."""
-        self.form = "text"
-        """Or json."""
+        """Which events are important enough to be written; may be changed at any time."""
+        self.format = "text"
+        """`text` or `json`."""
         self.file: str | None = None
-        """Twisted's --logfile."""
+        """What twistd's option --logfile says."""
         self.nodaemon = True
+        """Whether twistd stays in the foreground, as its option --nodaemon says."""
 
     def __call__(self) -> ILogObserver:
         out = self._open()
-        written = textFileLogObserver(out) if self.form == "text" else FileLogObserver(out, as_json)
+        written = textFileLogObserver(out) if self.format == "text" else FileLogObserver(out, as_json)
         return FilteringLogObserver(written, [self.levels])
 
     def _open(self) -> TextIO:
-        """Where twistd itself would write to: standard output, or a file that it rotates."""
+        """What twistd itself would write to: standard output, or a file that is rotated when full, or at SIGUSR1."""
         if self.nodaemon and self.file in (None, "", "-"):
             return sys.stdout
         if self.file == "-":

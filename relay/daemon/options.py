@@ -1,4 +1,4 @@
-"""The options of `twistd relay`, and the configuration file: both say the same things, and the command line wins.
+"""The options of `twistd relay`: one for each setting. What they say wins over the configuration file.
 
 Everything is checked when it is read: a bad option ends the start with one line that names it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
@@ -54,26 +55,34 @@ class Options(UsageOptions):
             raise UsageError(f"unexpected argument {surplus[0]!r}")
 
     def postOptions(self) -> None:
-        """Check everything; and have twistd log as wanted."""
+        """Check everything, and have twistd write the log as it is wanted."""
+        if self["check"]:
+            self._check_and_exit()
         try:
             config = self.config()
-            if self["check"]:
-                load_credentials(config)
-                read_token(config.web_token_file)
-                if config.web:
-                    require_packages()
         except Faults as faults:
-            if not self["check"]:
-                raise UsageError(str(faults)) from None
-            print(*faults.lines, sep="\n", file=sys.stderr)
-            sys.exit(1)
-        if self["check"]:
-            print("ok")
-            sys.exit(0)
+            raise UsageError(str(faults)) from None
         if self.parent is not None and not self.parent.get("logger") and not self.parent.get("syslog"):
-            output.form = config.log_format
+            output.format = config.log_format
             output.file, output.nodaemon = self.parent.get("logfile"), bool(self.parent.get("nodaemon"))
             self.parent["logger"] = f"{output.__module__}.output"
+
+    def _check_and_exit(self) -> NoReturn:
+        """Say `ok`, or on a line each what is wrong with the configuration and with the files that it names.
+
+        The exit status is 0 or 1.
+        """
+        try:
+            config = self.config()
+            load_credentials(config)
+            read_token(config.web_token_file)
+            if config.web:
+                require_packages()
+        except Faults as faults:
+            print(*faults.lines, sep="\n", file=sys.stderr)
+            sys.exit(1)
+        print("ok")
+        sys.exit(0)
 
     def config(self) -> Config:
         """What is asked for, by the file as it is now and by the command line. Raises Faults."""
@@ -81,6 +90,8 @@ class Options(UsageOptions):
 
 
 def _taking(setting: Setting) -> Callable[[Options, str], None]:
+    """The method that Twisted calls with what is given for a setting; its docstring is the help."""
+
     def take(self: Options, text: str) -> None:
         self._given.setdefault(setting.name, Given(f"--{setting.name}", [])).texts.append(text)
 

@@ -1,69 +1,98 @@
 """Reloading: the configuration as it is now, put in force as far as that needs no restart.
 
-It is read and checked as a whole before anything is touched: one that does not validate changes nothing.
+It happens in two phases. First everything is read, checked and prepared, certificates and tokens included, for all
+parts of the relay. Only when nothing of that failed is anything changed; so what fails changes nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from twisted.logger import Logger
 
 from relay.config.config import Config, Faults, check
-from relay.config.setting import Setting
+from relay.config.setting import Part, Setting
 from relay.config.settings import SETTINGS
-from relay.net.credentials import Credentials, load_credentials
 
-NOT_WITHOUT = {"publisher-ca": "publish-tls", "subscriber-ca": "subscribe-tls"}
-"""Settings that wait for a restart if another changes, which has to: a door that stays until then still asks for the
-certificates that it was made to ask for."""
+Change = Callable[[], None]
+"""Puts in force what was prepared. It does not fail."""
+Applier = Callable[[Config], Change]
+"""Prepares a part of the relay for a configuration: does all that may fail, changes nothing, and raises Faults."""
+
+RESTARTS_WITH = {"publisher-ca": "publish-tls", "subscriber-ca": "subscribe-tls"}
+"""Settings that wait for a restart if another has changed, which has to wait: the TLS ports that stay open until then
+still ask for the certificates that they were made to ask for."""
 
 
 class Reload:
-    """What happens at SIGHUP."""
+    """The configuration that is in force, and what happens at SIGHUP."""
 
-    log = Logger()
+    logger = Logger()
 
     def __init__(
-        self, config: Config, read: Callable[[], Config], apply: Callable[[Config, Credentials], None]
+        self,
+        config: Config,
+        *,
+        read: Callable[[], Config],
+        appliers: Mapping[Part, Applier],
+        certificate: Callable[[], str],
     ) -> None:
-        """`read` gives the configuration as it is now, and `apply` puts one in force; both may raise Faults.
+        """`config` is in force as soon as `apply` was called with it.
 
-        `apply` looks at the settings that can be reloaded, and the credentials, and touches nothing if it raises.
+        `read` gives the configuration as it is now, and raises Faults if it cannot be used. `appliers` has one for
+        every part, and their changes are made in its order; ValueError if one is missing. `certificate` names the
+        certificate in force, for the log.
         """
+        missing = [part.name for part in Part if part not in appliers]
+        if missing:
+            raise ValueError(f"nothing applies the settings of {', '.join(missing)}")
+        self.config = config
+        """What is in force."""
         self.done: Counter[bool] = Counter()
         """How often it was tried, by success."""
-        self._config = config
         self._read = read
-        self._apply = apply
+        self._appliers = appliers
+        self._certificate = certificate
+
+    def apply(self, config: Config) -> None:
+        """Put a configuration in force, whose settings that need a restart are those already in force.
+
+        Raises Faults before anything is changed.
+        """
+        changes = [prepare(config) for prepare in self._appliers.values()]
+        for change in changes:
+            change()
+        self.config = config
 
     def __call__(self) -> None:
-        """Try it; says in the log what became of it."""
+        """Read the configuration again and put it in force; says in the log what became of it."""
         try:
             new = self._read()
-            changed = [setting for setting in SETTINGS if _value(new, setting) != _value(self._config, setting)]
-            names = {setting.name for setting in changed}
-            now = [one for one in changed if one.reload and NOT_WITHOUT.get(one.name) not in names]
-            later = [one for one in changed if one not in now]
-            fields: dict[str, Any] = {one.field: _value(new, one) for one in now}
-            config = check(replace(self._config, **fields))
-            credentials = load_credentials(config)
-            self._apply(config, credentials)
+            now, later = self._changed(new)
+            fields: dict[str, Any] = {setting.field: _value(new, setting) for setting in now}
+            self.apply(check(replace(self.config, **fields)))
         except Faults as faults:
             self.done[False] += 1
-            self.log.warn("reload failed, everything stays as it was: {faults}", faults=str(faults))
+            self.logger.warn("reload failed, everything stays as it was: {faults}", faults=str(faults))
             return
         self.done[True] += 1
-        self._config = config
-        self.log.info(
+        certificate = self._certificate()
+        self.logger.info(
             "reloaded; changed: {changed}{certificate}{restart}",
-            changed=", ".join(f"{one.name} {_show(_value(new, one))}" for one in now) or "nothing",
-            certificate=f"; certificate {credentials.name}" if credentials.name else "",
-            restart=f"; only after a restart: {', '.join(one.name for one in later)}" if later else "",
+            changed=", ".join(f"{setting.name} {_show(_value(new, setting))}" for setting in now) or "nothing",
+            certificate=f"; certificate {certificate}" if certificate else "",
+            restart=f"; only after a restart: {', '.join(setting.name for setting in later)}" if later else "",
         )
+
+    def _changed(self, new: Config) -> tuple[list[Setting], list[Setting]]:
+        """The settings that differ from those in force: what can change now, and what waits for a restart."""
+        changed = [setting for setting in SETTINGS if _value(new, setting) != _value(self.config, setting)]
+        names = {setting.name for setting in changed}
+        now = [one for one in changed if one.reload is not None and RESTARTS_WITH.get(one.name) not in names]
+        return now, [one for one in changed if one not in now]
 
 
 def _value(config: Config, setting: Setting) -> Any:  # Any: each has a type of its own

@@ -23,17 +23,17 @@ from typing import Final
 
 from twisted.logger import Logger
 
-KEPT = 4
+MAX_KEPT = 4
 """Datagrams kept for a socket that has no room: there are no more states than that."""
 
-_log: Final = Logger()
+logger: Final = Logger()
 
 
 class Supervisor:
-    """Whoever wants to know how the relay is; this one does not, as when a shell started it."""
+    """Whoever started the relay, and may want to know how it is; this one does not, a shell for example."""
 
     watchdog: float | None = None
-    """Seconds between two calls of `alive` that are expected; None if none are."""
+    """How often `alive` has to be called, in seconds; None: never."""
 
     def ready(self) -> None:
         """Every port listens. Also the end of what `reloading` began."""
@@ -42,10 +42,10 @@ class Supervisor:
         """The configuration is being read again; `ready` has to follow, whatever comes of it."""
 
     def stopping(self, seconds: float) -> None:
-        """The relay began to stop, and may need so long for it."""
+        """The relay begins to stop, which may take so many seconds."""
 
     def status(self, text: str) -> None:
-        """How it is, in one line for people."""
+        """How the relay is, in a line for people."""
 
     def alive(self) -> None:
         """The reactor turns."""
@@ -55,14 +55,16 @@ class NotifySocket(Supervisor):
     """A service manager that listens on a socket."""
 
     def __init__(self, path: str, watchdog: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """`path` is as in `$NOTIFY_SOCKET`: of a file, or with an `@` first the name of an abstract socket.
+        """`path`: as in `$NOTIFY_SOCKET`, that of a file, or with an `@` first the name of an abstract socket.
 
-        `clock` is CLOCK_MONOTONIC in seconds. Raises OSError if there can be no such socket here.
+        `watchdog`: how often `alive` has to be called, in seconds. `clock`: CLOCK_MONOTONIC, in seconds.
+
+        Raises OSError if there can be no such socket here.
         """
         self.watchdog = watchdog
         self._address = os.fsencode("\0" + path[1:] if path.startswith("@") else path)
         self._clock = clock
-        self._kept: deque[bytes] = deque(maxlen=KEPT)
+        self._kept: deque[bytes] = deque(maxlen=MAX_KEPT)
         # One for all: when descriptors run out, the pings must go on. It is never connected, because a manager that
         # was started again has another socket at that path.
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -94,7 +96,7 @@ class NotifySocket(Supervisor):
             self._send(line.encode(errors="replace"))
 
     def _send_kept(self) -> bool:
-        """Returns whether nothing is left."""
+        """Send what was kept; True if nothing is left."""
         while self._kept and self._send(self._kept[0]):
             self._kept.popleft()
         return not self._kept
@@ -108,9 +110,9 @@ class NotifySocket(Supervisor):
 
 
 def supervisor(environ: MutableMapping[str, str], pid: int) -> Supervisor:
-    """Who started this process, number `pid`, as its environment says.
+    """Who started this process, as its environment says. `pid` is the number of this process.
 
-    What it says is taken out of the environment, so that no program that is started from here speaks for the relay.
+    The variables are taken out of the environment, so that no program that is started from here speaks for the relay.
     """
     path = environ.pop("NOTIFY_SOCKET", "")
     watchdog = _ping_interval(environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", ""), pid)
@@ -121,14 +123,15 @@ def supervisor(environ: MutableMapping[str, str], pid: int) -> Supervisor:
             raise ValueError("neither a path nor an abstract socket")  # such as vsock:, which is for whole machines
         return NotifySocket(path, watchdog)
     except (OSError, ValueError) as error:
-        _log.warn("$NOTIFY_SOCKET {path} is not used: {error}", path=path, error=error)
+        logger.warn("$NOTIFY_SOCKET {path} is not used: {error}", path=path, error=error)
         return Supervisor()
 
 
 def _ping_interval(deadline: str, addressee: str, pid: int) -> float | None:
-    """Half the deadline, as sd_watchdog_enabled(3) advises, in seconds; `deadline` is in microseconds.
+    """How often the watchdog wants to hear from us, in seconds: in half its time, as sd_watchdog_enabled(3) advises.
 
-    None if there is no watchdog, or it is for another process: the parent's, where a wrapper started this one.
+    `deadline` is that time in microseconds, and `addressee` the number of the process that is watched. None if there is
+    no watchdog, or it watches another process than `pid`: a wrapper that started this one, for example.
     """
     if addressee not in ("", str(pid)) or not re.fullmatch("[0-9]{1,20}", deadline):  # 64 bits
         return None

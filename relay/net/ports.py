@@ -51,7 +51,7 @@ class Ports:
         self.open: list[tuple[str, IListeningPort]] = []
         self._reactor = reactor
         self._keepalive = keepalive
-        self._exhausted = exhausted
+        self.exhausted = exhausted
 
     def listen(self, option: str, endpoint: str, factory: IProtocolFactory, transport: Transport) -> None:
         """Listen on an endpoint that `option` names; raises CannotStart if that does not succeed at once.
@@ -65,7 +65,7 @@ class Ports:
             self.stop(*ROLES)
             raise CannotStart(f"relay cannot start: --{option} {endpoint}: {_why(result.value)}")
         port = cast(IListeningPort, result)
-        equip(port, transport=transport, keepalive=self._keepalive, exhausted=self._exhausted)
+        equip(port, transport=transport, keepalive=self._keepalive, exhausted=self.exhausted)
         guard(port)
         self.open.append((option, port))
 

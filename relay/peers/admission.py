@@ -21,15 +21,19 @@ MAX_WEB_CONNECTIONS = 500
 subscribers who all come back at once, until their requests were read: with 100, 200 of 500 were refused."""
 
 
-def raise_descriptor_limit(wanted: int) -> int:
-    """Have the system allow this process `wanted` open files, or as many as it may; returns how many that are."""
+def allowed_descriptors(wanted: int) -> int:
+    """How many files this process could have open: `wanted`, less if the system does not allow it, more if it does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        return wanted
-    return wanted if soft == resource.RLIM_INFINITY else soft
+    return wanted if soft == resource.RLIM_INFINITY else max(soft, wanted)
+
+
+def raise_descriptor_limit(limit: int) -> None:
+    """Let this process have `limit` files open, at most what `allowed_descriptors` says; a higher limit stays."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 class Admission:

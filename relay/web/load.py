@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.config.config import Config, Faults, shown_settings
+from relay.config.config import Faults
 from relay.feeds.feeds import Feeds
 from relay.observe.stats import Stats
 from relay.peers.rate_limited_log import RateLimitedLog
@@ -28,21 +29,41 @@ def require_packages() -> None:
         raise Faults([f"--web needs {error.name}: pip install 'relay[web]'"]) from None
 
 
-def load_site(
-    stats: Stats,
-    feeds: Feeds,
-    events: Registry,
-    sockets: Registry,
-    config: Callable[[], Config],
-    unready: Callable[[], str],
-    token: Callable[[], bytes | None],
-    lines: RateLimitedLog,
-    reactor: IReactorTime,
-) -> Site:
-    """The factory of the web port, with all that there is to see.
+@dataclass
+class Access:
+    """Who may see what of the web port. It may be changed at any time, and holds for requests from then on."""
 
-    `events` and `sockets` is where the subscribers of feeds are kept; `unready` and `token` are as `Pages` takes them.
-    Raises Faults where what it needs is not installed.
+    token: bytes | None = None
+    """What a request has to show; None: nothing."""
+    origins: tuple[str, ...] = ()
+    """Web pages that may have the messages, besides the relay's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What the web port shows, and what it needs for that."""
+
+    stats: Stats
+    """What the relay does."""
+    feeds: Feeds
+    """The messages in other encodings."""
+    events: Registry
+    """Where subscribers with server-sent events are kept."""
+    sockets: Registry
+    """Where subscribers with WebSocket are kept."""
+    settings: Callable[[], dict[str, object]]
+    """Says which settings are in force, of those that are to be shown."""
+    unready: Callable[[], str]
+    """Says why nobody should connect now; nothing if all is well."""
+    access: Access
+    lines: RateLimitedLog
+    """Through which peers' doings are logged."""
+
+
+def load_site(contents: Contents, reactor: IReactorTime) -> Site:
+    """Make the factory of the web port. Raises Faults where what it needs is not installed.
+
+    `reactor` is for the time that a connection may take.
     """
     require_packages()
     from relay.observe.metrics import Metrics
@@ -54,24 +75,23 @@ def load_site(
     from relay.web.streams import Streams, Takeover, unstreamable
     from relay.web.viewers import Viewer, Viewers
 
+    stats, feeds = contents.stats, contents.feeds
     epoch = new_epoch()
-    streams = Streams(feeds, epoch, events, sockets, lambda: config().web_origin)
+    streams = Streams(feeds, epoch, contents.events, contents.sockets, lambda: contents.access.origins)
     viewers = Viewers(
-        Status(
-            stats,
-            feeds.hub.log,
-            feeds.framing,
-            lambda: shown_settings(config()),
-            unready,
-            epoch,
-            time.time,
-        ).now
+        Status(stats, feeds.hub.log, feeds.framing, contents.settings, contents.unready, epoch, time.time).now
     )
 
     def status(request: Request) -> Response | Takeover:
         return unstreamable(request) or Takeover(lambda address: Viewer(viewers, stream_head()), subscribes=False)
 
     metrics = Metrics(stats.snapshot, lambda: len(site.open))
-    pages = Pages(stats, metrics, unready, token, {"/events": streams.events, "/ws": streams.socket, "/status": status})
-    site = Site(pages, (streams.register, viewers.register), lines, reactor)
+    pages = Pages(
+        stats,
+        metrics,
+        contents.unready,
+        lambda: contents.access.token,
+        {"/events": streams.events, "/ws": streams.socket, "/status": status},
+    )
+    site = Site(pages, (streams.register, viewers.register), contents.lines, reactor)
     return site

@@ -90,7 +90,7 @@ class OutputTests(SynchronousTestCase):
         self.addCleanup(folder.cleanup)
         file = Path(folder.name, "relay.log")
         output = Output()
-        output.form, output.file, output.nodaemon = "json", str(file), False
+        output.format, output.file, output.nodaemon = "json", str(file), False
         self.emit(output, LogLevel.info)
         self.assertEqual(json.loads(file.read_text())["message"], "an event")
         os.kill(os.getpid(), signal.SIGUSR1)

@@ -10,10 +10,11 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Config, Faults
+from relay.config.setting import Part
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
-from relay.daemon.reload import Reload
-from relay.net.credentials import Credentials
+from relay.daemon.reload import Applier, Change, Reload
+from relay.net.credentials import load_credentials
 from tests.kit.certificates import Authority
 from tests.kit.fakes import said
 
@@ -25,17 +26,30 @@ class ReloadTests(SynchronousTestCase):
         self.config = options.config()
         self.now: Config | Faults = self.config
         self.applied: list[Config] = []
-        self.reload = Reload(self.config, self.read, self.apply)
+        self.certificate = ""
+        self.reload = self.make(self.config)
+
+    def make(self, config: Config) -> Reload:
+        appliers: dict[Part, Applier] = dict.fromkeys(Part, lambda config: lambda: None)
+        appliers |= {Part.HUB: self.apply, Part.LIMITS: self.limit, Part.CREDENTIALS: self.certify}
+        return Reload(config, read=self.read, appliers=appliers, certificate=lambda: self.certificate)
 
     def read(self) -> Config:
         if isinstance(self.now, Faults):
             raise self.now
         return self.now
 
-    def apply(self, config: Config, credentials: Credentials) -> None:
+    def apply(self, config: Config) -> Change:
+        return lambda: self.applied.append(config)
+
+    def limit(self, config: Config) -> Change:
         if config.max_connections == 10**9:
             raise Faults(["max-connections: too many"])
-        self.applied.append(config)
+        return lambda: None
+
+    def certify(self, config: Config) -> Change:
+        name = load_credentials(config).name
+        return lambda: setattr(self, "certificate", name)
 
     def says(self) -> list[tuple[LogLevel, str | None]]:
         with capturedLogs() as events:
@@ -85,7 +99,7 @@ class ReloadTests(SynchronousTestCase):
         with TemporaryDirectory() as folder:
             certificate = str(Authority(Path(folder)).issue("relay.example"))
             running = replace(self.config, publish_tls=("tcp:1",), certificate=certificate)
-            self.reload = Reload(running, self.read, self.apply)
+            self.reload = self.make(running)
             [(_, text)] = self.says()
         self.assertEqual(text, "reload failed, everything stays as it was: --certificate: TLS needs one")
 
@@ -96,3 +110,35 @@ class ReloadTests(SynchronousTestCase):
         self.assertRegex(
             str(text), r"changed: certificate \S+; certificate relay.example, valid until \d{4}-\d\d-\d\d$"
         )
+
+    def test_a_part_without_anything_that_applies_its_settings_cannot_be(self) -> None:
+        appliers: dict[Part, Applier] = dict.fromkeys(Part, self.apply)
+        del appliers[Part.WEB], appliers[Part.LOG]
+        error = self.assertRaises(
+            ValueError, Reload, self.config, read=self.read, appliers=appliers, certificate=lambda: ""
+        )
+        self.assertEqual(str(error), "nothing applies the settings of WEB, LOG")
+
+    def test_nothing_is_changed_before_everything_is_prepared(self) -> None:
+        order: list[str] = []
+
+        def applier(part: Part) -> Applier:
+            def prepare(config: Config) -> Change:
+                order.append("prepare")
+                return lambda: order.append("change")
+
+            return prepare
+
+        reload = Reload(
+            self.config,
+            read=self.read,
+            appliers={part: applier(part) for part in Part},
+            certificate=lambda: "",
+        )
+        reload.apply(self.config)
+        self.assertEqual(order, ["prepare"] * len(Part) + ["change"] * len(Part))
+
+    def test_what_is_in_force_is_known(self) -> None:
+        self.now = replace(self.config, stall_timeout=1.5, replay=5)
+        self.says()
+        self.assertEqual(self.reload.config, replace(self.config, stall_timeout=1.5))

@@ -20,9 +20,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.daemon import service
+from relay.daemon.assembly import Surroundings, assemble
 from relay.daemon.options import Options
 from relay.daemon.service import CannotStart, RelayService, makeService
-from relay.daemon.systemd import Supervisor
 from relay.peers.subscriber import Subscriber
 from relay.wire.close_reason import CloseReason
 from tests.kit.fakes import frame, said
@@ -62,7 +62,7 @@ class ServiceTests(SynchronousTestCase):
         options = Options()
         options.parseOptions(list(arguments))
         self.reactor = FakeReactor()
-        return RelayService(options.config(), self.reactor)
+        return RelayService(assemble(options.config(), Surroundings(reactor=self.reactor, read=options.config)))
 
     def start(self, *arguments: str) -> RelayService:
         relay = self.make(*arguments)
@@ -138,77 +138,33 @@ class ServiceTests(SynchronousTestCase):
             options.parseOptions(
                 ["--publish", "tcp:0:interface=127.0.0.1", "--subscribe", f"tcp:{port}:interface=127.0.0.1"]
             )
-            relay = RelayService(options.config(), reactor)
+            relay = RelayService(assemble(options.config(), Surroundings(reactor=reactor, read=options.config)))
             error = self.assertRaises(CannotStart, relay.privilegedStartService)
         self.assertIsInstance(error, SystemExit)
         self.assertRegex(
             str(error), rf"^relay cannot start: --subscribe tcp:{port}:\S+: cannot listen on {port}: .*in use$"
         )
-        self.assertEqual(relay.ports.open, [])
+        self.assertEqual(relay.relay.ports.open, [])
 
     def test_an_endpoint_that_does_not_listen_at_once_is_refused_too(self) -> None:
         self.patch(TCP4ServerEndpoint, "listen", lambda self, factory: Deferred())
         error = self.assertRaises(CannotStart, self.make().privilegedStartService)
         self.assertIn("--publish tcp:8001: it does not listen at once", str(error))
 
-    def test_totals_are_one_line_a_minute_if_there_was_traffic(self) -> None:
-        self.start()
+    def test_parts_are_called_until_it_stops(self) -> None:
+        service = self.start()
         publisher, _ = self.connect(0)
-        self.connect(1)
         with capturedLogs() as events:
             self.reactor.pump([1.0] * 60)
-            publisher.dataReceived(frame(b"one") + frame(b"two"))
-            self.reactor.pump([1.0] * 120)
-        self.assertEqual(
-            said(events),
-            [
-                (
-                    LogLevel.info,
-                    "totals: 2 messages in the last minute, 2 messages, 14 bytes since the start; "
-                    "1 publishers, 1 subscribers (0 lagging); buffer 526 bytes",
-                )
-            ],
-        )
-
-    def test_a_watchdog_hears_from_it_as_often_as_it_wants(self) -> None:
-        class Watching(Supervisor):
-            watchdog = 0.5
-            pings = 0
-
-            def alive(self) -> None:
-                self.pings += 1
-
-        options = Options()
-        options.parseOptions([])
-        self.reactor = FakeReactor()
-        watching = Watching()
-        relay = RelayService(options.config(), self.reactor, supervisor=watching)
-        relay.startService()
-        self.addCleanup(relay.stopService)
-        self.reactor.pump([0.5] * 4)
-        self.assertEqual(watching.pings, 4)
-
-    def test_a_timer_goes_on_after_a_failure(self) -> None:
-        relay = self.start()
-        calls = []
-
-        def sweep(passed: float) -> None:
-            calls.append(passed)
-            raise ZeroDivisionError
-
-        relay._every(1.0, sweep)
-        self.reactor.pump([1.0] * 3)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), len(calls))
-        self.assertEqual(calls, [1.0] * 3)
-
-    def test_time_that_the_relay_slept_is_not_charged_to_anybody(self) -> None:
-        relay = self.start()
-        calls: list[float] = []
-        relay._every(1.0, calls.append)
-        self.reactor.advance(1.0)
-        self.reactor.advance(0.5)
-        self.reactor.advance(10_000)
-        self.assertEqual(calls, [1.0, 1.0])
+            publisher.dataReceived(frame(b"one"))
+            self.reactor.pump([1.0] * 60)
+        [(_, line)] = said(events)
+        self.assertRegex(str(line), "^totals: 1 messages in the last minute, ")
+        publisher.dataReceived(frame(b"one"))
+        service.stopService()
+        with capturedLogs() as events:
+            self.reactor.pump([1.0] * 60)
+        self.assertEqual([line for _, line in said(events) if str(line).startswith("totals")], [])
 
     def test_stopping_hands_on_what_was_published_and_closes_everything(self) -> None:
         relay = self.start()
@@ -251,7 +207,7 @@ class PluginTests(SynchronousTestCase):
     def test_it_makes_a_service_of_the_options(self) -> None:
         options = Options()
         options.parseOptions(["--replay", "3"])
-        relay = makeService(options)
-        self.assertEqual(relay.config.replay, 3)
-        self.assertIsInstance(relay.subscribers.buildProtocol(None), Subscriber)
+        made = makeService(options)
+        self.assertEqual(made.relay.reload.config.replay, 3)
+        self.assertIsInstance(made.relay.subscribers.buildProtocol(None), Subscriber)
         self.assertIs(service.Options, cast(object, Options))

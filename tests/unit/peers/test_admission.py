@@ -6,7 +6,7 @@ import resource
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.peers.admission import Admission, raise_descriptor_limit
+from relay.peers.admission import Admission, allowed_descriptors, raise_descriptor_limit
 from relay.wire.close_reason import CloseReason
 
 
@@ -57,23 +57,32 @@ class DescriptorTests(SynchronousTestCase):
         self.patch(resource, "getrlimit", lambda which: self.limits)
         self.patch(resource, "setrlimit", lambda which, limits: setattr(self, "limits", limits))
 
+    def raised(self, wanted: int) -> int:
+        """Ask, which changes nothing, and raise the limit to the answer."""
+        before = self.limits
+        allowed = allowed_descriptors(wanted)
+        self.assertEqual(self.limits, before)
+        raise_descriptor_limit(allowed)
+        return allowed
+
     def test_the_soft_limit_is_raised_as_far_as_wanted(self) -> None:
         self.allow(1024, 10**9)
-        self.assertEqual(raise_descriptor_limit(5000), 5000)
+        self.assertEqual(self.raised(5000), 5000)
         self.assertEqual(self.limits, (5000, 10**9))
 
     def test_the_hard_limit_is_respected(self) -> None:
         self.allow(1024, 4096)
-        self.assertEqual(raise_descriptor_limit(5000), 4096)
+        self.assertEqual(self.raised(5000), 4096)
         self.assertEqual(self.limits, (4096, 4096))
 
     def test_it_is_never_lowered(self) -> None:
         self.allow(8000, 10_000)
-        self.assertEqual(raise_descriptor_limit(5000), 8000)
+        self.assertEqual(self.raised(5000), 8000)
         self.assertEqual(self.limits, (8000, 10_000))
 
     def test_no_limit_is_enough(self) -> None:
         self.allow(resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-        self.assertEqual(raise_descriptor_limit(5000), 5000)
+        self.assertEqual(self.raised(5000), 5000)
         self.allow(1024, resource.RLIM_INFINITY)
-        self.assertEqual(raise_descriptor_limit(5000), 5000)
+        self.assertEqual(self.raised(5000), 5000)
+        self.assertEqual(self.limits, (5000, resource.RLIM_INFINITY))

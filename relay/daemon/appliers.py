@@ -1,0 +1,130 @@
+"""How each setting that can be reloaded gets to what it is for, in the two phases of `reload`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from twisted.logger import LogLevelFilterPredicate
+
+from relay.config.config import Config, Faults
+from relay.config.setting import Part
+from relay.core.hub import Hub
+from relay.daemon.reload import Applier, Change
+from relay.feeds.feeds import Feeds
+from relay.net.credentials import RenewableContext, load_credentials
+from relay.peers.admission import (
+    MAX_CONNECTIONS,
+    MAX_WEB_CONNECTIONS,
+    RESERVE,
+    Admission,
+    allowed_descriptors,
+    raise_descriptor_limit,
+)
+from relay.peers.intake import Intake
+from relay.peers.registry import Registry
+from relay.web.load import Access
+from relay.web.token import read_token
+
+
+def infallible(apply: Callable[[Config], None]) -> Applier:
+    """An applier for which nothing has to be prepared."""
+    return lambda config: partial(apply, config)
+
+
+@dataclass(kw_only=True)
+class Appliers:
+    """Everything that is told of new settings."""
+
+    hub: Hub
+    feeds: Feeds | None
+    admission: Admission
+    intake: Intake
+    publishers: Registry
+    subscribers: Sequence[Registry]
+    """By TCP, and by the web port."""
+    publisher_tls: RenewableContext
+    subscriber_tls: RenewableContext
+    web: Access
+    levels: LogLevelFilterPredicate
+    """What the log obeys."""
+    certificate: str = ""
+    """The name of the certificate in force; empty if there is none."""
+    drain_timeout: float = 0.0
+    """The seconds that connections have to end in, when the relay stops."""
+
+    def by_part(self) -> dict[Part, Applier]:
+        """One for each part, in the order in which the changes are made: the system may have its say in the first."""
+        return {
+            Part.LIMITS: self._limits,
+            Part.CREDENTIALS: self._credentials,
+            Part.WEB: self._web,
+            Part.HUB: infallible(self._hub),
+            Part.PUBLISHERS: infallible(self._publishers),
+            Part.NETWORKS: infallible(self._networks),
+            Part.HANDSHAKES: infallible(self._handshakes),
+            Part.DRAIN: infallible(self._drain),
+            Part.LOG: infallible(self._log),
+        }
+
+    def _limits(self, config: Config) -> Change:
+        reserve = RESERVE + (MAX_WEB_CONNECTIONS if config.web else 0)
+        descriptors = allowed_descriptors((config.max_connections or MAX_CONNECTIONS) + reserve)
+        connections = descriptors - reserve
+        if connections < (config.max_connections or 1):
+            raise Faults(
+                [
+                    f"max-connections: the limit of open files allows {max(connections, 0):,}; "
+                    "raise it (ulimit -n, or LimitNOFILE= of systemd)"
+                ]
+            )
+
+        def change() -> None:
+            raise_descriptor_limit(descriptors)
+            self.admission.max_connections = config.max_connections or min(connections, MAX_CONNECTIONS)
+            self.admission.max_per_address = config.max_per_address
+
+        return change
+
+    def _credentials(self, config: Config) -> Change:
+        credentials = load_credentials(config)
+
+        def change() -> None:
+            self.publisher_tls.context = credentials.publishers
+            self.subscriber_tls.context = credentials.subscribers
+            self.certificate = credentials.name
+
+        return change
+
+    def _web(self, config: Config) -> Change:
+        token = read_token(config.web_token_file)
+
+        def change() -> None:
+            self.web.token = token
+            self.web.origins = config.web_origin
+
+        return change
+
+    def _hub(self, config: Config) -> None:
+        self.hub.change(config.slow, config.stall_timeout)
+        if self.feeds:
+            self.feeds.change(config.slow, config.stall_timeout)
+
+    def _publishers(self, config: Config) -> None:
+        self.intake.frame_timeout = config.frame_timeout
+
+    def _networks(self, config: Config) -> None:
+        self.publishers.allowed = config.allow_publishers
+        for registry in self.subscribers:
+            registry.allowed = config.allow_subscribers
+
+    def _handshakes(self, config: Config) -> None:
+        for registry in (self.publishers, *self.subscribers):
+            registry.handshake_timeout = config.tls_timeout
+
+    def _drain(self, config: Config) -> None:
+        self.drain_timeout = config.drain_timeout
+
+    def _log(self, config: Config) -> None:
+        self.levels.setLogLevelForNamespace("", config.log_level)

@@ -1,0 +1,284 @@
+"""The one place that knows every class: makes the parts of a relay and puts them together.
+
+Nothing here listens, waits or is called later: `service` starts and stops what is put together here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import LogLevelFilterPredicate
+
+from relay.config.config import Config, Faults, shown_settings
+from relay.core.budget import Budget
+from relay.core.hub import MAX_READ, Hub
+from relay.core.log import Log
+from relay.core.timing import Every
+from relay.daemon.appliers import Appliers
+from relay.daemon.reload import Reload
+from relay.daemon.reports import Status, Totals
+from relay.daemon.systemd import Supervisor
+from relay.feeds.feeds import Feeds
+from relay.net.accepting import BACK_OFF, Transport
+from relay.net.credentials import RenewableContext
+from relay.net.ports import CannotStart, Ports
+from relay.net.tcp import PublisherTransport, SubscriberTransport
+from relay.observe.stats import Stats
+from relay.observe.turns import Turns
+from relay.peers.admission import Admission
+from relay.peers.drain import Drain
+from relay.peers.intake import Intake
+from relay.peers.publisher import PublisherFactory
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.peers.registry import Registry
+from relay.peers.subscriber import SubscriberFactory
+from relay.web.load import Access, Contents, load_site
+from relay.wire.framing import Raw
+
+if TYPE_CHECKING:
+    from relay.web.site import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a relay is given by whoever runs it."""
+
+    reactor: Any  # Any: no interface has all that a reactor provides
+    read: Callable[[], Config]
+    """The configuration as it is when the relay is told to reload it. Raises Faults."""
+    levels: LogLevelFilterPredicate = field(default_factory=LogLevelFilterPredicate)
+    """What the log obeys."""
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    """Is told how the relay is."""
+
+
+@dataclass
+class Readiness:
+    """Whether publishers and subscribers should connect now."""
+
+    obstacle: str = "starting: not every port listens yet"
+    """Why they should not, for people; empty once all is well."""
+
+
+class Entrance(NamedTuple):
+    """An endpoint to listen on, and what receives those who connect there."""
+
+    option: str
+    endpoint: str
+    factory: IProtocolFactory
+    transport: Transport
+
+
+class Registering(Protocol):
+    """A part that wants to be called now and then."""
+
+    def register(self, every: Every) -> None:
+        """Ask for these calls, which come until the relay stops."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What passes messages on, and counts connections; none of it knows where the ports are."""
+
+    hub: Hub
+    feeds: Feeds | None
+    """None without a web port."""
+    intake: Intake
+    admission: Admission
+    lines: RateLimitedLog
+    """Log lines that peers can cause."""
+    turns: Turns
+    publishers: Registry
+    subscribers: Registry
+    """Those who are connected by TCP."""
+    events: Registry
+    """Subscribers by the web port, with server-sent events."""
+    sockets: Registry
+    """Subscribers by the web port, with WebSocket."""
+
+    @property
+    def all_subscribers(self) -> tuple[Registry, ...]:
+        """Subscribers, however messages are written for them."""
+        return (self.subscribers, self.events, self.sockets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relay:
+    """A relay that is put together, and neither started nor stopped."""
+
+    surroundings: Surroundings
+    parts: Parts
+    publishers: PublisherFactory
+    subscribers: SubscriberFactory
+    site: Site | None
+    """None without a web port."""
+    ports: Ports
+    readiness: Readiness
+    stats: Stats
+    totals: Totals
+    status: Status
+    appliers: Appliers
+    reload: Reload
+    """Has the configuration that is in force, too."""
+
+    @property
+    def registering(self) -> tuple[Registering, ...]:
+        """What has to be called now and then, from the start on."""
+        parts = self.parts
+        web = (parts.feeds, self.site, parts.turns) if parts.feeds and self.site else ()
+        return (
+            *(parts.hub, parts.intake, parts.publishers, parts.subscribers, self.subscribers, parts.lines),
+            *(*web, self.totals, self.status),
+        )
+
+    @property
+    def entrances(self) -> tuple[Entrance, ...]:
+        """What has to be listened on, in this order."""
+        config, appliers, hub = self.reload.config, self.appliers, self.parts.hub
+        read = partial(PublisherTransport, hub.begin_read, hub.end_read)
+        send = partial(SubscriberTransport, config.send_buffer)
+        publish_tls, subscribe_tls = appliers.publisher_tls.wrap, appliers.subscriber_tls.wrap
+        return (
+            *(Entrance("publish", endpoint, self.publishers, read) for endpoint in config.publish),
+            *(Entrance("publish-tls", endpoint, publish_tls(self.publishers), read) for endpoint in config.publish_tls),
+            *(Entrance("subscribe", endpoint, self.subscribers, send) for endpoint in config.subscribe),
+            *(
+                Entrance("subscribe-tls", endpoint, subscribe_tls(self.subscribers), send)
+                for endpoint in config.subscribe_tls
+            ),
+            *(Entrance("web", endpoint, self.site, send) for endpoint in config.web if self.site),
+        )
+
+    def make_drain(self) -> Drain:
+        """What ends all connections, in the time that they have by the settings in force."""
+        registries = (self.parts.publishers, *self.parts.all_subscribers)
+        return Drain(registries, self.appliers.drain_timeout, self.surroundings.reactor)
+
+
+def assemble(config: Config, surroundings: Surroundings) -> Relay:
+    """Make a relay, and put a configuration in force. Raises CannotStart if a certificate cannot be used, say."""
+    parts = _make_parts(config, surroundings.reactor)
+    appliers = _make_appliers(parts, surroundings.levels)
+    reload = Reload(
+        config, read=surroundings.read, appliers=appliers.by_part(), certificate=lambda: appliers.certificate
+    )
+    stats = _make_stats(parts, reload)
+    readiness = Readiness()
+    try:
+        site = _make_site(parts, stats, reload, appliers.web, readiness, surroundings.reactor)
+        reload.apply(config)
+    except Faults as faults:
+        raise CannotStart(f"relay cannot start: {faults}") from None
+    publish = " or ".join(config.publish + config.publish_tls)
+    return Relay(
+        surroundings=surroundings,
+        parts=parts,
+        publishers=PublisherFactory(
+            parts.publishers, parts.hub, parts.intake, partial(config.framing, config.max_message)
+        ),
+        subscribers=SubscriberFactory(parts.subscribers, parts.hub, publish),
+        site=site,
+        ports=Ports(surroundings.reactor, keepalive=config.keepalive, exhausted=_exhausted(parts.lines)),
+        readiness=readiness,
+        stats=stats,
+        totals=Totals(parts.hub.log, stats),
+        status=Status(parts.hub.log, stats, surroundings.supervisor),
+        appliers=appliers,
+        reload=reload,
+    )
+
+
+def _make_parts(config: Config, reactor: Any) -> Parts:  # Any: as above
+    call_soon = partial(reactor.callLater, 0)
+    admission, lines, intake = Admission(), RateLimitedLog(), Intake(time.monotonic)
+    hub = Hub(
+        Log(config.framing.ends),
+        Budget(config.buffer),
+        intake,
+        call_soon=call_soon,
+        clock=time.monotonic,
+        self_delimiting=config.framing.self_delimiting,
+        max_read=config.max_message if config.framing is Raw else MAX_READ,
+        replay=config.replay,
+    )
+    feeds = None
+    if config.web:
+        feeds = Feeds(hub, config.framing, call_soon=call_soon, call_later=reactor.callLater, clock=time.monotonic)
+    return Parts(
+        hub=hub,
+        feeds=feeds,
+        intake=intake,
+        admission=admission,
+        lines=lines,
+        turns=Turns(call_soon, time.monotonic),
+        publishers=Registry("publisher", admission, lines),
+        subscribers=Registry("subscriber", admission, lines),
+        events=Registry("subscriber", admission, lines, feed="events"),
+        sockets=Registry("subscriber", admission, lines, feed="ws"),
+    )
+
+
+def _make_appliers(parts: Parts, levels: LogLevelFilterPredicate) -> Appliers:
+    return Appliers(
+        hub=parts.hub,
+        feeds=parts.feeds,
+        admission=parts.admission,
+        intake=parts.intake,
+        publishers=parts.publishers,
+        subscribers=parts.all_subscribers,
+        publisher_tls=RenewableContext(),
+        subscriber_tls=RenewableContext(),
+        web=Access(),
+        levels=levels,
+    )
+
+
+def _make_stats(parts: Parts, reload: Reload) -> Stats:
+    return Stats(
+        parts.hub,
+        parts.intake,
+        parts.publishers,
+        parts.all_subscribers,
+        parts.lines,
+        reload.done,
+        time.monotonic,
+        parts.turns,
+    )
+
+
+def _make_site(
+    parts: Parts, stats: Stats, reload: Reload, access: Access, readiness: Readiness, reactor: Any
+) -> Site | None:
+    if parts.feeds is None:
+        return None
+    contents = Contents(
+        stats=stats,
+        feeds=parts.feeds,
+        events=parts.events,
+        sockets=parts.sockets,
+        settings=lambda: shown_settings(reload.config),
+        unready=lambda: readiness.obstacle,
+        access=access,
+        lines=parts.lines,
+    )
+    return load_site(contents, reactor)
+
+
+def _exhausted(lines: RateLimitedLog) -> Callable[[OSError], None]:
+    """Tells of a system without room for more connections, as often as `lines` allows."""
+
+    def tell(error: OSError) -> None:
+        lines.warn(
+            Ports.logger,
+            "cannot accept connections: {error}; the next try is in {seconds:g} s",
+            error=error.strerror,
+            seconds=BACK_OFF,
+        )
+
+    return tell

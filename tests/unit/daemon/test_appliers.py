@@ -1,0 +1,153 @@
+"""Each setting that can be reloaded reaches what it is for, and what cannot be used reaches nothing."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogLevel, LogLevelFilterPredicate, capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.config.config import configure
+from relay.config.setting import Part
+from relay.config.settings import SETTINGS
+from relay.core.slow import SLOW_POLICIES
+from relay.daemon.assembly import Surroundings, assemble
+from relay.web.request import Request
+from relay.web.streams import Takeover
+from relay.wire.websocket import text
+from tests.kit.certificates import Authority
+from tests.kit.fakes import said
+
+SKIP = SLOW_POLICIES["skip"]
+ORIGIN = "https://example.org"
+
+
+class AppliersTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.authority = Authority(Path(folder.name))
+        self.token = Path(folder.name) / "token"
+        self.token.write_text("secret")
+        self.config = replace(
+            configure({}),
+            publish_tls=("tcp:1",),
+            subscribe_tls=("tcp:2",),
+            web=("tcp:3",),
+            web_token_file=str(self.token),
+            certificate=str(self.authority.issue("relay.example")),
+        )
+        self.now = self.config
+        self.levels = LogLevelFilterPredicate()
+        self.relay = assemble(
+            self.config, Surroundings(reactor=MemoryReactorClock(), read=lambda: self.now, levels=self.levels)
+        )
+        self.limits = (1024, 10**6)
+        self.patch(resource, "getrlimit", lambda which: self.limits)
+        self.patch(resource, "setrlimit", lambda which, limits: setattr(self, "limits", limits))
+
+    def reload(self, **changes: Any) -> str:  # Any: of each field's own type
+        """What the log says of a reload after these changes."""
+        self.now = replace(self.config, **changes)
+        with capturedLogs() as events:
+            self.relay.reload()
+        return str(said(events)[-1][1])
+
+    def asks_for_certificates(self, context: SSL.Context | None) -> bool:
+        assert context is not None
+        return bool(context.get_verify_mode() & SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+
+    def allowed(self, token: str = "secret") -> object:
+        """What a page of another site gets that asks for messages."""
+        assert self.relay.site is not None
+        headers = ((b"Authorization", f"Bearer {token}".encode()), (b"Origin", ORIGIN.encode()))
+        answer = self.relay.site.pages.respond(Request("GET", "/events", {}, "HTTP/1.1", headers))
+        return 200 if isinstance(answer, Takeover) else answer.status
+
+    def observed(self) -> dict[str, tuple[object, Callable[[], object], object]]:
+        """For each setting that can be reloaded: another value, where it has to arrive, and as what."""
+        parts, appliers = self.relay.parts, self.relay.appliers
+        other = str(self.authority.issue("other.example"))
+        ca = str(self.authority.ca)
+        network = (ip_network("192.0.2.0/24"),)
+        return {
+            "slow": (SKIP, lambda: parts.hub.slow, SKIP),
+            "stall-timeout": (7.5, lambda: parts.hub.stall_timeout, 7.5),
+            "max-connections": (2000, lambda: (parts.admission.max_connections, self.limits[0] > 2000), (2000, True)),
+            "max-per-address": (3, lambda: parts.admission.max_per_address, 3),
+            "allow-publishers": (network, lambda: parts.publishers.allowed, network),
+            "allow-subscribers": (network, lambda: {one.allowed for one in parts.all_subscribers}, {network}),
+            "frame-timeout": (1.5, lambda: parts.intake.frame_timeout, 1.5),
+            "drain-timeout": (9.0, lambda: appliers.drain_timeout, 9.0),
+            "certificate": (other, lambda: appliers.certificate.partition(",")[0], "other.example"),
+            "private-key": (self.config.certificate, lambda: self.relay.reload.done[True], 1),
+            "publisher-ca": (ca, lambda: self.asks_for_certificates(appliers.publisher_tls.context), True),
+            "subscriber-ca": (ca, lambda: self.asks_for_certificates(appliers.subscriber_tls.context), True),
+            "tls-timeout": (
+                2.5,
+                lambda: (parts.publishers.handshake_timeout, parts.subscribers.handshake_timeout),
+                (2.5, 2.5),
+            ),
+            "web-origin": ((ORIGIN,), self.allowed, 200),
+            "log-level": (LogLevel.error, lambda: self.levels.logLevelForNamespace("any"), LogLevel.error),
+        }
+
+    def test_each_setting_that_can_be_reloaded_arrives(self) -> None:
+        settings = {setting.name: setting for setting in SETTINGS if setting.reload is not None}
+        self.assertEqual(set(self.observed()), set(settings))
+        for name, setting in settings.items():
+            self.setUp()
+            value, observe, arrived = self.observed()[name]
+            self.assertNotEqual(observe(), arrived, name)
+            self.assertIn(f"reloaded; changed: {name} ", self.reload(**{setting.field: value}))
+            self.assertEqual(observe(), arrived, name)
+
+    def test_every_part_is_what_some_setting_is_for(self) -> None:
+        self.assertEqual({setting.reload for setting in SETTINGS} - {None}, set(Part))
+
+    def test_feeds_that_exist_go_by_the_new_policy_too(self) -> None:
+        assert self.relay.parts.feeds is not None
+        found = self.relay.parts.feeds.provide(text(), None)
+        assert found is not None
+        self.reload(slow=SKIP, stall_timeout=7.5)
+        hub = found[0].hub
+        self.assertEqual((hub.slow, hub.stall_timeout), (SKIP, 7.5))
+
+    def test_the_token_in_the_file_is_read_again(self) -> None:
+        self.token.write_text("another")
+        self.assertEqual(
+            self.reload(web_origin=(ORIGIN,)),
+            f"reloaded; changed: web-origin {ORIGIN}; certificate " + self.relay.appliers.certificate,
+        )
+        self.assertEqual((self.allowed("secret"), self.allowed("another")), (401, 200))
+
+    def test_what_fails_in_one_part_changes_nothing_in_any(self) -> None:
+        before = {name: observe() for name, (_, observe, _) in self.observed().items()}
+        everything = {
+            setting.field: self.observed()[setting.name][0] for setting in SETTINGS if setting.reload is not None
+        }
+        for wrong, words in (
+            ({"max_connections": 10**9}, "max-connections: the limit of open files allows 999,436; "),
+            ({"certificate": "/none", "private_key": ""}, "certificate: /none: "),
+            ({"private_key": "/none"}, "private-key: /none: "),
+            ({"publisher_ca": "/none"}, "publisher-ca: /none: "),
+        ):
+            fields: dict[str, Any] = {**everything, "private_key": "", **wrong}
+            self.assertIn(f"reload failed, everything stays as it was: {words}", self.reload(**fields))
+            self.check(before)
+        self.token.write_text("two words")
+        self.assertIn("web-token-file: ", self.reload(**{**everything, "private_key": ""}))
+        self.check(before)
+
+    def check(self, before: dict[str, object]) -> None:
+        self.assertEqual({name: observe() for name, (_, observe, _) in self.observed().items()}, before)
+        self.assertEqual(self.limits, (1024, 10**6))
+        self.assertEqual(self.relay.reload.config, self.config)
