@@ -67,10 +67,9 @@ class Hub:
     ) -> None:
         """Begin with an empty log.
 
-        `budget`: what the log may hold. `inflow`: all publishers together. `self_delimiting`: the framing's; without it
-        a batch has to carry where its messages end. `max_read`: bytes read from a publisher at once, at most. `slow`:
-        the slow policy; None to disconnect. `stall_timeout`: seconds, 0 for never. `replay`: how many recent
-        messages a new subscriber starts with.
+        `budget`: what the log may hold. `inflow`: all publishers together. `self_delimiting`: the framing's. `max_read`:
+        bytes read from a publisher at once, at most. `slow`: None to disconnect. `stall_timeout`: seconds, 0 for never.
+        `replay`: how many recent messages a new subscriber starts with.
         """
         self.log = log
         self.budget = budget
