@@ -61,23 +61,21 @@ class Hub:
         clock: Clock,
         self_delimiting: bool = True,
         max_read: int = MAX_READ,
-        slow: SlowPolicy | None = None,
+        slow: SlowPolicy = SLOW_POLICIES["disconnect"],
         stall_timeout: float = 60.0,
         replay: int = 0,
     ) -> None:
-        """Begin with an empty log.
+        """Hand on what comes to `inflow` within `budget`.
 
-        `budget`: what the log may hold. `inflow`: all publishers together. `self_delimiting`: the framing's. `max_read`:
-        bytes read from a publisher at once, at most. `slow`: None to disconnect. `stall_timeout`: seconds, 0 for never.
-        `replay`: how many recent messages a new subscriber starts with.
+        `self_delimiting`: the framing's. `max_read`: bytes read from a publisher at once, at most. `stall_timeout`:
+        seconds, 0 for never. `replay`: how many recent messages a new subscriber starts with.
         """
         self.log = log
         self.budget = budget
-        self.slow = slow or SLOW_POLICIES["disconnect"]
+        self.slow = slow
         self.stall_timeout = stall_timeout
         self.replay = replay
-        self.blocked = False
-        """Whether publishers wait for the slowest subscriber."""
+        self.blocked = False  # publishers wait for the slowest subscriber
         self._inflow = inflow
         self._call_soon = call_soon
         self._clock = clock
@@ -92,8 +90,7 @@ class Hub:
         self._live: dict[Subscription, None] = {}
         self._lagging: dict[Subscription, None] = {}
         self._slowest = 0  # no lagging subscriber stands before this batch
-        if replay:
-            budget.loan().keep(budget.size)
+        budget.loan().keep(budget.size if replay else 0)
 
     # What publishers call
 
