@@ -133,7 +133,11 @@ def targets(function: ast.expr) -> list[ast.Attribute]:
         return targets(function.body) + targets(function.orelse)
     if not isinstance(function, ast.Attribute) or function.attr not in LEVELS | {"critical", "failure", "emit"}:
         return []
-    return [function] if re.search(r"\b_?(log|logger|lines)$", ast.unparse(function.value).lower()) else []
+    return [function] if re.search(r"\b_?(log|logger|lines|subscriber)$", ast.unparse(function.value).lower()) else []
+
+
+PASSED_ON = {("rate_limited_log.py", "emit"), ("subscriber.py", "info")}
+"""Calls that log what they were given, by file and method."""
 
 
 def log_lines() -> set[tuple[str, frozenset[str]]]:
@@ -148,8 +152,8 @@ def log_lines() -> set[tuple[str, frozenset[str]]]:
             if isinstance(call.func, ast.Attribute) and call.func.attr == "_log_end":
                 ends.append(literal(call.args[0]))
             for target in targets(call.func):
-                if (file.name, target.attr) == ("lines.py", "emit"):
-                    continue  # passes on what it was given
+                if (file.name, target.attr) in PASSED_ON:
+                    continue
                 limited = ast.unparse(target.value).endswith("lines")
                 form, level = call.args[limited], "critical" if target.attr == "failure" else target.attr
                 if isinstance(form, ast.BinOp):
