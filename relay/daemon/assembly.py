@@ -21,7 +21,7 @@ from relay.core.log import Log
 from relay.core.timing import Every
 from relay.daemon.appliers import Appliers
 from relay.daemon.reload import Reload
-from relay.daemon.reports import Status, Totals
+from relay.daemon.reports import StatusLine, Totals
 from relay.daemon.systemd import Supervisor
 from relay.feeds.feeds import Feeds
 from relay.net.accepting import BACK_OFF, Transport
@@ -83,7 +83,7 @@ class Registering(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class Machinery:
     """What passes messages on, and counts connections; none of it knows where the ports are."""
 
     hub: Hub
@@ -113,7 +113,7 @@ class Relay:
     """A relay that is put together, and neither started nor stopped."""
 
     surroundings: Surroundings
-    parts: Parts
+    machinery: Machinery
     publishers: PublisherFactory
     subscribers: SubscriberFactory
     site: Site | None
@@ -122,7 +122,7 @@ class Relay:
     readiness: Readiness
     stats: Stats
     totals: Totals
-    status: Status
+    status: StatusLine
     appliers: Appliers
     reload: Reload
     """Has the configuration that is in force, too."""
@@ -130,17 +130,24 @@ class Relay:
     @property
     def registering(self) -> tuple[Registering, ...]:
         """What has to be called now and then, from the start on."""
-        parts = self.parts
-        web = (parts.feeds, self.site, parts.turns) if parts.feeds and self.site else ()
+        machinery = self.machinery
+        web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
         return (
-            *(parts.hub, parts.intake, parts.publishers, parts.subscribers, self.subscribers, parts.lines),
+            *(
+                machinery.hub,
+                machinery.intake,
+                machinery.publishers,
+                machinery.subscribers,
+                self.subscribers,
+                machinery.lines,
+            ),
             *(*web, self.totals, self.status),
         )
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
         """What has to be listened on, in this order."""
-        config, appliers, hub = self.reload.config, self.appliers, self.parts.hub
+        config, appliers, hub = self.reload.config, self.appliers, self.machinery.hub
         read = partial(PublisherTransport, hub.begin_read, hub.end_read)
         send = partial(SubscriberTransport, config.send_buffer)
         publish_tls, subscribe_tls = appliers.publisher_tls.wrap, appliers.subscriber_tls.wrap
@@ -157,44 +164,44 @@ class Relay:
 
     def make_drain(self) -> Drain:
         """What ends all connections, in the time that they have by the settings in force."""
-        registries = (self.parts.publishers, *self.parts.all_subscribers)
+        registries = (self.machinery.publishers, *self.machinery.all_subscribers)
         return Drain(registries, self.appliers.drain_timeout, self.surroundings.reactor)
 
 
 def assemble(config: Config, surroundings: Surroundings) -> Relay:
     """Make a relay, and put a configuration in force. Raises CannotStart if a certificate cannot be used, say."""
-    parts = _make_parts(config, surroundings.reactor)
-    appliers = _make_appliers(parts, surroundings.levels)
+    machinery = _make_machinery(config, surroundings.reactor)
+    appliers = _make_appliers(machinery, surroundings.levels)
     reload = Reload(
         config, read=surroundings.read, appliers=appliers.by_part(), certificate=lambda: appliers.certificate
     )
-    stats = _make_stats(parts, reload)
+    stats = _make_stats(machinery, reload)
     readiness = Readiness()
     try:
-        site = _make_site(parts, stats, reload, appliers.web, readiness, surroundings.reactor)
+        site = _make_site(machinery, stats, reload, appliers.web, readiness, surroundings.reactor)
         reload.apply(config)
     except Faults as faults:
         raise CannotStart(f"relay cannot start: {faults}") from None
     publish = " or ".join(config.publish + config.publish_tls)
     return Relay(
         surroundings=surroundings,
-        parts=parts,
+        machinery=machinery,
         publishers=PublisherFactory(
-            parts.publishers, parts.hub, parts.intake, partial(config.framing, config.max_message)
+            machinery.publishers, machinery.hub, machinery.intake, partial(config.framing, config.max_message)
         ),
-        subscribers=SubscriberFactory(parts.subscribers, parts.hub, publish),
+        subscribers=SubscriberFactory(machinery.subscribers, machinery.hub, publish),
         site=site,
-        ports=Ports(surroundings.reactor, keepalive=config.keepalive, exhausted=_exhausted(parts.lines)),
+        ports=Ports(surroundings.reactor, keepalive=config.keepalive, exhausted=_exhausted(machinery.lines)),
         readiness=readiness,
         stats=stats,
-        totals=Totals(parts.hub.log, stats),
-        status=Status(parts.hub.log, stats, surroundings.supervisor),
+        totals=Totals(machinery.hub.log, stats),
+        status=StatusLine(machinery.hub.log, stats, surroundings.supervisor),
         appliers=appliers,
         reload=reload,
     )
 
 
-def _make_parts(config: Config, reactor: Any) -> Parts:  # Any: as above
+def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as above
     call_soon = partial(reactor.callLater, 0)
     admission, lines, intake = Admission(), RateLimitedLog(), Intake(time.monotonic)
     hub = Hub(
@@ -210,7 +217,7 @@ def _make_parts(config: Config, reactor: Any) -> Parts:  # Any: as above
     feeds = None
     if config.web:
         feeds = Feeds(hub, config.framing, call_soon=call_soon, call_later=reactor.callLater, clock=time.monotonic)
-    return Parts(
+    return Machinery(
         hub=hub,
         feeds=feeds,
         intake=intake,
@@ -224,14 +231,14 @@ def _make_parts(config: Config, reactor: Any) -> Parts:  # Any: as above
     )
 
 
-def _make_appliers(parts: Parts, levels: LogLevelFilterPredicate) -> Appliers:
+def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> Appliers:
     return Appliers(
-        hub=parts.hub,
-        feeds=parts.feeds,
-        admission=parts.admission,
-        intake=parts.intake,
-        publishers=parts.publishers,
-        subscribers=parts.all_subscribers,
+        hub=machinery.hub,
+        feeds=machinery.feeds,
+        admission=machinery.admission,
+        intake=machinery.intake,
+        publishers=machinery.publishers,
+        subscribers=machinery.all_subscribers,
         publisher_tls=RenewableContext(),
         subscriber_tls=RenewableContext(),
         web=Access(),
@@ -239,33 +246,33 @@ def _make_appliers(parts: Parts, levels: LogLevelFilterPredicate) -> Appliers:
     )
 
 
-def _make_stats(parts: Parts, reload: Reload) -> Stats:
+def _make_stats(machinery: Machinery, reload: Reload) -> Stats:
     return Stats(
-        parts.hub,
-        parts.intake,
-        parts.publishers,
-        parts.all_subscribers,
-        parts.lines,
+        machinery.hub,
+        machinery.intake,
+        machinery.publishers,
+        machinery.all_subscribers,
+        machinery.lines,
         reload.done,
         time.monotonic,
-        parts.turns,
+        machinery.turns,
     )
 
 
 def _make_site(
-    parts: Parts, stats: Stats, reload: Reload, access: Access, readiness: Readiness, reactor: Any
+    machinery: Machinery, stats: Stats, reload: Reload, access: Access, readiness: Readiness, reactor: Any
 ) -> Site | None:
-    if parts.feeds is None:
+    if machinery.feeds is None:
         return None
     contents = Contents(
         stats=stats,
-        feeds=parts.feeds,
-        events=parts.events,
-        sockets=parts.sockets,
+        feeds=machinery.feeds,
+        events=machinery.events,
+        sockets=machinery.sockets,
         settings=lambda: shown_settings(reload.config),
         unready=lambda: readiness.obstacle,
         access=access,
-        lines=parts.lines,
+        lines=machinery.lines,
     )
     return load_site(contents, reactor)
 

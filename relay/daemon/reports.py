@@ -51,7 +51,7 @@ class Totals:
         self._published = published
 
 
-class Status:
+class StatusLine:
     """Tells the service manager how many connections there are and how fast messages come, and that the relay lives."""
 
     def __init__(self, log: Log, stats: Stats, supervisor: Supervisor) -> None:

@@ -107,7 +107,7 @@ class RelayService(Service):
         self._supervisor.stopping(timeout + STOP_MARGIN)
         self._timers.stop()
         stopped = relay.ports.stop(*ROLES.keys() - {"web"})
-        relay.parts.hub.flush()
+        relay.machinery.hub.flush()
         if lagging := relay.stats.snapshot().lagging:
             self.logger.info(
                 "{lagging:,} subscribers lag: they have {seconds:g} s to read the rest",

@@ -74,18 +74,22 @@ class AppliersTests(SynchronousTestCase):
 
     def observed(self) -> dict[str, tuple[object, Callable[[], object], object]]:
         """For each setting that can be reloaded: another value, where it has to arrive, and as what."""
-        parts, appliers = self.relay.parts, self.relay.appliers
+        machinery, appliers = self.relay.machinery, self.relay.appliers
         other = str(self.authority.issue("other.example"))
         ca = str(self.authority.ca)
         network = (ip_network("192.0.2.0/24"),)
         return {
-            "slow": (SKIP, lambda: parts.hub.slow, SKIP),
-            "stall-timeout": (7.5, lambda: parts.hub.stall_timeout, 7.5),
-            "max-connections": (2000, lambda: (parts.admission.max_connections, self.limits[0] > 2000), (2000, True)),
-            "max-per-address": (3, lambda: parts.admission.max_per_address, 3),
-            "allow-publishers": (network, lambda: parts.publishers.allowed, network),
-            "allow-subscribers": (network, lambda: {one.allowed for one in parts.all_subscribers}, {network}),
-            "frame-timeout": (1.5, lambda: parts.intake.frame_timeout, 1.5),
+            "slow": (SKIP, lambda: machinery.hub.slow, SKIP),
+            "stall-timeout": (7.5, lambda: machinery.hub.stall_timeout, 7.5),
+            "max-connections": (
+                2000,
+                lambda: (machinery.admission.max_connections, self.limits[0] > 2000),
+                (2000, True),
+            ),
+            "max-per-address": (3, lambda: machinery.admission.max_per_address, 3),
+            "allow-publishers": (network, lambda: machinery.publishers.allowed, network),
+            "allow-subscribers": (network, lambda: {one.allowed for one in machinery.all_subscribers}, {network}),
+            "frame-timeout": (1.5, lambda: machinery.intake.frame_timeout, 1.5),
             "drain-timeout": (9.0, lambda: appliers.drain_timeout, 9.0),
             "certificate": (other, lambda: appliers.certificate.partition(",")[0], "other.example"),
             "private-key": (self.config.certificate, lambda: self.relay.reload.done[True], 1),
@@ -93,7 +97,7 @@ class AppliersTests(SynchronousTestCase):
             "subscriber-ca": (ca, lambda: self.asks_for_certificates(appliers.subscriber_tls.context), True),
             "tls-timeout": (
                 2.5,
-                lambda: (parts.publishers.handshake_timeout, parts.subscribers.handshake_timeout),
+                lambda: (machinery.publishers.handshake_timeout, machinery.subscribers.handshake_timeout),
                 (2.5, 2.5),
             ),
             "web-origin": ((ORIGIN,), self.allowed, 200),
@@ -114,8 +118,8 @@ class AppliersTests(SynchronousTestCase):
         self.assertEqual({setting.reload for setting in SETTINGS} - {None}, set(Part))
 
     def test_feeds_that_exist_go_by_the_new_policy_too(self) -> None:
-        assert self.relay.parts.feeds is not None
-        found = self.relay.parts.feeds.provide(text(), None)
+        assert self.relay.machinery.feeds is not None
+        found = self.relay.machinery.feeds.provide(text(), None)
         assert found is not None
         self.reload(slow=SKIP, stall_timeout=7.5)
         hub = found[0].hub

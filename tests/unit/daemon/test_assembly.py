@@ -28,7 +28,7 @@ class AssemblyTests(SynchronousTestCase):
         subscriber.makeConnection(received)
         publisher.makeConnection(sent)
         publisher.dataReceived(frame(b"message"))
-        relay.parts.hub.flush()
+        relay.machinery.hub.flush()
         self.assertEqual(received.value(), frame(b"message"))
 
     def test_every_endpoint_is_an_entrance_in_order(self) -> None:
@@ -41,13 +41,13 @@ class AssemblyTests(SynchronousTestCase):
     def test_without_a_web_port_there_is_nothing_of_it(self) -> None:
         relay = put_together()
         self.assertIsNone(relay.site)
-        self.assertIsNone(relay.parts.feeds)
-        self.assertNotIn(relay.parts.turns, relay.registering)
+        self.assertIsNone(relay.machinery.feeds)
+        self.assertNotIn(relay.machinery.turns, relay.registering)
 
     def test_with_one_it_is_the_last_entrance_and_its_parts_are_called(self) -> None:
         relay = put_together(web=("tcp:4",))
         self.assertEqual(relay.entrances[-1][:3], ("web", "tcp:4", relay.site))
-        for part in (relay.site, relay.parts.feeds, relay.parts.turns):
+        for part in (relay.site, relay.machinery.feeds, relay.machinery.turns):
             self.assertIn(part, relay.registering)
 
     def test_a_certificate_that_cannot_be_used_is_the_reason_why_it_does_not_start(self) -> None:
@@ -67,4 +67,4 @@ class AssemblyTests(SynchronousTestCase):
             (LogLevel.warn, "cannot accept connections: Too many open files; the next try is in 1 s"),
         )
         self.assertLess(len(events), 100)
-        self.assertEqual(len(events) + relay.parts.lines.left_out, 1000)
+        self.assertEqual(len(events) + relay.machinery.lines.left_out, 1000)

@@ -43,7 +43,7 @@ class ReportsTests(SynchronousTestCase):
         publisher = self.relay.publishers.buildProtocol(None)
         publisher.makeConnection(StringTransport())
         publisher.dataReceived(b"".join(map(frame, messages)))
-        self.relay.parts.hub.flush()
+        self.relay.machinery.hub.flush()
 
     def lines(self) -> list[tuple[LogLevel, str | None]]:
         [report] = self.every[60.0]
