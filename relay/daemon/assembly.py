@@ -131,18 +131,9 @@ class Relay:
     def registering(self) -> tuple[Registering, ...]:
         """What has to be called now and then, from the start on."""
         machinery = self.machinery
+        always = (machinery.hub, machinery.intake, machinery.publishers, machinery.subscribers, machinery.lines)
         web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
-        return (
-            *(
-                machinery.hub,
-                machinery.intake,
-                machinery.publishers,
-                machinery.subscribers,
-                self.subscribers,
-                machinery.lines,
-            ),
-            *(*web, self.totals, self.status),
-        )
+        return (*always, self.subscribers, *web, self.totals, self.status)
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
@@ -248,14 +239,14 @@ def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> App
 
 def _make_stats(machinery: Machinery, reload: Reload) -> Stats:
     return Stats(
-        machinery.hub,
-        machinery.intake,
-        machinery.publishers,
-        machinery.all_subscribers,
-        machinery.lines,
-        reload.done,
-        time.monotonic,
-        machinery.turns,
+        hub=machinery.hub,
+        intake=machinery.intake,
+        publishers=machinery.publishers,
+        subscribers=machinery.all_subscribers,
+        lines=machinery.lines,
+        reloads=reload.done,
+        clock=time.monotonic,
+        turns=machinery.turns,
     )
 
 
