@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +51,8 @@ def texts(setting: Setting, value: object) -> list[str]:
 
 
 def _parse(file: str) -> dict[str, Any]:  # Any: as tomllib has it
+    import tomllib  # a relay without a file need not load it
+
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:

@@ -82,8 +82,7 @@ class Registering(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Machinery:
+class Machinery(NamedTuple):
     """What passes messages on, and counts connections; none of it knows where the ports are."""
 
     hub: Hub
@@ -108,8 +107,7 @@ class Machinery:
         return (self.subscribers, self.events, self.sockets)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Relay:
+class Relay(NamedTuple):
     """A relay that is put together, and neither started nor stopped."""
 
     surroundings: Surroundings

@@ -18,7 +18,6 @@ from twisted.python.failure import Failure
 from relay.config.config import Config
 from relay.net.accepting import Exhausted, Transport, equip
 from relay.net.addresses import address_name
-from relay.net.haproxy import guard
 
 ROLES = {
     "publish": "publishers",
@@ -66,7 +65,10 @@ class Ports:
             raise CannotStart(f"relay cannot start: --{option} {endpoint}: {_why(result.value)}")
         port = cast(IListeningPort, result)
         equip(port, transport=transport, keepalive=self._keepalive, exhausted=self.exhausted)
-        guard(port)
+        if endpoint.startswith("haproxy:"):
+            from relay.net.haproxy import guard  # Twisted's parser need not be loaded without it
+
+            guard(port)
         self.open.append((option, port))
 
     def stop(self, *options: str) -> list[Deferred[Any]]:  # Any: nobody looks at what comes out

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import Self
 
 
@@ -31,4 +31,4 @@ class Position:
 
 def new_epoch() -> str:
     """A name for an epoch that no other has: 48 random bits in hexadecimal."""
-    return token_hex(6)
+    return os.urandom(6).hex()
