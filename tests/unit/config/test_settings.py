@@ -6,7 +6,6 @@ from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from ipaddress import ip_network
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -28,14 +27,14 @@ from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
 from relay.wire.framing import Line
 from tests.kit.certificates import Authority
+from tests.kit.folders import temporary_folder
 
 
 class Case(SynchronousTestCase):
     """Has a folder of its own, and a file in it."""
 
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
+        self.folder = temporary_folder(self)
         self.file = self.folder / "relay.toml"
 
     def load(self, text: str, *arguments: str) -> Config:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Faults
 from relay.web.token import opens, read_token, shown
+from tests.kit.folders import temporary_folder
 
 
 def basic(password: bytes) -> bytes:
@@ -29,7 +29,8 @@ class TokenTests(SynchronousTestCase):
             self.assertTrue(opens(nothing, None))
 
     def test_the_file_of_a_token_holds_one_word(self) -> None:
-        file = Path(self.mktemp())
+        folder = temporary_folder(self)
+        file = folder / "token"
         file.write_bytes(b" s3cret\r\n")
         self.assertEqual(read_token(str(file)), b"s3cret")
         self.assertIsNone(read_token(""))
@@ -38,4 +39,4 @@ class TokenTests(SynchronousTestCase):
             with self.assertRaisesRegex(Faults, "a token is one word"):
                 read_token(str(file))
         with self.assertRaisesRegex(Faults, "No such file"):
-            read_token(self.mktemp())
+            read_token(str(folder / "none"))
