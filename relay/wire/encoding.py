@@ -1,4 +1,4 @@
-"""How messages look to a subscriber that is no TCP client.
+"""How messages look to a subscriber that does not get them as publishers sent them, but over HTTP or WebSocket.
 
 An encoding takes messages and gives bytes, without I/O. What it makes of a message stands by itself, so that a stream
 can begin and end between any two, and so that the ends of messages can be found in it again when somebody asks.

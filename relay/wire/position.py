@@ -22,8 +22,11 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `str` wrote. Raises ValueError for anything else."""
-        match = re.fullmatch("([0-9a-f]{1,32})-([0-9]{1,18})", text)
+        """Read what `str` wrote, if the epoch is in hexadecimal and the number less than 10**18.
+
+        Raises ValueError for anything else.
+        """
+        match = re.fullmatch("([0-9a-f]{1,32})-(0|[1-9][0-9]{0,17})", text)
         if match is None:
             raise ValueError(f"{text!r} is not a position: give one such as 5289cfdd2847-17")
         return cls(match[1], int(match[2]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hypothesis import example, given
+from twisted.trial.unittest import SynchronousTestCase
 
 from relay.wire.events import EventEncoding, chunk
-from tests.kit.encodings import EPOCH, SIZES_OF_HEADERS, EncodingCase, messages, positions
+from tests.kit.encodings import EPOCH, messages, positions
 from tests.kit.events import Event, Parser, events
 
 
-class EventEncodingTests(EncodingCase):
+class EventEncodingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.encoding = EventEncoding(EPOCH)
 
@@ -46,17 +47,8 @@ class EventEncodingTests(EncodingCase):
         self.assertEqual(chunk(b""), b"0\r\n\r\n")
         self.assertEqual(chunk(bytes(255)), b"ff\r\n" + bytes(255) + b"\r\n")
 
-    @given(messages, positions)
-    def test_its_messages_stand_by_themselves_and_their_ends_are_found_again(
-        self, sent: list[bytes], position: int
-    ) -> None:
-        self.check(EventEncoding(EPOCH), sent, position)
 
-    def test_so_it_is_for_messages_of_all_sizes(self) -> None:
-        self.check(EventEncoding(EPOCH), [bytes(length) for length in SIZES_OF_HEADERS], 1)
-
-
-class ParserTests(EncodingCase):
+class ParserTests(SynchronousTestCase):
     """The reader itself, by the examples of the standard, so that it is no echo of the encoding."""
 
     def test_the_standards_examples(self) -> None:

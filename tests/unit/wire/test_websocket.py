@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hypothesis import given
+from twisted.trial.unittest import SynchronousTestCase
 
 from relay.wire.websocket import binary, text
-from tests.kit.encodings import SIZES_OF_HEADERS, EncodingCase, messages, positions
+from tests.kit.encodings import messages
 
 
 def unframed(stream: bytes) -> list[tuple[int, bytes]]:
@@ -24,7 +25,7 @@ def unframed(stream: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-class WebSocketEncodingTests(EncodingCase):
+class WebSocketEncodingTests(SynchronousTestCase):
     @given(messages)
     def test_every_message_is_a_binary_frame(self, sent: list[bytes]) -> None:
         self.assertEqual(unframed(binary().encode(sent, 1)), [(0x82, message) for message in sent])
@@ -45,14 +46,3 @@ class WebSocketEncodingTests(EncodingCase):
             encoded = binary().encode([bytes(length)], 1)
             self.assertEqual(len(encoded), header + length)
             self.assertEqual(unframed(encoded), [(0x82, bytes(length))])
-
-    @given(messages, positions)
-    def test_its_messages_stand_by_themselves_and_their_ends_are_found_again(
-        self, sent: list[bytes], position: int
-    ) -> None:
-        self.check(binary(), sent, position)
-        self.check(text(), sent, position)
-
-    def test_so_it_is_for_messages_of_all_sizes_of_header(self) -> None:
-        for encoding in (binary(), text()):
-            self.check(encoding, [bytes(length) for length in SIZES_OF_HEADERS], 1)

@@ -1,0 +1,68 @@
+"""First bytes that tell what a peer speaks: those that real clients send, and none that a publisher may send."""
+
+from __future__ import annotations
+
+import ssl
+
+from h11 import CLIENT, Connection, Request
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.wire.signature import looks_like
+from tests.kit.fakes import frame
+
+FEWEST = 4
+"""Bytes of the beginning that are always known: those of a length (see `MessageTooLong.start`)."""
+
+
+def client_hello(**versions: ssl.TLSVersion) -> bytes:
+    """What a TLS client says first."""
+    context = ssl.create_default_context()
+    for which, version in versions.items():
+        setattr(context, f"{which}_version", version)
+    said = ssl.MemoryBIO()
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), said, server_hostname="relay.example").do_handshake()
+    except ssl.SSLWantReadError:
+        return said.read()
+    raise AssertionError("nobody answered, and the handshake is complete")
+
+
+def request(method: str) -> bytes:
+    """What an HTTP client says first."""
+    return Connection(CLIENT).send(Request(method=method, target="/", headers=[("Host", "relay.example")])) or b""
+
+
+class SignatureTests(SynchronousTestCase):
+    def test_clients_of_other_protocols_are_known_by_their_first_four_bytes(self) -> None:
+        for what, starts in {
+            "an HTTP request": [request(method) for method in ("GET", "HEAD", "POST", "PUT")],
+            "a TLS handshake": [client_hello(), client_hello(maximum=ssl.TLSVersion.TLSv1_2)],
+            "an SSH client": [b"SSH-2.0-OpenSSH_9.6\r\n", b"SSH-1.99-old\r\n"],  # RFC 4253, sections 4.2 and 5.1
+        }.items():
+            for start in starts:
+                self.assertEqual(looks_like(start), what, start)
+                self.assertEqual(looks_like(start[:FEWEST]), what, start)
+
+    def test_a_tls_record_of_the_version_that_the_standard_names_is_known(self) -> None:
+        self.assertEqual(looks_like(b"\x16\x03\x03\x00"), "a TLS handshake")  # RFC 8446, section 5.1
+
+    def test_too_little_tells_nothing(self) -> None:
+        for start in (b"", b"G", b"GET", b"SSH", b"\x16\x03"):
+            self.assertIsNone(looks_like(start), start)
+
+    def test_what_only_contains_it_or_is_written_otherwise_does_not_look_like_it(self) -> None:
+        for start in (
+            b"get / HTTP/1.1",
+            b" GET / HTTP/1.1",
+            b"GETTER",
+            b"\x17\x03\x03\x00",
+            b"\x16\x03\x00\x00",
+            b"ssh-",
+        ):
+            self.assertIsNone(looks_like(start), start)
+
+    @given(st.binary(max_size=300))
+    def test_no_message_of_a_length_below_16_mib_looks_like_something_else(self, message: bytes) -> None:
+        self.assertIsNone(looks_like(frame(message)))
