@@ -89,7 +89,7 @@ class Connection(Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        """The connection was admitted, and its handshake is complete."""
+        """The connection was admitted, and its handshake is complete: change to the state that its role begins with."""
         raise NotImplementedError
 
     # What it is, for whoever asks
@@ -146,7 +146,8 @@ class Connection(Protocol):
 
     def cut(self) -> None:
         """There is no time left to end in an orderly way."""
-        self._begin_end(CloseReason.SHUTDOWN, State.CUT)
+        if not self._begin_end(CloseReason.SHUTDOWN, State.CUT) and self.state is State.FINISHING:
+            self.lifecycle.become(State.CUT)
         self.link.abortConnection()
 
     def _begin_end(self, reason: CloseReason, state: State) -> bool:

@@ -173,7 +173,8 @@ class Subscriber(Connection):
         if self._peer_finished and failed(self.link):
             self.abort(CloseReason.CONNECTION_LOST)
         self._told += bool(self._told)
-        if self._told > PATIENCE:
+        if self._told > PATIENCE and self.state is State.FINISHING:
+            self.lifecycle.become(State.CUT)
             self.link.abortConnection()
         self.dialogue.sweep(self)
 

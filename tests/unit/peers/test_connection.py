@@ -1,23 +1,30 @@
-"""Who is let in: by address, and by a TLS handshake that is completed in time."""
+"""A connection's life: who is let in, which states follow each other, and one end for one reason."""
 
 from __future__ import annotations
 
 from ipaddress import ip_network
 
+from hypothesis import given
+from hypothesis import strategies as st
+from OpenSSL import SSL
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, capturedLogs
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.cursor import Tally
+from relay.core.state import State
 from relay.net.addresses import address_name
 from relay.peers.admission import Admission
 from relay.peers.connection import Connection
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
 from relay.wire.close_reason import CloseReason
-from tests.kit.fakes import said
+from tests.kit.connections import PEER, FakeTransport
+from tests.kit.fakes import accepted, said
 
 
 class Guest(Connection):
@@ -26,6 +33,7 @@ class Guest(Connection):
     tally = Tally(0, 0, 0)
 
     def _begin(self) -> None:
+        self.lifecycle.become(State.OPEN)
         self.begun += 1
 
     def _end(self) -> None:
@@ -89,3 +97,215 @@ class AccessTests(SynchronousTestCase):
     def test_without_networks_everybody_may(self) -> None:
         self.registry.allowed = ()
         self.assertIsNone(self.connect(IPv4Address("TCP", "198.51.100.7", 1)).reason)
+
+
+TLS_ERROR = SSL.Error([("SSL routines", "", "no shared cipher")])
+"""As OpenSSL's errors come out of a connection that is lost during its handshake."""
+EVENTS = ("shake hands", "abort", "drain", "cut", "sweep")
+
+
+class LifeCase(SynchronousTestCase):
+    """Guests of a registry."""
+
+    def setUp(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self.registry = accepted("guest")
+
+    def connect(self, tls: bool = False) -> tuple[Guest, FakeTransport]:
+        guest, transport = Guest(self.registry, PEER), FakeTransport(tls=tls)
+        guest.makeConnection(transport)
+        return guest, transport
+
+
+class StateTests(LifeCase):
+    """The states that all roles have in common."""
+
+    def test_without_tls_it_begins_at_once(self) -> None:
+        guest, _ = self.connect()
+        self.assertEqual((guest.state, guest.begun), (State.OPEN, 1))
+
+    def test_with_tls_it_begins_when_the_handshake_is_complete(self) -> None:
+        guest, _ = self.connect(tls=True)
+        self.assertEqual((guest.state, guest.begun), (State.HANDSHAKE, 0))
+        guest.handshakeCompleted()
+        self.assertEqual((guest.state, guest.begun, guest.subject), (State.OPEN, 1, ""))
+
+    def test_one_that_is_refused_is_cut_and_never_begins(self) -> None:
+        self.registry.admission.max_connections = 0
+        for tls in (False, True):
+            guest, transport = self.connect(tls)
+            self.assertEqual((guest.state, guest.begun, transport.aborted), (State.CUT, 0, 1))
+            self.assertIs(guest.reason, CloseReason.CONNECTION_LIMIT)
+            guest.connectionLost(Failure(ConnectionLost()))
+            self.assertIs(guest.state, State.ENDED)
+        self.assertEqual(self.registry.ended, {CloseReason.CONNECTION_LIMIT: 2})
+        self.assertEqual(self.registry.admission.connections, 0)
+
+    def test_one_that_is_aborted_is_cut_until_it_is_gone(self) -> None:
+        for tls in (False, True):
+            guest, transport = self.connect(tls)
+            guest.abort(CloseReason.ERROR)
+            self.assertEqual((guest.state, transport.aborted), (State.CUT, 1))
+            self.assertIn(guest, self.registry.open)
+            guest.connectionLost(Failure(ConnectionLost()))
+            self.assertIs(guest.state, State.ENDED)
+            self.assertNotIn(guest, self.registry.open)
+
+    def test_one_that_is_drained_is_finishing_until_it_is_gone(self) -> None:
+        guest, transport = self.connect()
+        self.assertTrue(guest.drain())
+        self.assertTrue(guest.drain())
+        self.assertEqual((guest.state, transport.disconnecting, transport.aborted), (State.FINISHING, True, 0))
+        guest.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((guest.state, guest.reason), (State.ENDED, CloseReason.SHUTDOWN))
+
+    def test_when_there_is_no_time_left_it_is_cut_whether_or_not_its_end_had_begun(self) -> None:
+        for tls in (False, True):
+            for before in ([], ["drain"], ["abort"]):
+                guest, transport = self.connect(tls)
+                for event in before:
+                    self.happen(event, guest)
+                guest.cut()
+                self.assertEqual((guest.state, transport.disconnected), (State.CUT, True), before)
+
+    def test_one_that_is_cut_during_its_handshake_never_begins(self) -> None:
+        guest, _ = self.connect(tls=True)
+        guest.cut()
+        guest.handshakeCompleted()
+        self.assertEqual((guest.state, guest.begun), (State.CUT, 0))
+
+    @given(st.lists(st.sampled_from(EVENTS), max_size=12), st.booleans(), st.booleans())
+    def test_whatever_comes_in_whatever_order_it_ends_once_for_the_first_reason(
+        self, events: list[str], tls: bool, refused: bool
+    ) -> None:
+        self.begin()
+        self.registry.admission.max_connections = 0 if refused else 1
+        with capturedLogs():
+            guest, transport = self.connect(tls)
+            first = guest.reason
+            for event in events:
+                if event == "shake hands" and guest not in self.registry.handshakes:
+                    continue
+                self.happen(event, guest)
+                first = first or guest.reason
+                self.assertIs(guest.reason, first)
+                self.assertEqual(first is not None, guest.state in (State.FINISHING, State.CUT))
+                self.assertEqual(guest.state is State.CUT, transport.aborted > 0)
+            guest.connectionLost(Failure(ConnectionLost()))
+        expected = first or guest.reason
+        assert expected is not None
+        self.assertEqual(self.registry.ended, {expected: 1})
+        self.assertEqual([one.reason for one in self.registry.latest], [expected])
+        self.assertEqual((self.registry.open, self.registry.handshakes), ({}, {}))
+        self.assertEqual(self.registry.admission.connections, 0)
+
+    def happen(self, event: str, guest: Guest) -> None:
+        match event:
+            case "shake hands":
+                guest.handshakeCompleted()
+            case "abort":
+                guest.abort(CloseReason.ERROR)
+            case "drain":
+                guest.drain()
+            case "cut":
+                guest.cut()
+            case "sweep":
+                for _ in range(10):
+                    self.registry.sweep(1.0)
+            case _:
+                raise AssertionError(event)
+
+
+class EndTests(LifeCase):
+    """The reason for an end, and the one line that tells it."""
+
+    def end(self, guest: Guest, failure: Exception) -> list[tuple[LogLevel, str | None]]:
+        with capturedLogs() as events:
+            guest.connectionLost(Failure(failure))
+        return said(events)
+
+    def test_if_it_was_not_our_doing_the_transport_says_whose_it_was(self) -> None:
+        for failure, reason in (
+            (ConnectionDone(), CloseReason.PEER_CLOSED),
+            (ConnectionLost(), CloseReason.CONNECTION_LOST),
+            (TimeoutError(), CloseReason.CONNECTION_LOST),
+        ):
+            guest, _ = self.connect()
+            line = (LogLevel.info, f"guest 192.0.2.1:40001 disconnected: {reason}, gone")
+            self.assertEqual(self.end(guest, failure), [line])
+            self.assertIs(guest.reason, reason)
+
+    def test_during_the_handshake_it_failed_and_the_line_says_why(self) -> None:
+        for failure, why in (
+            (TLS_ERROR, "no shared cipher"),
+            (ConnectionDone(), "the peer closed the connection"),
+            (ConnectionLost(), "the peer closed the connection"),
+        ):
+            guest, _ = self.connect(tls=True)
+            line = (LogLevel.warn, f"guest 192.0.2.1:40001 disconnected: TLS handshake failed, gone; {why}")
+            self.assertEqual(self.end(guest, failure), [line])
+        self.assertEqual(self.registry.ended, {CloseReason.HANDSHAKE_FAILED: 3})
+
+    def test_after_the_handshake_it_ends_as_without_one(self) -> None:
+        guest, _ = self.connect(tls=True)
+        guest.handshakeCompleted()
+        self.end(guest, ConnectionDone())
+        self.assertEqual(self.registry.ended, {CloseReason.PEER_CLOSED: 1})
+
+    def test_the_first_reason_wins_with_what_was_said_about_it(self) -> None:
+        guest, transport = self.connect()
+        guest.abort(CloseReason.ERROR, "it was our fault")
+        guest.abort(CloseReason.STALLED, "it took nothing")
+        guest.drain()
+        line = (LogLevel.warn, "guest 192.0.2.1:40001 disconnected: error, gone; it was our fault")
+        self.assertEqual(self.end(guest, ConnectionDone()), [line])
+        self.assertEqual((self.registry.ended, transport.aborted), ({CloseReason.ERROR: 1}, 1))
+
+    def test_an_end_about_which_there_is_nothing_to_say_is_no_warning(self) -> None:
+        guest, _ = self.connect()
+        guest.abort(CloseReason.SHUTDOWN)
+        line = (LogLevel.info, "guest 192.0.2.1:40001 disconnected: shutdown, gone")
+        self.assertEqual(self.end(guest, ConnectionLost()), [line])
+
+    def test_one_that_was_refused_has_had_its_line(self) -> None:
+        self.registry.admission.max_connections = 0
+        guest, _ = self.connect()
+        self.assertEqual(self.end(guest, ConnectionLost()), [])
+
+    def test_its_place_is_free_when_it_is_gone_and_not_before(self) -> None:
+        guest, _ = self.connect()
+        guest.abort(CloseReason.ERROR)
+        self.assertEqual(self.registry.admission.connections, 1)
+        self.end(guest, ConnectionLost())
+        self.assertEqual(self.registry.admission.connections, 0)
+
+
+class BeginningTests(LifeCase):
+    def test_its_name_number_and_time_are_those_of_its_beginning(self) -> None:
+        self.registry.now = lambda: 1e9
+        (first, _), (second, transport) = self.connect(), self.connect()
+        self.registry.now = lambda: 2e9
+        self.assertEqual((first.number, second.number, second.since), (1, 2, 1e9))
+        self.assertEqual((second.role, second.feed, second.peer), ("guest", "tcp", "192.0.2.1:40001"))
+        second.transport = None  # it is gone
+        self.assertEqual((second.peer, transport.getPeer()), ("192.0.2.1:40001", PEER))
+
+    def test_one_line_says_that_it_is_there_and_by_which_feed(self) -> None:
+        for feed, by in (("tcp", ""), ("ws", " by ws")):
+            self.registry.feed = feed
+            with capturedLogs() as events:
+                self.connect()
+            self.assertEqual(said(events), [(LogLevel.info, f"guest 192.0.2.1:40001 connected{by}")])
+
+    def test_under_tls_that_is_said_when_the_handshake_is_complete(self) -> None:
+        with capturedLogs() as events:
+            guest, _ = self.connect(tls=True)
+        self.assertEqual(events, [])
+        with capturedLogs() as events:
+            guest.handshakeCompleted()
+        self.assertEqual(said(events), [(LogLevel.info, "guest 192.0.2.1:40001 connected")])
+
+    def test_it_is_not_behind_unless_its_role_says_so(self) -> None:
+        self.assertIsNone(self.connect()[0].lag(lambda: 0.0))

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import cast
 
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core.state import State
 from relay.peers.connection import Connection
-from relay.peers.drain import Drain
+from relay.peers.drain import LOOK, Drain
 from relay.peers.registry import Registry
-from tests.kit.fakes import accepted
+from relay.wire.close_reason import CloseReason
+from tests.kit.connections import SubscriberCase
+from tests.kit.fakes import accepted, frame
 
 
 class FakeConnection:
@@ -82,3 +87,40 @@ class DrainTests(SynchronousTestCase):
         connection.end()
         self.clock.advance(0.1)
         self.successResultOf(done)
+
+
+class StateTests(SubscriberCase):
+    """Subscribers in every state when it begins."""
+
+    def test_each_is_ended_as_its_state_asks_and_all_are_gone_in_time(self) -> None:
+        clock = Clock()
+        handshake, unfinished = self.connect(tls=True)
+        aborted, gone = self.connect()
+        aborted.abort(CloseReason.ERROR)
+        waiting, full = self.connect()
+        full.full = True
+        slow, reads = self.connect()
+        reads.full = True
+        self.publish(b"one")
+        self.publish(b"two")
+        live, open_ = self.connect()
+        left, told = self.connect()
+        left.leave(CloseReason.PEER_CLOSED, b"bye")
+        everybody = (handshake, aborted, waiting, slow, live, left)
+        Drain([self.factory.registry], 5.0, clock).begin()
+        states = [State.CUT, State.CUT, State.WAITING, State.WAITING, State.FINISHING, State.FINISHING]
+        self.assertEqual([one.state for one in everybody], states)
+        self.assertEqual([one.aborted for one in (unfinished, gone, full, reads, open_, told)], [1, 1, 0, 0, 0, 0])
+        reads.full = False
+        reads.drain()
+        clock.advance(LOOK)
+        self.assertEqual((slow.state, reads.value()), (State.FINISHING, frame(b"one") + frame(b"two")))
+        clock.advance(5.0)
+        self.assertEqual([one.state for one in everybody], [State.CUT] * 6)
+        for one in everybody:
+            one.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(
+            self.factory.registry.ended, {CloseReason.SHUTDOWN: 4, CloseReason.ERROR: 1, CloseReason.PEER_CLOSED: 1}
+        )
+        clock.advance(LOOK)
+        self.assertEqual(clock.getDelayedCalls(), [])

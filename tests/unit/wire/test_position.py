@@ -33,7 +33,7 @@ class PositionTests(SynchronousTestCase):
                 "5289cfdd284g-17",
                 "5289cfdd2847-\u0661\u0667",
             ),
-            *("5289cfdd2847-017", "5289cfdd2847-00", f"{'a' * 33}-1", f"a-{10**18}"),
+            *("5289cfdd2847-\u0661\u0667", "5289cfdd2847-017", "5289cfdd2847-00", f"{'a' * 33}-1", f"a-{10**18}"),
         ):
             with self.assertRaises(ValueError) as refused:
                 Position.parse(text)

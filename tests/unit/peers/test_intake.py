@@ -1,0 +1,189 @@
+"""The publishers together: they wait and go on as one, and none leaves a message incomplete for long."""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionDone
+from twisted.logger import LogLevel, capturedLogs
+from twisted.python.failure import Failure
+
+from relay.core.cursor import Lag
+from relay.core.state import State
+from relay.core.timing import SWEEP
+from tests.kit.connections import PublisherCase
+from tests.kit.fakes import frame, said
+
+
+class IntakeTests(PublisherCase):
+    def test_all_publishers_wait_and_go_on_together(self) -> None:
+        _, first = self.connect()
+        gone, _ = self.connect()
+        gone.connectionLost(Failure(ConnectionDone()))
+        with capturedLogs() as events:
+            self.intake.pause(Lag(12345, 678900, 1.25))
+        _, late = self.connect()
+        self.assertEqual((first.producerState, late.producerState), ("paused", "paused"))
+        self.now = 3.0
+        with capturedLogs() as more:
+            self.intake.resume()
+        self.assertEqual((first.producerState, late.producerState), ("producing", "producing"))
+        self.assertEqual(
+            said([*events, *more]),
+            [
+                (
+                    LogLevel.warn,
+                    "publishers wait: the slowest subscriber is 12,345 messages, 678,900 bytes, 1.2 s behind",
+                ),
+                (LogLevel.info, "publishers go on, after 3.0 s"),
+            ],
+        )
+        _, later = self.connect()
+        self.assertEqual(later.producerState, "producing")
+
+    def test_whoever_waits_is_held_and_then_open_again(self) -> None:
+        publisher, _ = self.connect()
+        self.intake.pause(Lag(1, 1, 1.0))
+        late, _ = self.connect()
+        self.assertEqual((publisher.state, late.state), (State.HELD, State.HELD))
+        self.intake.resume()
+        self.assertEqual((publisher.state, late.state), (State.OPEN, State.OPEN))
+
+    def test_one_whose_end_has_begun_does_not_come_back_to_life_with_the_others(self) -> None:
+        publisher, _ = self.connect()
+        publisher.drain()
+        self.intake.pause(Lag(1, 1, 1.0))
+        self.assertIs(publisher.state, State.FINISHING)
+        self.intake.resume()
+        self.assertIs(publisher.state, State.FINISHING)
+
+    def test_under_tls_nobody_waits_before_its_handshake_is_complete(self) -> None:
+        self.intake.pause(Lag(1, 1, 1.0))
+        publisher, transport = self.connect(tls=True)
+        self.assertEqual((publisher.state, transport.producerState), (State.HANDSHAKE, "producing"))
+        publisher.handshakeCompleted()
+        self.assertEqual((publisher.state, transport.producerState), (State.HELD, "paused"))
+
+    def test_one_publisher_is_alone_and_none_or_two_are_not(self) -> None:
+        self.assertFalse(self.intake.alone)
+        first, _ = self.connect()
+        self.assertTrue(self.intake.alone)
+        second, _ = self.connect()
+        self.assertFalse(self.intake.alone)
+        first.connectionLost(Failure(ConnectionDone()))
+        self.assertTrue(self.intake.alone)
+        second.connectionLost(Failure(ConnectionDone()))
+        self.assertFalse(self.intake.alone)
+
+    def test_one_that_was_never_there_can_go(self) -> None:
+        self.connect()
+        never = self.factory.buildProtocol(None)
+        self.intake.remove(never)
+        self.assertTrue(self.intake.alone)
+
+    def test_seconds_are_counted_while_publishers_wait_and_no_others(self) -> None:
+        waited = 0.0
+        for free, held in ((5.0, 2.0), (0.0, 0.25), (100.0, 3.0)):
+            self.now += free
+            self.assertEqual((self.intake.paused, self.intake.seconds_paused), (False, waited))
+            self.intake.pause(Lag(1, 1, 1.0))
+            self.now += held
+            waited += held
+            self.assertEqual((self.intake.paused, self.intake.seconds_paused), (True, waited))
+            self.intake.resume()
+        self.now += 1000.0
+        self.assertEqual(self.intake.seconds_paused, waited)
+
+    def test_it_is_swept_every_second(self) -> None:
+        asked = []
+        self.intake.register(lambda seconds, call: asked.append((seconds, call)))
+        self.assertEqual(asked, [(SWEEP, self.intake.sweep)])
+
+
+class FrameTimeoutTests(PublisherCase):
+    """30 seconds, the default."""
+
+    def sweep(self, times: int) -> None:
+        for _ in range(times):
+            self.intake.sweep(1.0)
+
+    def test_a_message_that_is_not_completed_in_time_ends_its_publisher(self) -> None:
+        publisher, transport = self.connect()
+        self.sweep(100)
+        publisher.dataReceived(frame(b"whole") + b"\0\0\0\7abc")
+        with capturedLogs() as events:
+            self.sweep(30)
+            self.assertFalse(transport.disconnected)
+            self.sweep(2)
+            self.assertTrue(transport.disconnected)
+            publisher.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(
+            said(events),
+            [
+                (
+                    LogLevel.warn,
+                    "publisher 192.0.2.1:40001 disconnected: frame timeout, 1 messages, 9 bytes, 7 bytes of an "
+                    "incomplete message dropped; it began a message and did not complete it in 30 s",
+                )
+            ],
+        )
+
+    def test_part_of_another_message_begins_anew(self) -> None:
+        publisher, transport = self.connect()
+        publisher.dataReceived(frame(b"one")[:3])
+        for _ in range(10):
+            self.sweep(20)
+            publisher.dataReceived(frame(b"one")[3:] + frame(b"one")[:3])
+        self.assertFalse(transport.disconnected)
+
+    def test_bytes_alone_are_no_excuse(self) -> None:
+        publisher, transport = self.connect()
+        for byte in frame(b"x" * 36)[:-1]:
+            publisher.dataReceived(bytes([byte]))
+            self.sweep(1)
+        self.assertTrue(transport.disconnected)
+
+    def test_what_comes_after_the_end_is_not_published(self) -> None:
+        publisher, _ = self.connect()
+        publisher.dataReceived(frame(b"one")[:3])
+        self.sweep(32)
+        publisher.dataReceived(frame(b"one")[3:])
+        self.turns.run()
+        self.assertEqual(self.log.next, 1)
+
+    def test_time_in_which_the_relay_did_not_read_does_not_count(self) -> None:
+        publisher, transport = self.connect()
+        publisher.dataReceived(frame(b"one")[:3])
+        self.sweep(20)
+        self.intake.pause(Lag(1, 1, 1.0))
+        self.sweep(1000)
+        self.intake.resume()
+        self.sweep(5)
+        self.assertFalse(transport.disconnected)
+        self.sweep(10)
+        self.assertTrue(transport.disconnected)
+
+    def test_zero_is_never(self) -> None:
+        publisher, transport = self.connect()
+        self.intake.frame_timeout = 0
+        publisher.dataReceived(frame(b"one")[:3])
+        self.sweep(1000)
+        self.assertFalse(transport.disconnected)
+
+    def test_the_sweep_that_sees_it_first_charges_nothing(self) -> None:
+        """A message may have begun a moment before: it has all of the seconds, and at most one sweep more."""
+        publisher, transport = self.connect()
+        self.intake.frame_timeout = 3.0
+        publisher.dataReceived(frame(b"one")[:3])
+        self.sweep(3)
+        self.assertFalse(transport.disconnected)
+        self.sweep(1)
+        self.assertTrue(transport.disconnected)
+
+    def test_what_a_sweep_charges_is_what_it_is_told_has_passed(self) -> None:
+        publisher, transport = self.connect()
+        publisher.dataReceived(frame(b"one")[:3])
+        self.intake.sweep(1.0)
+        for _ in range(119):
+            self.intake.sweep(0.25)
+        self.assertFalse(transport.disconnected)
+        self.intake.sweep(0.25)
+        self.assertTrue(transport.disconnected)
