@@ -22,6 +22,7 @@ else:
     command += ["--web", "systemd:domain=INET:name=web"]
 os.execv(twistd, command + options)
 '
+trap '' HUP # until the relay obeys it, a hangup must not end the start
 case " $* " in
 *" --web"* | *" --config"* | *" --check "* | *" --help "* | *" --version "*)
     exec "$root/.venv/bin/twistd" -n --pidfile= relay "$@"

@@ -63,6 +63,8 @@ class Readiness:
 
     obstacle: str = "starting: not every port listens yet"
     """Why they should not, for people; empty once all is well."""
+    stopping: bool = False
+    """Whether the relay has begun to stop: nobody should connect any more."""
 
 
 class Entrance(NamedTuple):
@@ -260,6 +262,7 @@ def _make_site(
         sockets=machinery.sockets,
         settings=lambda: shown_settings(reload.config),
         unready=lambda: readiness.obstacle,
+        stopping=lambda: readiness.stopping,
         access=access,
         lines=machinery.lines,
     )

@@ -83,6 +83,8 @@ class RelayService(Service):
     # While it runs
 
     def _reload(self) -> None:
+        if not self.running:
+            return  # nothing is worth changing any more
         self._supervisor.reloading()
         try:
             self.relay.reload()
@@ -103,7 +105,7 @@ class RelayService(Service):
         """Stop listening, hand on what was published, and end every connection; fires when all are gone."""
         super().stopService()
         relay, timeout = self.relay, self.relay.appliers.drain_timeout
-        relay.readiness.obstacle = "draining"
+        relay.readiness.obstacle, relay.readiness.stopping = "draining", True
         self._supervisor.stopping(timeout + STOP_MARGIN)
         self._timers.stop()
         stopped = relay.ports.stop(*ROLES.keys() - {"web"})

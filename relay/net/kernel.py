@@ -31,13 +31,23 @@ def failed(transport: AcceptedTransport) -> bool:
 
 
 def unsent(transport: AcceptedTransport) -> int:
-    """How many bytes the kernel holds that the peer has not acknowledged; 0 where that cannot be known.
+    """How many bytes the kernel holds that the peer has not acknowledged; 0 where that cannot be known."""
+    return _send_queue(transport) or 0
 
-    It is the socket that is asked, also below TLS and PROXY.
+
+def acknowledged(transport: AcceptedTransport) -> bool:
+    """Whether the peer's kernel has acknowledged all that was sent, the end of our half included if there was one.
+
+    Over a Unix socket: whether the peer has read it. False where that cannot be known.
     """
+    return _send_queue(transport) == 0
+
+
+def _send_queue(transport: AcceptedTransport) -> int | None:
+    """Bytes in the send queue of the socket, also below TLS and PROXY; None where that cannot be known."""
     if sys.platform != "linux":
-        return 0
+        return None
     try:
         return int(_INT.unpack(ioctl(transport.fileno(), SIOCOUTQ, bytes(_INT.size)))[0])
     except (AttributeError, OSError):  # AttributeError: a transport without a socket
-        return 0
+        return None

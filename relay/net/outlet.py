@@ -53,6 +53,11 @@ class Outlet(Protocol):
         """End our half of the stream after what was taken; the whole of it, where there are no halves."""
         ...
 
+    @property
+    def finished(self) -> bool:
+        """Whether the kernel has all that was taken, and the end that `finish` makes."""
+        ...
+
     def close(self) -> None:
         """End the connection after what was taken."""
         ...
@@ -134,6 +139,10 @@ class CopyingOutlet:
             self._transport.loseConnection()  # TLS has no halves
         else:
             cast(ITCPTransport, self._transport).loseWriteConnection()  # a Unix socket's has it too
+
+    @property
+    def finished(self) -> bool:
+        return bool(getattr(self._transport, "_writeDisconnected", False))  # of Twisted's, where there are halves
 
     def close(self) -> None:
         self._transport.loseConnection()

@@ -104,7 +104,16 @@ class SecureTransport(TLSMemoryBIOProtocol):
         """End the stream after what was taken. TLS has no halves: its end is the end of the connection."""
         self.loseConnection()
 
-    close = finish
+    @property
+    def finished(self) -> bool:
+        """Whether the kernel has everything, and the close_notify."""
+        return bool(self.disconnecting) and not self.transport.rest
+
+    def close(self) -> None:
+        """End the connection after what was taken, without waiting for the peer's close_notify."""
+        self.loseConnection()
+        if self.finished:
+            self.transport.close()
 
     def drop(self) -> None:
         """End the connection now."""

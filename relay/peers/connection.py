@@ -138,11 +138,10 @@ class Connection(Protocol):
             self._why = why
             self.link.abortConnection()
 
-    def drain(self) -> bool:
-        """The relay stops: end in an orderly way. Returns whether that has begun; to be repeated until it has."""
+    def drain(self) -> None:
+        """The relay stops: end in an orderly way, as soon as possible. To be repeated until the connection is gone."""
         if self._begin_end(CloseReason.SHUTDOWN, State.FINISHING):
             self.link.loseConnection()
-        return True
 
     def cut(self) -> None:
         """There is no time left to end in an orderly way."""

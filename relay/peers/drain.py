@@ -2,7 +2,7 @@
 
 Nothing is accepted or read any more. A subscriber is given what is in the log for it, and then the end of the stream,
 between two messages; the connection ends when the peer has closed its side too. Whoever needs longer than the drain
-timeout is cut.
+timeout is cut, and so is whoever turns up after that: each look at the connections sees all that are there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from relay.core.state import State
 from relay.peers.connection import Connection
 from relay.peers.registry import Registry
 
@@ -27,14 +28,12 @@ class Drain:
         self._registries = tuple(registries)
         self._timeout = timeout
         self._reactor = reactor
-        self._waiting: list[Connection] = []
+        self._deadline = 0.0
         self._done: Deferred[None] = Deferred()
-        self._cut = False
 
     def begin(self) -> Deferred[None]:
         """End all connections; fires when the last one is gone."""
         self._deadline = self._reactor.seconds() + self._timeout
-        self._waiting = self._open()
         self._look()
         return self._done
 
@@ -42,17 +41,17 @@ class Drain:
         return [connection for registry in self._registries for connection in registry.open]
 
     def _look(self) -> None:
-        self._waiting = [connection for connection in self._waiting if not connection.drain()]
-        if not self._open():
+        late = self._reactor.seconds() >= self._deadline
+        for connection in self._open():
+            if not late:
+                connection.drain()
+            elif connection.state is not State.CUT:
+                connection.cut()
+        if self._open():
+            self._reactor.callLater(LOOK, self._look)
+        else:
             self._done.callback(None)
-            return
-        if self._reactor.seconds() >= self._deadline:
-            self.cut()
-        self._reactor.callLater(LOOK, self._look)
 
     def cut(self) -> None:
-        """There is no time left: end those that are still there at once."""
-        if not self._cut:
-            self._cut = True
-            for connection in self._open():
-                connection.cut()
+        """There is no time left: from the next look on, those that are still there are cut."""
+        self._deadline = self._reactor.seconds()

@@ -20,7 +20,7 @@ from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.state import State
 from relay.core.timing import SWEEP, Every
-from relay.net.kernel import failed, unsent
+from relay.net.kernel import acknowledged, failed, unsent
 from relay.net.outlet import Outlet, outlet
 from relay.peers.connection import Connection
 from relay.peers.dialogue import Dialogue, Silence
@@ -178,18 +178,20 @@ class Subscriber(Connection):
             self.link.abortConnection()
         self.dialogue.sweep(self)
 
-    def drain(self) -> bool:
-        """End our half once everything was given. The peer closes its own then; what it sends until then is read,
-        because to close a socket with something unread in it destroys what is on its way to the peer."""
+    def drain(self) -> None:
+        """End our half once everything was given, and the connection once the peer's kernel has all of that.
+
+        Until then what the peer sends is read, because to close a socket with something unread in it destroys what is
+        on its way. A peer that closes its own half ends the connection before.
+        """
         state = self.state
         if state in (State.ACCEPTED, State.HANDSHAKE):
             self.abort(CloseReason.SHUTDOWN)
-        elif state in (State.LAGGING, State.WAITING):
-            return False
         elif state is State.LIVE:
             self._begin_end(CloseReason.SHUTDOWN, State.FINISHING)
             self._finish(self.dialogue.farewell(CloseReason.SHUTDOWN))
-        return True
+        elif state is State.FINISHING and self.outlet.finished and acknowledged(self.link):
+            self.outlet.close()
 
     def _finish(self, last: bytes) -> None:
         """Send what is the last, and end our half: to close with something unread would destroy what is on its way."""

@@ -52,6 +52,8 @@ class Contents(NamedTuple):
     """Where subscribers with WebSocket are kept."""
     settings: Callable[[], dict[str, object]]
     """Says which settings are in force, of those that are to be shown."""
+    stopping: Callable[[], bool]
+    """Says whether the relay has begun to stop."""
     unready: Callable[[], str]
     """Says why nobody should connect now; nothing if all is well."""
     access: Access
@@ -91,6 +93,7 @@ def load_site(contents: Contents, reactor: IReactorTime) -> Site:
         contents.unready,
         lambda: contents.access.token,
         {"/events": streams.events, "/ws": streams.socket, "/status": status},
+        contents.stopping,
     )
     site = Site(pages, (streams.register, viewers.register), contents.lines, reactor)
     return site

@@ -16,6 +16,10 @@ from relay.web.streams import Takeover
 from relay.web.token import opens
 
 METHODS = ("GET", "HEAD")
+WHILE_STOPPING = ("/healthz", "/metrics")
+"""What is still answered while the relay stops: who watches it wants to know that it does."""
+RETRY_AFTER = 1
+"""Seconds after which a client that a stopping relay sent away may try again: by then there is often another relay."""
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="relay", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))
 PAGE_LOADS = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -41,6 +45,7 @@ class Pages:
         unready: Callable[[], str],
         token: Callable[[], bytes | None],
         streams: Mapping[str, Callable[[Request], Response | Takeover]],
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """Answer from what others know.
 
@@ -52,6 +57,7 @@ class Pages:
         self._metrics = metrics
         self._unready = unready
         self._token = token
+        self._stopping = stopping
         folder = files("relay.web") / "page"
         self._pages: dict[str, Callable[[Request], Response | Takeover]] = {
             **{
@@ -68,6 +74,8 @@ class Pages:
 
     def respond(self, request: Request) -> Response | Takeover:
         """Every request has a response."""
+        if self._stopping() and request.path not in WHILE_STOPPING:
+            return line(503, self._unready() or "stopping", (("Retry-After", str(RETRY_AFTER)),))
         authorization = request.header("Authorization").encode("latin-1")
         if request.path != "/healthz" and not opens(authorization, self._token()):
             return line(401, "a token is needed", CHALLENGE)

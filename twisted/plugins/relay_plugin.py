@@ -4,7 +4,7 @@ from twisted.application.service import ServiceMaker
 
 relay = ServiceMaker(
     "Relay",
-    "relay.daemon.service",
+    "relay.daemon.entry",
     "A broadcast daemon: every message published on one port reaches every subscriber on another.",
     "relay",
 )

@@ -155,8 +155,8 @@ class StateTests(LifeCase):
 
     def test_one_that_is_drained_is_finishing_until_it_is_gone(self) -> None:
         guest, transport = self.connect()
-        self.assertTrue(guest.drain())
-        self.assertTrue(guest.drain())
+        guest.drain()
+        guest.drain()
         self.assertEqual((guest.state, transport.disconnecting, transport.aborted), (State.FINISHING, True, 0))
         guest.connectionLost(Failure(ConnectionDone()))
         self.assertEqual((guest.state, guest.reason), (State.ENDED, CloseReason.SHUTDOWN))

@@ -19,24 +19,21 @@ from tests.kit.fakes import accepted, frame
 
 
 class FakeConnection:
-    """A connection that needs so many looks until it has everything, and ends when the test says so."""
+    """A connection that ends, or becomes CUT, when the test says so."""
 
-    def __init__(self, among: Registry, looks: int = 0) -> None:
-        self.looks = looks
-        self.drained = False
-        self.was_cut = False
+    def __init__(self, among: Registry) -> None:
+        self.state = State.LIVE
+        self.looks = 0
+        self.cuts = 0
         self._among = among.open
         self._among[cast(Connection, self)] = None
 
-    def drain(self) -> bool:
-        assert not self.drained, "asked again"
-        self.looks -= 1
-        self.drained = self.looks < 0
-        return self.drained
+    def drain(self) -> None:
+        self.looks += 1
 
     def cut(self) -> None:
-        assert not self.was_cut, "cut twice"
-        self.was_cut = True
+        self.cuts += 1
+        self.state = State.CUT
 
     def end(self) -> None:
         del self._among[cast(Connection, self)]
@@ -52,40 +49,52 @@ class DrainTests(SynchronousTestCase):
         self.successResultOf(self.drain.begin())
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_it_waits_until_all_have_everything_and_are_gone(self) -> None:
-        quick, slow = FakeConnection(self.registry), FakeConnection(self.registry, looks=10)
+    def test_it_looks_at_all_until_all_are_gone(self) -> None:
+        quick, slow = FakeConnection(self.registry), FakeConnection(self.registry)
         done = self.drain.begin()
-        self.assertTrue(quick.drained)
+        self.assertEqual((quick.looks, slow.looks), (1, 1))
         quick.end()
-        self.clock.pump([0.1] * 10)
-        self.assertTrue(slow.drained)
+        self.clock.pump([LOOK] * 10)
+        self.assertEqual((quick.looks, slow.looks), (1, 11))
         self.assertNoResult(done)
         slow.end()
-        self.clock.advance(0.1)
+        self.clock.advance(LOOK)
         self.successResultOf(done)
-        self.assertFalse(slow.was_cut)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual((slow.cuts, self.clock.getDelayedCalls()), (0, []))
 
-    def test_who_is_there_at_the_deadline_is_cut(self) -> None:
-        behind, deaf = FakeConnection(self.registry, looks=10**6), FakeConnection(self.registry)
+    def test_who_is_there_at_the_deadline_is_cut_once(self) -> None:
+        deaf = FakeConnection(self.registry)
         done = self.drain.begin()
         self.clock.pump([0.1] * 49)
-        self.assertFalse(behind.was_cut or deaf.was_cut)
-        self.clock.pump([0.1] * 3)
-        self.assertTrue(behind.was_cut and deaf.was_cut)
-        behind.end()
+        self.assertEqual(deaf.cuts, 0)
+        self.clock.pump([0.1] * 5)
+        self.assertEqual(deaf.cuts, 1)
         deaf.end()
         self.clock.advance(0.1)
         self.successResultOf(done)
 
+    def test_who_turns_up_after_the_deadline_is_cut_too(self) -> None:
+        first = FakeConnection(self.registry)
+        done = self.drain.begin()
+        self.clock.pump([0.1] * 51)
+        for _ in range(3):
+            late = FakeConnection(self.registry)
+            self.clock.advance(LOOK)
+            self.assertEqual(late.cuts, 1)
+            late.end()
+        first.end()
+        self.clock.advance(LOOK)
+        self.successResultOf(done)
+
     def test_it_can_be_cut_short(self) -> None:
-        connection = FakeConnection(self.registry, looks=10**6)
+        connection = FakeConnection(self.registry)
         done = self.drain.begin()
         self.drain.cut()
         self.drain.cut()
-        self.assertTrue(connection.was_cut)
+        self.clock.advance(LOOK)
+        self.assertEqual(connection.cuts, 1)
         connection.end()
-        self.clock.advance(0.1)
+        self.clock.advance(LOOK)
         self.successResultOf(done)
 
 
