@@ -1,8 +1,8 @@
-"""The memory for messages, `--buffer`: one number, out of which whoever keeps messages is lent some.
+"""The memory for messages, `--buffer`: one amount, from which everything that keeps messages borrows.
 
-The hub's log may hold what is not lent to others. It always may use all of that while a subscriber lags. While nobody
-does, it keeps *history* only: as much as was asked for on behalf of those who may come back or begin with older
-messages.
+The hub's log may hold whatever is not lent to others. While a subscriber lags, the log may use all of that. While none
+does, it keeps only *history*: as much as borrowers asked for, on behalf of subscribers that may come back or start with
+older messages.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ class Budget:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        """What there is, in all."""
+        """All the memory there is."""
         self.limit = size
-        """What the hub's log may hold: all that is not lent."""
+        """What the hub's log may hold: everything that is not lent."""
         self.history = 0
-        """What the hub's log keeps though nobody lags, never more than `limit`."""
+        """What the hub's log keeps while no subscriber lags; never more than `limit`."""
         self._loans: list[Loan] = []
 
     def loan(self) -> Loan:
-        """Open an account, on which nothing is lent yet."""
+        """A new loan, of 0 bytes so far."""
         loan = Loan(self)
         self._loans.append(loan)
         return loan
 
     @property
     def lent(self) -> int:
-        """What others than the hub's log hold."""
+        """What borrowers hold outside the hub's log."""
         return sum(loan.held for loan in self._loans)
 
     def _settle(self) -> None:
@@ -38,28 +38,28 @@ class Budget:
 
 
 class Loan:
-    """What one borrower has of a budget."""
+    """One borrower's share of a budget. All sizes are in bytes."""
 
     def __init__(self, budget: Budget) -> None:
         self.held = 0
-        """Bytes that it holds itself; the hub's log has to do without them."""
+        """What the borrower holds itself; the hub's log does without it."""
         self.history = 0
-        """Bytes that it wants the hub's log to keep for those who come back, though nobody lags."""
+        """What the borrower wants the hub's log to keep for returning subscribers, even while none lags."""
         self.reserved = 0
-        """Bytes that history leaves free for it, because it may come to hold them."""
+        """What history leaves free, because the borrower may come to hold it."""
         self._budget = budget
 
     def hold(self, size: int) -> None:
-        """Say how many bytes it holds from now on."""
+        """Set how much the borrower holds."""
         self.held = size
         self._budget._settle()
 
     def reserve(self, size: int) -> None:
-        """Say how many bytes history has to leave free for it from now on."""
+        """Set how much history must leave free for the borrower."""
         self.reserved = size
         self._budget._settle()
 
     def keep(self, history: int) -> None:
-        """Say how many bytes of history it wants from now on."""
+        """Set how much history the borrower wants."""
         self.history = history
         self._budget._settle()

@@ -1,12 +1,11 @@
-"""A subscriber's place in the log: what it has been given, and what it lacks.
+"""A subscriber's place in the log: what it has been given, and what it still lacks.
 
-A cursor stands at the first byte that its subscriber has not taken. While the subscriber is *live* it has everything,
-so its place is the end of the log, wherever that is, and nobody has to move it. While it is *lagging* it has a place of
-its own.
+A cursor stands at the first byte that its subscriber has not taken. A *live* subscriber has everything: its place is
+the end of the log, wherever that is, and nobody has to move it. A *lagging* subscriber has a place of its own.
 
-What has to be sent before anything else in the log is the cursor's *tail*. A subscriber that skips is in the middle of
-a message more often than not: the rest of that message is copied out of the log when its batch is dropped. What is sent
-between two messages without being one (the answer to a request, to a ping) comes behind that.
+The cursor's *tail* is sent before anything else from the log. A subscriber that skips is usually in the middle of a
+message: the rest of that message is copied out of the log into the tail before its batch is dropped. Bytes that are
+sent between two messages without being one (the answer to a request or a ping) follow it in the tail.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Lag:
     messages: int
     bytes: int
     seconds: float
-    """How long ago the first message that it lacks was published."""
+    """Age of the first message that the subscriber lacks."""
 
     def __add__(self, other: Lag) -> Lag:
         return Lag(self.messages + other.messages, self.bytes + other.bytes, self.seconds + other.seconds)
@@ -37,7 +36,7 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a subscriber was given: whole messages, and bytes on the wire; and the messages that it had to skip."""
+    """What one peer exchanged: whole messages and bytes on the wire, and the messages that a subscriber had to skip."""
 
     messages: int
     bytes: int
@@ -52,16 +51,16 @@ NO_LAG = Lag(0, 0, 0.0)
 
 
 class Cursor:
-    """A place in `log`, and the count of what its subscriber took on the way to it."""
+    """A subscriber's place in a log, and the count of what it took on the way there."""
 
     __slots__ = ("_first", "_first_byte", "_inside", "_log", "_place", "_skipped", "_skipped_bytes", "tail")
 
     def __init__(self, log: Log, position: int) -> None:
-        """Stand at the message of that position, lagging."""
+        """Stand, lagging, at the message with number `position`, or at the end of the log for its `next`."""
         self._log = log
-        self._place: Place | None = log.find(position)  # None while it is live
+        self._place: Place | None = log.find(position)  # None while live
         self.tail: Buffer = b""
-        self._inside = False  # the tail begins with the rest of a message
+        self._inside = False  # whether the tail begins with the rest of a message
         self._first = position
         self._first_byte = self._byte()
         self._skipped = 0
@@ -69,29 +68,29 @@ class Cursor:
 
     @property
     def place(self) -> Place:
-        """Where the first byte is that the subscriber has not taken, but for the tail, which comes before it."""
+        """The first byte of the log that the subscriber has not taken; the tail is sent before it."""
         return self._log.end_place if self._place is None else self._place
 
     @property
     def live(self) -> bool:
-        """Whether the place is the end of the log, wherever that is."""
+        """Whether the cursor follows the end of the log."""
         return self._place is None
 
     @property
     def at_end(self) -> bool:
-        """Whether there is nothing in the log that the subscriber lacks."""
+        """Whether the subscriber has everything: the whole log, and the tail."""
         return self._place is None or (self._place.batch >= self._log.end and not self.tail)
 
     def follow_end(self) -> None:
-        """Be live: the subscriber has everything, and is given what comes."""
+        """Become live: follow the end of the log. The subscriber must have everything."""
         self._place = None
 
     def stand(self, batch: int) -> None:
-        """Stand at the front of a batch, lagging: what is before it was taken."""
+        """Stand, lagging, at the front of the batch with number `batch`."""
         self._place = Place(batch, 0)
 
     def advance(self, taken: int) -> None:
-        """Move over bytes that the subscriber took; it must be lagging."""
+        """Move forward by the `taken` bytes that the subscriber took. The cursor must be lagging."""
         if self.tail:
             finished = min(taken, len(self.tail))
             self.tail = self.tail[finished:]
@@ -100,7 +99,7 @@ class Cursor:
         self._place = self._log.advance(self.place, taken)
 
     def read(self, size: int, pieces: int) -> tuple[list[Buffer], int]:
-        """What comes next, and its size: the tail, and at most `pieces` buffers and `size` bytes of the log."""
+        """The tail, then at most `pieces` buffers and `size` bytes of the log; and the total in bytes."""
         found, total = self._log.read(self.place, size, pieces)
         if self.tail:
             found.insert(0, self.tail)
@@ -108,7 +107,7 @@ class Cursor:
         return found, total
 
     def skip(self, clock: Clock) -> Lag:
-        """Move to the newest batch, after the message that the subscriber is in the middle of; returns the gap."""
+        """Leave only the rest of the current message to send, and move to the newest batch. Returns the gap."""
         log = self._log
         seconds = clock() - log.time(self.place)
         self._leave_message()
@@ -120,19 +119,19 @@ class Cursor:
         return gap
 
     def insert(self, data: bytes) -> None:
-        """Have bytes sent before the next message. A cursor that is live has to stand first."""
+        """Send `data` before the next message. The cursor must be lagging: call `stand` on a live one first."""
         self._leave_message()
         self.tail = b"".join([self.tail, data])
         self._first_byte -= len(data)
 
     def rest(self) -> bytes:
-        """What is left of the message that the subscriber is in the middle of, and of what was inserted."""
+        """The unsent rest of the current message, and of what was inserted."""
         if not self.live:
             self._leave_message()
         return bytes(self.tail)
 
     def _leave_message(self) -> None:
-        """Stand between two messages: the rest of the one that the subscriber is in the middle of becomes the tail."""
+        """Stand between two messages: if inside one, its rest becomes the tail."""
         rest, place = self._log.rest(self.place)
         if rest:
             self.tail = rest
@@ -140,9 +139,9 @@ class Cursor:
             self._place = place
 
     def lag(self, clock: Clock, *, exact: bool = True) -> Lag:
-        """How far the subscriber is behind.
+        """How far the subscriber is behind, as of `clock`.
 
-        `exact`: False if nothing may be read for it: then no message counts as taken of the batch in which it stands.
+        `exact`: if False, no message is looked at, and every message of the current batch counts as not taken.
         """
         log, place = self._log, self.place
         if place.batch >= log.end:
@@ -151,7 +150,7 @@ class Cursor:
         return Lag(log.next - self._position(exact), log.size - self._byte() + len(self.tail), seconds)
 
     def tally(self, *, exact: bool = True) -> Tally:
-        """What the subscriber has been given so far; `exact` as in `lag`. No number of it ever gets less."""
+        """What the subscriber has been given so far; `exact` as in `lag`. None of its numbers ever decreases."""
         return Tally(
             messages=max(0, self._position(exact) - self._first - self._skipped - self._inside),
             bytes=self._byte() - self._first_byte - self._skipped_bytes - len(self.tail),
@@ -159,10 +158,10 @@ class Cursor:
         )
 
     def _position(self, exact: bool = True) -> int:
-        """Position of the first message from the place on that is not wholly taken; a tail is before it."""
+        """Position of the first message, from the place on, that is not wholly taken. The tail is before it."""
         place = self.place
         return self._log.position(place if exact else Place(place.batch, 0))
 
     def _byte(self) -> int:
-        """How many bytes the log had taken before the place, in all."""
+        """Bytes that the log ever took before the place."""
         return self._log.byte(self.place)

@@ -1,16 +1,17 @@
 """The hub: publishers append to one log, and every subscriber is a cursor into it.
 
-What is published in one turn of the reactor is collected, and `flush` hands it on at the end of the turn, or of the
-read if there is only one publisher: it goes into the log as one batch (or a few, where joining large pieces would only
-copy them), and each *live* subscriber is given the new bytes with one call. A subscriber that does not take all of them
-is *lagging*: its cursor stands at the first byte that it has not taken, and it reads on from there when its transport
-says that it can. There is no queue for anyone, so one that never reads costs a cursor, and nobody waits for it.
+Whatever is published in one turn of the reactor is collected, and `flush` delivers it at the end of the turn, or at
+the end of the read if there is only one publisher. It goes into the log as one batch (or a few: joining large pieces
+would only copy them), and each *live* subscriber is given the new bytes with one call. A subscriber that does not take
+all of them is *lagging*: its cursor stands at the first byte that it has not taken, and delivery continues from there
+when its transport has room. No subscriber has a queue, so one that never reads costs a cursor, and nobody waits for it
+(unless the slow policy is to block).
 
-The log keeps the newest messages, within a budget. A subscriber whose place in it is about to be dropped has *overrun*,
-and the slow policy says what happens (`relay.core.slow`).
+The log keeps the newest messages, within a budget. A subscriber whose place in the log is about to be dropped has
+*overrun*, and the slow policy decides what happens to it (`relay.core.slow`).
 
-A subscriber that takes nothing at all for the stall timeout while something waits for it is ended, whatever the
-policy. The hub knows nothing of Twisted: a subscriber is something that takes bytes, the reactor is `call_soon` and
+A subscriber that takes nothing at all for the stall timeout, while something waits for it, is ended whatever the
+policy. The hub knows nothing of Twisted: a subscriber is something that takes bytes, and the reactor is `call_soon` and
 `clock`.
 """
 
@@ -29,27 +30,27 @@ from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames
 
 MAX_READ = 256 * 1024
-"""Bytes read from a publisher at once, at most. More did not make a flood faster."""
+"""Most bytes read from a publisher at once. More did not make a flood faster."""
 FLUSH = 256 * 1024
-"""Bytes published in one turn that are handed on before its end, while they are still in the processor's cache: with
+"""Bytes published in one turn that are delivered before its end, while they are still in the processor's cache. With
 1 MiB instead, 50 publishers and 50 subscribers were a third slower."""
 CATCH_UP = 1024 * 1024
-"""Bytes that one lagging subscriber is given in one turn, at most: a fast reader far behind must not own the turn."""
+"""Most bytes given to one lagging subscriber in one turn: a fast reader far behind must not take over the turn."""
 LEAST_CATCH_UP = 64 * 1024
-"""The same if so many lag that `TURN` is less: a smaller send would cost more than it saves."""
+"""Bytes offered to each lagging subscriber in one turn, however many share `TURN`: a smaller send would not pay."""
 PIECES = 1023
-"""Buffers of the log in one call; one `sendmsg` takes 1,024 (IOV_MAX of Linux and macOS), and there may be a tail."""
+"""Most buffers of the log in one call: `sendmsg` takes 1,024 (IOV_MAX of Linux and macOS), and a tail may be one."""
 TURN = 128 * 1024 * 1024
-"""Bytes that one turn hands to all subscribers together, about: 30 ms of `send` at 4 GB/s, so that with up to `MANY`
-subscribers nobody waits 100 ms for a turn to end."""
+"""About how many bytes one turn delivers to all subscribers together. That is 30 ms of `send` at 4 GB/s, so that with
+up to `MANY` subscribers nobody waits 100 ms for a turn to end."""
 MANY = 1000
-"""Subscribers above which a turn takes longer in proportion: smaller reads would cost more than the wait."""
+"""Above this many subscribers, turns grow longer instead of reads smaller: those would cost more than the wait."""
 LEAST_READ = 16 * 1024
-"""Bytes read from a publisher at once however many subscribers there are: less would only cost more turns."""
+"""Smallest share of a turn in bytes that a publisher may read, however many there are: less only costs more turns."""
 
 
 class Hub:
-    """Hands what publishers publish to all subscribers."""
+    """Delivers every published message to every subscriber."""
 
     def __init__(
         self,
@@ -65,25 +66,27 @@ class Hub:
         stall_timeout: float = 60.0,
         replay: int = 0,
     ) -> None:
-        """Hand on what comes to `inflow` within `budget`.
+        """Keep messages in `log`, within `budget`.
 
-        `self_delimiting`: the framing's. `max_read`: bytes read from a publisher at once, at most. `stall_timeout`:
-        seconds, 0 for never. `replay`: how many recent messages a new subscriber starts with.
+        `inflow`: all publishers, to be paused and resumed. `self_delimiting`: whether the framing is (see `Framing`).
+        `max_read`: most bytes read from a publisher at once. `slow`: the slow policy. `stall_timeout`: seconds without
+        progress after which a subscriber is ended; 0 for never. `replay`: recent messages that a new subscriber starts
+        with.
         """
         self.log = log
         self.budget = budget
         self.slow = slow
         self.stall_timeout = stall_timeout
         self.replay = replay
-        self.blocked = False  # publishers wait for the slowest subscriber
+        self.blocked = False  # whether publishers wait for the slowest subscriber
         self._inflow = inflow
         self._call_soon = call_soon
         self._clock = clock
         self._max_read = min(max_read, MAX_READ, budget.size // 8)
         self._flush_size = min(FLUSH, budget.size // 8)
         self._pending = Pending(self_delimiting)
-        self._reads = 0  # how often publishers were read in this turn
-        self._readers = 1  # and in the last one that had any
+        self._reads = 0  # reads from publishers in this turn
+        self._readers = 1  # reads from publishers in the last turn that had any, at least 1
         self._reading = False
         self._end_of_turn_scheduled = False
         self._regulate_scheduled = False
@@ -95,7 +98,7 @@ class Hub:
     # What publishers call
 
     def publish(self, frames: list[Frames]) -> None:
-        """Pass on what one read brought to all subscribers, at the end of the turn or before."""
+        """Deliver the frames of one read to all subscribers, by the end of the turn at the latest."""
         pending = self._pending
         for data, _, _ in frames:
             pending.size += len(data)
@@ -106,13 +109,13 @@ class Hub:
             self.flush()
 
     def begin_read(self) -> int:
-        """A publisher is read until `end_read`. Returns how many bytes it may bring, so that the turn ends in time."""
+        """Note that a read begins. Returns the most bytes that it may bring, so that the turn ends in time."""
         self._reading = True
         share = TURN // min(1 + len(self._live), MANY) // self._readers
         return min(self._max_read, max(LEAST_READ, share))
 
     def end_read(self) -> None:
-        """What was read is published. It need not wait for the end of the turn if nobody else can be read in it."""
+        """Note that the read is over. With one publisher, deliver at once: no other can be read in this turn."""
         self._reading = False
         if self._inflow.alone:
             self._reads = 1
@@ -132,7 +135,7 @@ class Hub:
         self.flush()
 
     def flush(self) -> None:
-        """Put what is pending into the log, and give it to every live subscriber, with one call each."""
+        """Move what is pending into the log, and deliver it to every live subscriber with one call each."""
         log, size = self.log, self._pending.size
         if not size:
             return
@@ -153,10 +156,11 @@ class Hub:
             self._regulate()
 
     def _make_room(self, start: int) -> None:
-        """Drop what nobody needs; or, while somebody does, what is over the limit, after the slow policy was applied.
+        """Drop batches: all delivered ones if none is needed, else those over the limit, after the slow policy acted.
 
-        `start` is the first batch that was not delivered yet. Memory that is used again at once is still in the
-        processor's cache: 64 KiB messages to 10 subscribers went at 0.86 of a C relay so, and at 0.78 without.
+        `start`: the first batch that has not been delivered. Dropping early pays because memory that is used again at
+        once is still in the processor's cache: 64 KiB messages to 10 subscribers went at 0.86 of a C relay's rate with
+        it, and at 0.78 without.
         """
         log, budget = self.log, self.budget
         if not self._lagging and not budget.history:
@@ -176,10 +180,10 @@ class Hub:
     # What subscribers call
 
     def attach(self, consumer: Consumer, first: int | None = None, greeting: bytes = b"") -> Subscription:
-        """Give somebody every message from now on. Nothing is delivered before this returns.
+        """Deliver every message to `consumer` from now on, but nothing before this returns.
 
-        `first`: position of the message to begin with, which the log must still have; None: after as many recent
-        messages as `replay` says. `greeting`: bytes that are sent before all messages.
+        `first`: position of the message to begin with, which the log must still have; None to begin with the `replay`
+        most recent messages. `greeting`: bytes that are sent before all messages.
         """
         self.flush()
         subscription = Subscription(consumer, Cursor(self.log, self.recent(self.replay) if first is None else first))
@@ -190,20 +194,20 @@ class Hub:
         return subscription
 
     def recent(self, messages: int) -> int:
-        """The position from which that many recent messages of the log start, or fewer.
+        """The position from which the newest `messages` messages of the log start.
 
-        They are at most what a quarter of the budget holds, so that nobody begins its life close to an overrun. What is
-        pending is not in the log: `flush` comes first where that matters.
+        There are fewer if they would take more than a quarter of what the log may hold, so that no subscriber begins
+        close to an overrun. Pending messages are not in the log: call `flush` first where that matters.
         """
         return max(self.reach(self.budget.limit // 4), self.log.next - messages) if messages else self.log.next
 
     def reach(self, memory: int) -> int:
-        """Position of the oldest message of those that the newest `memory` bytes of the log hold."""
+        """Position of the oldest message in the newest `memory` bytes of the log; at least the newest batch counts."""
         log = self.log
         return log.position(Place(log.within(memory), 0))
 
     def insert(self, subscription: Subscription, data: bytes) -> None:
-        """Send a subscriber what is no message, as soon as it is between two."""
+        """Send `data`, which is not a message, as soon as the subscriber is between two messages."""
         if subscription.attached:
             if subscription.cursor.live:
                 subscription.cursor.stand(self.log.end)
@@ -212,14 +216,14 @@ class Hub:
             self._catch_up(subscription)
 
     def detach(self, subscription: Subscription) -> Tally:
-        """Let go of a subscriber; returns what it was given. May be repeated."""
+        """Deliver nothing more to a subscriber. Returns what it was given. May be called again."""
         self._live.pop(subscription, None)
         self._lagging.pop(subscription, None)
         self._regulate_soon()
         return subscription.finish()
 
     def pause(self, subscription: Subscription) -> None:
-        """The transport takes no more for now."""
+        """Note that the subscriber's transport takes no more for now."""
         if not subscription.attached:
             return
         if subscription.cursor.live:
@@ -229,14 +233,14 @@ class Hub:
             subscription.lifecycle.become(State.WAITING)
 
     def resume(self, subscription: Subscription) -> None:
-        """The transport takes bytes again."""
+        """Note that the subscriber's transport takes bytes again, and deliver some."""
         if subscription.attached and subscription.lifecycle.state is State.WAITING:
             subscription.lifecycle.become(State.LAGGING)
         self._catch_up(subscription)
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """All subscribers."""
+        """All attached subscribers."""
         return (*self._live, *self._lagging)
 
     @property
@@ -246,13 +250,13 @@ class Hub:
 
     @property
     def lagging(self) -> int:
-        """How many subscribers have something to catch up with."""
+        """How many subscribers have something to catch up on."""
         return len(self._lagging)
 
     # Lagging subscribers
 
     def _lag(self, subscription: Subscription) -> None:
-        """Make a subscriber lagging, at the place where its cursor stands."""
+        """Make a subscriber lagging. Its cursor must stand already."""
         self._live.pop(subscription, None)
         batch = subscription.cursor.place.batch
         self._slowest = min(self._slowest, batch) if self._lagging else batch
@@ -261,7 +265,7 @@ class Hub:
         subscription.progress.begin()
 
     def _fall_behind(self, subscription: Subscription, start: int, taken: int, error: Exception | None = None) -> None:
-        """A live subscriber took only part of what begins with batch `start`, or none because of an error."""
+        """A live subscriber took only `taken` bytes of what begins with batch `start`, or none because of `error`."""
         if subscription.attached:
             subscription.cursor.stand(start)
             subscription.cursor.advance(taken)
@@ -269,7 +273,7 @@ class Hub:
             self._wait(subscription, error)
 
     def _wait(self, subscription: Subscription, error: Exception | None) -> None:
-        """A subscriber took less than it was given: wait until it takes more, or end it if we failed."""
+        """Wait until a subscriber that took too little takes more; end it if `error` is our fault, not the socket's."""
         if error is None or isinstance(error, OSError):
             self.pause(subscription)
             subscription.consumer.await_room(error)
@@ -278,7 +282,7 @@ class Hub:
             subscription.consumer.fail(error)
 
     def _catch_up(self, subscription: Subscription) -> None:
-        """Give a lagging subscriber one turn's worth of what it lacks."""
+        """Give a lagging subscriber its share of one turn."""
         if subscription not in self._lagging or subscription.lifecycle.state is State.WAITING:
             return
         share = min(CATCH_UP, max(LEAST_CATCH_UP, TURN // len(self._lagging)))
@@ -300,7 +304,7 @@ class Hub:
         self._settle(subscription)
 
     def _settle(self, subscription: Subscription) -> None:
-        """After a subscriber took what it was given: it is live if that was all, else another turn is due."""
+        """Make a subscriber that has everything live; schedule another turn for one that does not and has room."""
         if not subscription.attached or subscription.lifecycle.state is not State.LAGGING:
             return
         if subscription.cursor.at_end:
@@ -322,13 +326,13 @@ class Hub:
     # Slow policies
 
     def skip(self, subscription: Subscription) -> None:
-        """Move a lagging subscriber to the newest batch, and tell it what it lost."""
+        """Move a lagging subscriber to the newest batch, and tell its consumer what it lost."""
         gap = subscription.cursor.skip(self._clock)
         if gap.messages:
             subscription.consumer.skipped(gap)
 
     def _regulate(self) -> None:
-        """Have publishers wait or go on, as the policy says, by how far the slowest subscriber is behind."""
+        """Pause or resume publishers as the policy decides from how far the slowest subscriber is behind."""
         self._find_slowest()
         behind = self.log.behind(self._slowest)
         hold = self.slow.hold(behind, self.budget.limit, self.blocked)
@@ -341,13 +345,13 @@ class Hub:
             self._inflow.resume()
 
     def change(self, slow: SlowPolicy, stall_timeout: float) -> None:
-        """Go on with another policy, and another stall timeout in seconds."""
+        """Change the slow policy, and the stall timeout in seconds."""
         self.slow = slow
         self.stall_timeout = stall_timeout
         self._regulate()
 
     def _regulate_soon(self) -> None:
-        """Look once a turn, however many subscribers moved in it."""
+        """Regulate once a turn, however many subscribers moved in it."""
         if self.blocked and not self._regulate_scheduled:
             self._regulate_scheduled = True
             self._call_soon(self._regulate_when_due)
@@ -359,14 +363,14 @@ class Hub:
     # Subscribers that take nothing
 
     def register(self, every: Every) -> None:
-        """Have `sweep` called."""
+        """Have `sweep` called every `SWEEP` seconds."""
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """End the subscribers that make no progress.
+        """End subscribers that have made no progress for the stall timeout.
 
-        `passed`: seconds since the last sweep, without any in which the relay itself was stopped or suspended: those
-        are nobody's fault.
+        `passed`: seconds since the last sweep, not counting time in which the relay itself was stopped or suspended,
+        which is no subscriber's fault.
         """
         for subscription in tuple(self._lagging):
             waiting = subscription.lifecycle.state is State.WAITING

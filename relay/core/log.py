@@ -1,15 +1,15 @@
 """The log of recent messages, in memory: what arrived, in the one order in which every subscriber sees it.
 
-The log is a row of batches. A *batch* is whole frames as they go out again; it is made once, and every subscriber is
-sent the same bytes. A *position* is a message's number: the first message of an epoch is 1. Inside the program a
-*place* in the log (the number of a batch, and an offset into its bytes) is cheaper to keep, because that needs no look
-at the messages. The log owns all arithmetic with places; `position` turns one into a position when somebody asks.
+The log is a row of batches. A *batch* is whole frames, as they are sent; it is made once, and every subscriber is sent
+the same bytes. A *position* is a message's number: the first message of an epoch is 1. A *place* is a batch's number
+and an offset into its bytes. Inside the program places are cheaper to keep than positions, because moving one needs no
+look at the messages. The log owns all arithmetic with places; `position` turns one into a position when somebody asks.
 
-Batches are numbered from 0 and dropped from the old end only, and only by `drop`, so that whoever owns the places
-in it can move them out of the way before.
+Batches are numbered from 0. They are dropped only from the old end and only by `drop`, so that the owner of places in
+them can move those out of the way first.
 
-A batch is charged all the memory that it costs, not only its payload: with one small message a batch, Python's
-objects outweigh the bytes, and a limit that counted the bytes would be passed four times over.
+A batch is charged all the memory that it costs, not only its payload: with one small message per batch, Python's
+objects outweigh the bytes, and a limit that counted only bytes would be exceeded four times over.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ from relay.core.place import Messages, Place
 from relay.wire.framing import Buffer
 
 OVERHEAD = 512
-"""Bytes charged for a batch besides its data: itself, its numbers, its places in lists, a view, and the allocator's
+"""Bytes charged for a batch besides its data: the object, its numbers, its slots in lists, a view, and the allocator's
 rounding. Measured on CPython 3.11 with 64-byte messages: 400 for bytes, 500 for a view."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """Whole frames of one turn of the reactor. Nothing of it changes once it is in the log."""
+    """Whole frames of one turn of the reactor. It does not change once it is in the log."""
 
     data: Buffer
     messages: int
-    """How many there are in `data`, at least 1."""
+    """Messages in `data`, at least 1."""
     first: int
     """Position of its first message."""
     offset: int
-    """Bytes that the log had taken before it, in all."""
+    """Bytes that the log ever took before this batch."""
     charged: int
-    """Memory that the log had been charged before it, in all, in bytes."""
+    """Bytes of memory that the log was ever charged before this batch."""
     time: float
-    """When it was appended, in seconds of the clock of whoever appended it."""
+    """When it was appended, in seconds of the appender's clock."""
     ends: array[int] | None
-    """Where its messages end, if `data` cannot tell."""
+    """Where each message ends, as offsets into `data`, for a framing that cannot tell; else None."""
 
 
 class Log:
-    """The newest messages. It keeps all until it is told to drop some."""
+    """The newest messages. It keeps everything until told to drop some."""
 
     def __init__(self, ends: Callable[[Buffer], array[int]]) -> None:
-        """`ends` finds where the messages in whole frames end (see `Framing.ends`)."""
+        """`ends`: finds where the messages in whole frames end (see `Framing.ends`)."""
         self.next = 1
         """The position that the next message gets."""
         self.size = 0
-        """Bytes that the log has taken, in all."""
+        """Bytes that the log ever took."""
         self.charged = 0
-        """Memory that the log has been charged, in all, in bytes."""
+        """Bytes of memory that the log was ever charged."""
         self._find_ends = ends
         self._batches: list[Batch | None] = []
-        self._gone = 0  # batches that are no longer in the list
-        self._dead = 0  # batches at the front of the list that are dropped: None, until there are many
-        self._measured: tuple[int, array[int]] = (-1, array("Q"))  # the ends in the batch last asked for
+        self._gone = 0  # batches removed from the list
+        self._dead = 0  # dropped batches at the front of the list: None in it, until there are many
+        self._measured: tuple[int, array[int]] = (-1, array("Q"))  # a batch's number and ends, as last asked for
 
     # Batches
 
     @property
     def oldest(self) -> int:
-        """Number of the oldest batch that is kept; `end` if there is none."""
+        """Number of the oldest batch kept; `end` if there is none."""
         return self._gone + self._dead
 
     @property
@@ -77,18 +77,18 @@ class Log:
 
     @property
     def first(self) -> int:
-        """Position of the oldest message that is kept; `next` if there is none."""
+        """Position of the oldest message kept; `next` if there is none."""
         return self.batch(self.oldest).first if self.oldest < self.end else self.next
 
     @property
     def held(self) -> int:
-        """Memory that the batches kept cost, in bytes."""
+        """Bytes of memory charged for the batches kept."""
         return self.behind(self.oldest)
 
     def append(self, data: Buffer, messages: int, held: int, time: float, ends: array[int] | None = None) -> None:
-        """Take whole frames as the newest batch.
+        """Take the whole frames in `data` as the newest batch.
 
-        `messages`: how many they are. `held`: bytes of memory that `data` keeps alive. `time`: now, in seconds of the
+        `messages`: messages in `data`. `held`: bytes of memory that `data` keeps alive. `time`: now, in seconds of the
         caller's clock. `ends`: where each message ends in `data`, for a framing whose frames cannot tell.
         """
         self._batches.append(Batch(data, messages, self.next, self.size, self.charged, time, ends))
@@ -97,12 +97,12 @@ class Log:
         self.charged += held + OVERHEAD + (ends.itemsize * len(ends) if ends else 0)
 
     def within(self, memory: int) -> int:
-        """Number of the first batch from which on the log holds at most `memory` bytes; the newest, if none does."""
+        """Number of the first of the newest batches that take at most `memory` bytes; the newest, if none fits."""
         at = bisect_left(self._batches, self.charged - memory, self._dead, key=_charged)
         return min(self._gone + at, max(self.oldest, self.end - 1))
 
     def behind(self, number: int) -> int:
-        """Memory charged for the batch of that number and all after it, in bytes."""
+        """Bytes of memory charged for batch `number` and all after it."""
         return self.charged - (self.batch(number).charged if number < self.end else self.charged)
 
     def drop(self, number: int) -> None:
@@ -116,7 +116,7 @@ class Log:
             self._dead = 0
 
     def batch(self, number: int) -> Batch:
-        """The batch of that number, which must be kept still."""
+        """The batch with that number, which must not have been dropped."""
         batch = self._batches[number - self._gone]
         assert batch is not None, "a place in the log was not moved before its batch was dropped"
         return batch
@@ -125,11 +125,11 @@ class Log:
 
     @property
     def end_place(self) -> Place:
-        """Behind the newest message."""
+        """The place after the newest message."""
         return Place(self.end, 0)
 
     def find(self, position: int) -> Place:
-        """Where the message of that position begins, which must be kept still; the end of the log for `next`."""
+        """Where the message at `position` begins, which must not have been dropped; the end of the log for `next`."""
         if position >= self.next:
             return self.end_place
         at = bisect_right(self._batches, position, self._dead, key=_first) - 1
@@ -138,9 +138,9 @@ class Log:
         return Place(number, self._ends(number)[index - 1] if index else 0)
 
     def recent(self, messages: int, size: int) -> Place:
-        """Where the newest `messages` messages begin, or fewer.
+        """Where the newest `messages` messages begin.
 
-        No batch is looked into that has more than `size` bytes of newer batches after it.
+        There are fewer if more would need a look into a batch that has over `size` bytes of newer batches after it.
         """
         at = bisect_left(self._batches, self.size - size, self._dead, key=_end_byte)
         if at >= len(self._batches):
@@ -148,7 +148,7 @@ class Log:
         return self.find(max(self.batch(self._gone + at).first, self.next - messages))
 
     def position(self, place: Place) -> int:
-        """Position of the first message that does not end at or before that place."""
+        """Position of the first message that ends after `place`."""
         number, offset = place
         if number >= self.end:
             return self.next
@@ -156,15 +156,15 @@ class Log:
         return first + bisect_right(self._ends(number), offset) if offset else first
 
     def byte(self, place: Place) -> int:
-        """How many bytes the log had taken before that place, in all."""
+        """Bytes that the log ever took before `place`."""
         return self.size if place.batch >= self.end else self.batch(place.batch).offset + place.offset
 
     def time(self, place: Place) -> float:
-        """When the batch was appended in which that place is, in seconds; there must be one."""
+        """When the batch of `place`, which must not be the end, was appended, in seconds of the appender's clock."""
         return self.batch(place.batch).time
 
     def advance(self, place: Place, size: int) -> Place:
-        """The place that many bytes further on."""
+        """The place `size` bytes after `place`."""
         number, offset = place.batch, place.offset + size
         while offset and offset >= (length := len(self.batch(number).data)):
             offset -= length
@@ -172,7 +172,7 @@ class Log:
         return Place(number, offset)
 
     def rest(self, place: Place) -> tuple[bytes, Place]:
-        """The rest of the message that a place is inside of, and where that ends; nothing, between two messages."""
+        """The rest of the message that `place` is inside, and where it ends; no bytes if it is between two."""
         number, offset = place
         if not offset:
             return b"", place
@@ -184,7 +184,7 @@ class Log:
     # Reading
 
     def read(self, place: Place, size: int, pieces: int) -> tuple[list[Buffer], int]:
-        """What follows a place, at most `pieces` buffers and `size` bytes of it; and how many bytes that is."""
+        """At most `pieces` buffers and `size` bytes of what follows `place`, and how many bytes they are."""
         number, offset = place
         found: list[Buffer] = []
         total = 0
@@ -200,9 +200,9 @@ class Log:
         return found, total
 
     def messages(self, place: Place, count: int, size: int) -> Iterator[Messages]:
-        """All messages from a place on, which must be between two: at most `count`, and some `size` bytes, at once.
+        """All messages from `place` on, which must be between two: up to `count` and up to `size` bytes at a time.
 
-        A message larger than `size` comes alone. What is appended meanwhile comes too.
+        A message larger than `size` comes alone. What is appended while iterating comes too.
         """
         number, offset = place
         while number < self.end:
@@ -220,7 +220,7 @@ class Log:
             number, offset = number + 1, 0
 
     def _ends(self, number: int) -> array[int]:
-        """Where each message in a batch ends. The last answer is kept: many subscribers stop at the same batch."""
+        """Where each message in a batch ends. The last answer is cached: many subscribers stop in the same batch."""
         if self._measured[0] != number:
             batch = self.batch(number)
             self._measured = number, batch.ends or self._find_ends(batch.data)

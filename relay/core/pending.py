@@ -1,4 +1,4 @@
-"""What was published in this turn of the reactor and is not in the log yet."""
+"""Messages published in this turn of the reactor that are not in the log yet."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from relay.core.timing import Clock
 from relay.wire.framing import Frames
 
 LARGE = 64 * 1024
-"""Bytes from which on what was published is a batch of its own: to join it with others would copy it."""
+"""Published pieces of at least this many bytes are batches of their own: joining them with others would copy them."""
 
 
 class Pending:
-    """Collects what publishers published, and makes few batches of it."""
+    """Collects published frames, and makes few batches of them."""
 
     def __init__(self, self_delimiting: bool) -> None:
-        """`self_delimiting`: the framing's. Without it, a batch has to carry where its messages end."""
+        """`self_delimiting`: whether the framing is (see `Framing`). If not, a batch records where its messages end."""
         self.frames: list[Frames] = []
-        """As they came. Who adds some adds their bytes to `size` too: a method for it would be one more call a read."""
+        """In order of arrival. Whoever adds frames adds to `size` too: a method would cost one more call a read."""
         self.size = 0
         """Bytes of all frames."""
         self._self_delimiting = self_delimiting
 
     def move_to(self, log: Log, clock: Clock) -> None:
-        """Append everything to the log: small pieces joined into one batch, large ones as they are."""
+        """Append everything to `log`: small pieces in a row joined into one batch, each large piece as it is."""
         frames, self.frames, self.size = self.frames, [], 0
         small: list[Frames] = []
         for one in frames:

@@ -1,4 +1,4 @@
-"""A place in the log, which is cheaper to keep than a position, because it needs no look at the messages."""
+"""A place in the log: cheaper to keep than a position, because moving it needs no look at the messages."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from relay.wire.framing import Buffer
 
 
 class Place(NamedTuple):
-    """A byte in the log. Only the log computes with places."""
+    """A byte in the log. Only the log does arithmetic with places."""
 
     batch: int
     """Number of a batch."""
     offset: int
-    """Bytes of its data that are before the place; 0 at the front of the batch."""
+    """Bytes of the batch before the place."""
 
 
 class Messages(NamedTuple):
     """Whole messages that follow each other in one batch."""
 
     data: Buffer
-    """All of the batch."""
+    """The whole batch."""
     bounds: Sequence[int]
-    """Where they begin and end, as ascending offsets into `data`: one more than there are messages."""
+    """Where the messages begin and end, as ascending offsets into `data`: one more than there are messages."""
     first: int
-    """Position of the first of them."""
+    """Position of the first message."""
     end: Place
-    """Where they end: the front of the next batch, if they are the last of theirs."""
+    """Where the last message ends: the front of the next batch, if it is the last of its batch."""
 
     @property
     def size(self) -> int:
-        """How many bytes they are, as they stand in the log."""
+        """Bytes of the messages as they stand in the log."""
         return self.bounds[-1] - self.bounds[0]

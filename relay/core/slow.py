@@ -1,9 +1,9 @@
 """Slow policies: what happens to a subscriber that falls further behind than the log reaches.
 
-A policy is asked at two moments. When a batch is about to be dropped that a subscriber still needs, it says what
-becomes of that subscriber (`overrun`). And, if it `holds` publishers at all, it is asked after each delivery, and
-whenever subscribers have moved, whether publishers are to wait. It keeps nothing of its own, so that one object serves
-every hub and another can take its place at any time.
+A policy is asked at two moments. When a batch that a subscriber still needs is about to be dropped, the policy decides
+what becomes of that subscriber (`overrun`). And if the policy `holds` publishers at all, it is asked whether they must
+wait: after each delivery, and when subscribers have moved while publishers wait. A policy has no state, so that one
+object serves every hub and can be replaced at any time.
 """
 
 from __future__ import annotations
@@ -16,59 +16,60 @@ from relay.wire.close_reason import CloseReason
 
 
 class Inflow(Protocol):
-    """What the hub needs of the publishers, all together."""
+    """What the hub needs of all publishers together."""
 
     @property
     def alone(self) -> bool:
-        """Whether there is but one of them, so that no other can be read in the same turn."""
+        """Whether there is only one publisher, so that no other can be read in the same turn."""
         ...
 
     def pause(self, lag: Lag) -> None:
-        """Read from no publisher, present or to come; the slowest subscriber is `lag` behind."""
+        """Stop reading from all publishers, present and future: the slowest subscriber is `lag` behind."""
         ...
 
     def resume(self) -> None:
-        """Read from them again."""
+        """Read from all publishers again."""
         ...
 
 
 class Overrunning(Protocol):
-    """What a policy can have done about a subscriber: the hub does it."""
+    """What a policy can ask the hub to do with a subscriber."""
 
     def end(self, subscription: Subscription, reason: CloseReason) -> None:
         """End the subscriber, whether or not it has everything."""
         ...
 
     def skip(self, subscription: Subscription) -> None:
-        """Move it to the newest messages, and tell it what it lost."""
+        """Move the subscriber to the newest messages, and tell its consumer what it lost."""
         ...
 
 
 class SlowPolicy:
-    """Decides about subscribers that cannot keep up. One that says nothing else ends them, and holds no publishers."""
+    """Decides about subscribers that cannot keep up. The default is to end them, and never to hold publishers."""
 
     name: ClassVar[str] = "disconnect"
     holds: ClassVar[bool] = False
-    """Whether it ever has publishers wait, so that it has to be asked."""
+    """Whether it ever makes publishers wait, so that `hold` must be asked."""
 
     def overrun(self, hub: Overrunning, subscription: Subscription) -> None:
-        """The log drops what that subscriber needs next: afterwards it must need it no more."""
+        """The log is about to drop what the subscriber needs next: end the subscriber, or move it."""
         hub.end(subscription, CloseReason.OVERRUN)
 
     def hold(self, behind: int, limit: int, held: bool) -> bool:
-        """Whether publishers are to wait.
+        """Whether publishers must wait.
 
-        `behind`: bytes that the log keeps for the slowest subscriber, of `limit`. `held`: whether they wait already.
+        `behind`: bytes that the log keeps for the slowest subscriber. `limit`: bytes that the log may hold. `held`:
+        whether publishers wait already.
         """
         return False
 
 
 class Disconnect(SlowPolicy):
-    """Ends them: a gap that nobody is told of would be worse than a connection that ends."""
+    """Ends slow subscribers: a gap that nobody is told of would be worse than a connection that ends."""
 
 
 class Skip(SlowPolicy):
-    """Goes on with the newest messages. The gap is counted."""
+    """Moves slow subscribers on to the newest messages. The gap is counted."""
 
     name = "skip"
 
@@ -77,7 +78,7 @@ class Skip(SlowPolicy):
 
 
 class Block(SlowPolicy):
-    """Has publishers wait, so that it does not come to an overrun: half of the log is left for what is on its way."""
+    """Makes publishers wait before anybody overruns: half of the log is left for what is already on its way."""
 
     name = "block"
     holds = True
@@ -87,4 +88,4 @@ class Block(SlowPolicy):
 
 
 SLOW_POLICIES: dict[str, SlowPolicy] = {policy.name: policy for policy in (Disconnect(), Skip(), Block())}
-"""What `--slow` may say."""
+"""The values of `--slow`."""

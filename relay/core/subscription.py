@@ -1,4 +1,4 @@
-"""A subscriber as the hub has it: what the hub asks of its connection, and what it remembers of it."""
+"""A subscriber as the hub sees it: what the hub asks of its connection, and what it remembers about it."""
 
 from __future__ import annotations
 
@@ -12,75 +12,75 @@ from relay.wire.framing import Buffer
 
 
 class Consumer(Protocol):
-    """What the hub needs of whoever takes messages: a subscriber's connection, or a feed. Only the hub calls these."""
+    """What the hub needs of a taker of messages: a subscriber's connection, or a feed. Only the hub calls these."""
 
     @property
     def lifecycle(self) -> Lifecycle:
-        """Its state. The hub changes it between LAGGING, LIVE and WAITING."""
+        """The consumer's state. The hub changes it among LAGGING, LIVE and WAITING."""
         ...
 
     @property
     def deliver(self) -> Callable[[Sequence[Buffer]], int]:
-        """Takes bytes, in order, and returns how many: `socket.sendmsg`, or what behaves like it, errors included.
+        """Takes buffers, in order, and returns how many bytes it took: `socket.sendmsg`, or what behaves like it.
 
-        Asked for once, as `deliver_one` is, when the consumer is attached.
+        Errors are those of `sendmsg` too. The hub reads this property once, when the consumer is attached.
         """
         ...
 
     @property
     def deliver_one(self) -> Callable[[Buffer], int]:
-        """The same for bytes in one piece, which is most of what is delivered: `socket.send`, which is a bit faster."""
+        """Like `deliver` for one buffer, the usual case: `socket.send`, which is a bit faster. Also read once."""
         ...
 
     def await_room(self, error: OSError | None) -> None:
         """The last delivery took fewer bytes than it was given, or failed with `error`.
 
-        `Hub.resume` must follow when more can go, or `Hub.detach` if none ever can.
+        The consumer must call `Hub.resume` when it can take more, or `Hub.detach` if it never can.
         """
         ...
 
     def unsent(self) -> int:
-        """Bytes that the kernel holds for the peer, unacknowledged; 0 where that cannot be known."""
+        """Bytes in the kernel that the peer has not acknowledged; 0 where that cannot be known."""
         ...
 
     def skipped(self, gap: Lag) -> None:
-        """The subscriber has lost messages: `gap` says how many, and how far back the first of them was."""
+        """The subscriber has lost messages. `gap`: how many, and how old the first of them is."""
         ...
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
-        """Cut the connection. The hub has let go of the subscriber already, here and in `fail`."""
+        """Cut the connection for `reason`; it was `lag` behind. The hub has already detached the subscriber."""
         ...
 
     def fail(self, error: Exception) -> None:
-        """Cut the connection: a delivery failed with what is no error of a socket, so it is our fault."""
+        """Cut the connection: delivery failed with `error`, our fault. The hub has already detached the subscriber."""
         ...
 
 
 class Progress:
-    """Whether a subscriber takes anything at all: a clock that runs only while something waits for it in vain.
+    """Whether a lagging subscriber takes anything at all: a clock that runs only while its transport takes nothing.
 
-    Progress is bytes that its kernel took, or bytes in the kernel that got fewer because its peer acknowledged them.
+    Progress means that our kernel took bytes for it, or that its peer acknowledged some of those in the kernel.
     """
 
     __slots__ = ("_unsent", "idle", "moved")
 
     def __init__(self) -> None:
         self.moved = True
-        """It took something since the last look."""
+        """Whether the subscriber took something since the last look."""
         self.idle = 0.0
         """Seconds without progress."""
-        self._unsent = 0  # at the last look
+        self._unsent = 0  # bytes, at the last look
 
     def begin(self) -> None:
-        """Something waits for it from now on."""
+        """Start the clock anew: something waits for the subscriber from now on."""
         self.moved = True
         self.idle = 0.0
 
     def look(self, waiting: bool, unsent: int, passed: float) -> None:
-        """Look at it again.
+        """Add up the time without progress.
 
-        `waiting`: whether its transport takes nothing. `unsent`: bytes that its kernel holds. `passed`: seconds since
-        the last look.
+        `waiting`: whether its transport takes nothing. `unsent`: bytes in the kernel that its peer has not
+        acknowledged. `passed`: seconds since the last look.
         """
         progress = self.moved or unsent < self._unsent or not waiting
         self.idle = 0.0 if progress else self.idle + passed
@@ -89,7 +89,7 @@ class Progress:
 
 
 class Subscription:
-    """One attached subscriber. `Hub.attach` returns it, its holder names itself with it, only the hub changes it."""
+    """One subscriber of a hub. `Hub.attach` returns it, other calls of the hub take it, and only the hub changes it."""
 
     __slots__ = ("consumer", "cursor", "deliver", "deliver_one", "lifecycle", "progress", "scheduled", "tally")
 
@@ -100,21 +100,21 @@ class Subscription:
         self.deliver_one = consumer.deliver_one
         self.cursor = cursor
         self.progress = Progress()
-        self.scheduled = False  # a turn of catching up is due
+        self.scheduled = False  # whether a turn of catching up is due
         self.tally: Tally | None = None
-        """What it was given, once it is detached: None until then."""
+        """What the subscriber was given, once it is detached; None until then."""
 
     @property
     def attached(self) -> bool:
-        """Whether it is given messages."""
+        """Whether the hub delivers to it."""
         return self.tally is None
 
     def given(self) -> Tally:
-        """What it was given so far: exactly, once it is detached, and before that cheaply, at most a batch less."""
+        """What the subscriber was given so far: exact once detached; until then cheap, and short by at most a batch."""
         return self.tally or self.cursor.tally(exact=False)
 
     def finish(self) -> Tally:
-        """Take down what it was given; from now on nothing is, even by a flush that began before."""
+        """Record what the subscriber was given. From now on it is given nothing, even by a flush already under way."""
         if self.tally is None:
             self.tally = self.cursor.tally()
             self.deliver = self.deliver_one = _deliver_nothing
@@ -122,5 +122,5 @@ class Subscription:
 
 
 def _deliver_nothing(data: object) -> int:
-    """How a subscriber that is detached is delivered to."""
+    """Stands in for `deliver` and `deliver_one` once a subscriber is detached."""
     return 0

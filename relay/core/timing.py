@@ -1,18 +1,18 @@
-"""Time as the parts of the relay are given it, so that none needs a reactor and tests decide when something happens."""
+"""Time, passed in as functions, so that no part needs a reactor and tests decide when something happens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Clock = Callable[[], float]
-"""The time in seconds, which never goes back; where it begins means nothing."""
+"""The time in seconds since some arbitrary moment. It never goes back."""
 CallSoon = Callable[[Callable[[], None]], object]
 """Runs a function in the next turn of the reactor."""
 Every = Callable[[float, Callable[[float], None]], object]
-"""Calls a function every so many seconds, from now on until the relay stops.
+"""Calls a function at an interval in seconds, from now on until the relay stops.
 
-The function is told how many seconds have passed since it was last called, at most the interval: for what is more, the
-relay slept itself, stopped or suspended, and nobody else is to blame.
+The function is given the seconds since it was last called, but at most the interval: any time beyond it the relay
+itself was stopped or suspended, and no peer is to blame.
 """
 SWEEP = 1.0
-"""Seconds between two sweeps: looks for peers whose time is over, and for whatever else is only seen by looking."""
+"""Seconds between two sweeps, which look for peers that are out of time and whatever else only a look can find."""
