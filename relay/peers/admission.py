@@ -1,7 +1,7 @@
 """Admission: how many connections there may be, in all and from one address, and the descriptors that they need.
 
-Whoever is over a limit is accepted and closed at once, so that it learns of it, and the queue of those who wait to be
-accepted stays short for everybody else. A connection counts from when it is admitted until it is gone.
+A connection over a limit is accepted and closed at once, so that the peer learns of it and the kernel's queue of
+connections to accept stays short for everybody else. A connection counts from its admission until it is gone.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from itertools import count
 from relay.wire.close_reason import CloseReason
 
 MAX_CONNECTIONS = 65_536
-"""Connections by default, at most: a hard limit of descriptors can be 10^9 (containers), memory cannot."""
+"""Default limit of connections: containers may have a hard limit of 10^9 descriptors, but not the memory for them."""
 RESERVE = 64
-"""Descriptors kept for ports, logs, pipes and what libraries open."""
+"""Descriptors kept free for ports, logs, pipes and whatever libraries open."""
 MAX_WEB_CONNECTIONS = 500
-"""Connections to the web port, which are no part of the others: a few browsers and scrapers, none for long; and
-subscribers who all come back at once, until their requests were read: with 100, 200 of 500 were refused."""
+"""Limit of connections to the web port, which do not count as other connections. It must suffice for a few browsers and
+scrapers, none for long, and for subscribers that all come back at once, until their requests are read: with 100, 200 of
+500 were refused."""
 
 
 def allowed_descriptors(wanted: int) -> int:
-    """How many files this process could have open: `wanted`, less if the system does not allow it, more if it does."""
+    """Descriptors that this process may have: `wanted`, or less if the hard limit is lower, or a higher soft limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
@@ -30,26 +31,26 @@ def allowed_descriptors(wanted: int) -> int:
 
 
 def raise_descriptor_limit(limit: int) -> None:
-    """Let this process have `limit` files open, at most what `allowed_descriptors` says; a higher limit stays."""
+    """Raise the soft limit of descriptors to `limit`, at most what `allowed_descriptors` says. A higher one stays."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < limit:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 class Admission:
-    """Counts the connections of both roles, and says when there are too many."""
+    """Counts connections, and says when there are too many."""
 
     def __init__(self, max_connections: int = MAX_CONNECTIONS, max_per_address: int = 0) -> None:
-        """`max_per_address`: 0 for no such limit."""
+        """`max_connections`: limit in all. `max_per_address`: limit from one address, 0 for none."""
         self.max_connections = max_connections
         self.max_per_address = max_per_address
         self.connections = 0
         self.numbers = count(1)
-        """Names for connections, each given once in a run, in the order of their beginnings."""
+        """Numbers for connections, in the order in which they begin; each is given once."""
         self._per_address: Counter[str] = Counter()
 
     def refusal(self, host: str | None) -> CloseReason | None:
-        """Why one more connection from `host` is too many now; None if it is not. A Unix socket has no host: None."""
+        """Why one more connection from `host` (None for a Unix socket) is too many now; None if it is not."""
         if self.connections >= self.max_connections:
             return CloseReason.CONNECTION_LIMIT
         if host is not None and 0 < self.max_per_address <= self._per_address[host]:
@@ -57,13 +58,13 @@ class Admission:
         return None
 
     def admit(self, host: str | None) -> None:
-        """Count a connection from that address."""
+        """Count a connection from `host`."""
         self.connections += 1
         if host is not None:
             self._per_address[host] += 1
 
     def release(self, host: str | None) -> None:
-        """A connection that was admitted is gone."""
+        """Count no longer a connection from `host` that was admitted and is gone."""
         self.connections -= 1
         if host is not None:
             self._per_address[host] -= 1

@@ -1,4 +1,4 @@
-"""What the connections of publishers and subscribers have in common: a name, a beginning, and one reason to end."""
+"""What connections of publishers and subscribers have in common: a name, a beginning, and one reason to end."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from relay.wire.close_reason import CloseReason
 
 @implementer(IHandshakeListener)
 class Connection(Protocol):
-    """A peer's connection. Its end is logged and counted once, with the reason that was given first."""
+    """A peer's connection. Its end is logged and counted once, with the first reason given."""
 
     logger = Logger()
     link: AcceptedTransport
-    """The transport, as all that the relay accepts have it."""
+    """The transport, as every accepted connection has it; set once the connection is made."""
 
     def __init__(self, registry: Registry, address: IAddress | None) -> None:
-        """`registry`: where it is kept from its beginning to its end.
+        """`registry`: where the connection is kept from beginning to end.
 
-        `address`: the other end's own, whatever a proxy says of it. If it is no IP address, as for a Unix socket, no
-        limit for addresses holds.
+        `address`: the other end's own address, whatever a PROXY header says. Limits on addresses do not apply if it is
+        not an IP address, as for a Unix socket.
         """
         self.lifecycle = Lifecycle()
         self.number = 0
-        """It comes after all smaller ones, of both roles."""
+        """Unique among all roles; a connection that began later has a larger number."""
         self.since = 0.0
-        """When it began, in seconds since 1970, UTC."""
+        """When the connection began, in seconds since 1970, UTC."""
         self.subject = ""
-        """Of the certificate that it showed."""
+        """Subject of the certificate that the peer showed (RFC 4514); empty without one."""
         self.reason: CloseReason | None = None
-        """Why it ends, once that has begun."""
+        """Why the connection ends, once its end has begun; None until then."""
         self._registry = registry
         self._lines = registry.lines
         self._name = "?"
@@ -76,7 +76,7 @@ class Connection(Protocol):
             self._connected()
 
     def handshakeCompleted(self) -> None:
-        """TLS knows who is there."""
+        """The TLS handshake is complete, so the peer's certificate is known."""
         del self._registry.handshakes[self]
         self._registry.handshakes_completed += 1
         self.subject = subject(cast(ITransport, self.transport))
@@ -89,38 +89,41 @@ class Connection(Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        """The connection was admitted, and its handshake is complete: change to the state that its role begins with."""
+        """Start work: the connection is admitted, and its TLS handshake, if any, is complete.
+
+        Change to the state that its role begins with.
+        """
         raise NotImplementedError
 
     # What it is, for whoever asks
 
     @property
     def state(self) -> State:
-        """What it is doing."""
+        """What the connection is doing."""
         return self.lifecycle.state
 
     @property
     def tally(self) -> Tally:
-        """What it has sent, or was given, so far: cheap, and at most a batch less than it really is."""
+        """What a publisher sent or a subscriber was given so far. Cheap to ask; short by at most a batch."""
         raise NotImplementedError
 
     def lag(self, clock: Callable[[], float]) -> Lag | None:
-        """How far it is behind, at most a batch more than it really is; None if it is not."""
+        """How far the peer is behind, too much by at most a batch; None if it is not behind."""
         return None
 
     @property
     def role(self) -> str:
-        """A word for the log."""
+        """The peer's role, as the log says it."""
         return self._registry.role
 
     @property
     def feed(self) -> str:
-        """How messages are written for it."""
+        """How messages are written for the peer: `tcp`, `ws` or `events`."""
         return self._registry.feed
 
     @property
     def peer(self) -> str:
-        """Who it is, for the log: its own address, and whom it says that it speaks for, if it is a proxy."""
+        """Who the peer is, for the log: its own address, and if it is a proxy, the address that it speaks for."""
         carried = self.transport.getPeer() if self.transport else None
         host = getattr(carried, "host", None)
         if host is None or self._host is None or host == self._host or not is_ip_address(host):
@@ -130,27 +133,27 @@ class Connection(Protocol):
     # Its end
 
     def abort(self, reason: CloseReason, why: str = "") -> None:
-        """Cut the connection, in the next turn of the reactor, whether or not the peer reads.
+        """Cut the connection in the next turn of the reactor, whether or not the peer reads.
 
-        `why`: for an operator. It is said in the log with the end of the connection, as a warning.
+        `why`: an explanation for an operator. With one, the end of the connection is logged as a warning.
         """
         if self._begin_end(reason, State.CUT):
             self._why = why
             self.link.abortConnection()
 
     def drain(self) -> None:
-        """The relay stops: end in an orderly way, as soon as possible. To be repeated until the connection is gone."""
+        """End in an orderly way, because the relay stops. To be repeated until the connection is gone."""
         if self._begin_end(CloseReason.SHUTDOWN, State.FINISHING):
             self.link.loseConnection()
 
     def cut(self) -> None:
-        """There is no time left to end in an orderly way."""
+        """End at once: there is no time left to end in an orderly way."""
         if not self._begin_end(CloseReason.SHUTDOWN, State.CUT) and self.state is State.FINISHING:
             self.lifecycle.become(State.CUT)
         self.link.abortConnection()
 
     def _begin_end(self, reason: CloseReason, state: State) -> bool:
-        """Take down the reason, and change to that state; returns False, and does nothing, if the end had begun."""
+        """Record `reason` and change to `state`. Returns False, and does nothing, if the end had begun already."""
         if self.lifecycle.ending:
             return False
         self.reason = reason
@@ -169,18 +172,18 @@ class Connection(Protocol):
         self._registry.remember(self, self.reason)
 
     def _reason_of_loss(self, failure: Failure) -> CloseReason:
-        """Why the connection ended, if that was not our doing."""
+        """Why a connection ended that we did not end."""
         if self.state is State.HANDSHAKE:
             self._why = explain(failure)
             return CloseReason.HANDSHAKE_FAILED
         return CloseReason.PEER_CLOSED if failure.check(ConnectionDone) else CloseReason.CONNECTION_LOST
 
     def _end(self) -> None:
-        """A connection that was admitted is gone, for `reason`: let go of it, and log its end."""
+        """Release what an admitted connection held, and log its end. `self.reason` is set."""
         raise NotImplementedError
 
     def _log_end(self, line: str, **fields: object) -> None:
-        """Log one line for the end. `line` is the format of what was exchanged until then, with its `fields`."""
+        """Log the end in one line. `line`: the format of what was exchanged. `fields`: its values."""
         (self._lines.warn if self._why else self._lines.info)(
             self.logger,
             "{role} {peer} disconnected: {reason}, " + line + "{why}",

@@ -1,5 +1,4 @@
-"""What is said on a subscriber's connection besides messages: an answer before them, an end after them, and to whatever
-the peer says."""
+"""What is said on a subscriber's connection besides messages: before them, after them, and in reply to the peer."""
 
 from __future__ import annotations
 
@@ -16,42 +15,42 @@ class Dialogue(Protocol):
     """One subscriber's conversation with the relay."""
 
     def begin(self, subscriber: Subscriber) -> None:
-        """The subscriber is about to be attached."""
+        """Prepare: `subscriber` is about to be attached."""
         ...
 
     def greeting(self, first: int) -> bytes:
-        """What is sent before all messages, the first of which will be the one at that position."""
+        """What to send before all messages. `first`: position of the first message."""
         ...
 
     def farewell(self, reason: CloseReason) -> bytes:
-        """What ends the stream, after a whole message."""
+        """What to send at the end of the stream, after a whole message."""
         ...
 
     def received(self, subscriber: Subscriber, data: bytes) -> None:
-        """The peer sent something."""
+        """The peer sent `data`."""
         ...
 
     def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
-        """The connection is about to be cut: say so, if the peer takes that at once."""
+        """Tell the peer that its connection is about to be cut for `reason`, if it takes that at once."""
         ...
 
     def sweep(self, subscriber: Subscriber) -> None:
-        """Do what has to be done every second."""
+        """Do what is due every second (`SWEEP`)."""
         ...
 
 
 class Silence:
-    """Nothing is said, and what the peer says is thrown away. The log says so once."""
+    """Nothing is said, and what the peer says is thrown away; the log says so once per connection."""
 
     __slots__ = ("_heard", "_publish")
 
     def __init__(self, publish: str) -> None:
-        """`publish`: where publishers connect, for those who took the wrong port."""
+        """`publish`: where publishers connect, as a hint for a peer that took the wrong port."""
         self._heard = False
         self._publish = publish
 
     def begin(self, subscriber: Subscriber) -> None:
-        """There is nothing to prepare."""
+        """Nothing to prepare."""
 
     def greeting(self, first: int) -> bytes:
         return b""
@@ -71,7 +70,7 @@ class Silence:
         )
 
     def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
-        """The reset says it."""
+        """The reset of the connection tells the peer."""
 
     def sweep(self, subscriber: Subscriber) -> None:
-        """There is nothing to do."""
+        """Nothing is due."""

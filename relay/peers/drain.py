@@ -1,8 +1,9 @@
 """The drain: what the relay still does for its subscribers when it stops.
 
-Nothing is accepted or read any more. A subscriber is given what is in the log for it, and then the end of the stream,
-between two messages; the connection ends when the peer has closed its side too. Whoever needs longer than the drain
-timeout is cut, and so is whoever turns up after that: each look at the connections sees all that are there.
+No connection is accepted and no message is read any more. A subscriber is given what the log still has for it, and then
+the end of the stream, between two messages. Its connection ends when the peer has closed its side too, or its kernel
+has acknowledged everything. A connection that takes longer than the drain timeout is cut, and so is one that turns up
+after that: each look sees all that are there.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from relay.peers.connection import Connection
 from relay.peers.registry import Registry
 
 LOOK = 0.02
-"""Seconds between two looks at who has been given everything."""
+"""Seconds between two checks for subscribers that have been given everything."""
 
 
 class Drain:
-    """Ends connections in an orderly way, within a time."""
+    """Ends all connections in an orderly way, within a time limit."""
 
     def __init__(self, registries: Iterable[Registry], timeout: float, reactor: IReactorTime) -> None:
-        """`timeout`: seconds until those that are still there are cut."""
+        """`registries`: whose connections to end. `timeout`: seconds after which the remaining ones are cut."""
         self._registries = tuple(registries)
         self._timeout = timeout
         self._reactor = reactor
@@ -32,7 +33,7 @@ class Drain:
         self._done: Deferred[None] = Deferred()
 
     def begin(self) -> Deferred[None]:
-        """End all connections; fires when the last one is gone."""
+        """End all connections. The Deferred fires when the last one is gone."""
         self._deadline = self._reactor.seconds() + self._timeout
         self._look()
         return self._done

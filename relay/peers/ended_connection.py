@@ -1,4 +1,4 @@
-"""What is still known of a connection that is gone."""
+"""What is remembered about a connection that is gone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from relay.core.cursor import Tally
 from relay.wire.close_reason import CloseReason
 
 REMEMBERED = 1000
-"""Ended connections that each registry keeps, the last ones, for whoever asks why: less than 500 bytes each, and so at
-most 2 MB for the four registries of a relay with a web port."""
+"""Most recently ended connections kept per registry, to tell why they ended: less than 500 bytes each, and so at most
+2 MB for the four registries of a relay with a web port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +17,16 @@ class EndedConnection:
     """A connection that is gone. Times are seconds since 1970, UTC."""
 
     number: int
-    """Given once, to each connection a larger one than to those before it."""
+    """Unique; a connection that began later has a larger number."""
     role: str
     feed: str
-    """How messages were written for it: `tcp`, `ws`, `events`; `tcp` of publishers."""
+    """How messages were written for the peer: `tcp`, `ws` or `events`; always `tcp` for a publisher."""
     peer: str
-    """Who it was, as in the log."""
+    """Who the peer was, as in the log."""
     since: float
     until: float
     reason: CloseReason
     tally: Tally
-    """What it sent, or was given."""
+    """What a publisher sent, or a subscriber was given."""
     subject: str
-    """Of the certificate that it showed; empty if it showed none."""
+    """Subject of the certificate that the peer showed (RFC 4514); empty without one."""

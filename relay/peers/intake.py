@@ -1,4 +1,4 @@
-"""All publishers together: the slow policy may have them wait, and none may leave a message incomplete for long."""
+"""All publishers together: the slow policy may make them wait, and none may leave a message incomplete for long."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from relay.peers.publisher import Publisher
 
 
 class Intake:
-    """Stops and starts reading from all publishers at once."""
+    """Pauses and resumes reading from all publishers at once."""
 
     logger = Logger()
 
     def __init__(self, clock: Clock, frame_timeout: float = 30.0) -> None:
-        """`frame_timeout`: seconds in which a message must be complete, 0 for any."""
+        """`frame_timeout`: seconds within which a message that began must be complete; 0 for no limit."""
         self.frame_timeout = frame_timeout
         self._clock = clock
         self._publishers: dict[Publisher, None] = {}
         self._paused_since: float | None = None
-        self._paused_before = 0.0  # seconds
+        self._paused_before = 0.0  # seconds in all pauses that are over
 
     @property
     def paused(self) -> bool:
-        """Whether publishers are not read."""
+        """Whether publishers are made to wait."""
         return self._paused_since is not None
 
     @property
     def alone(self) -> bool:
-        """Whether there is but one publisher, so that no other can be read in the same turn."""
+        """Whether there is only one publisher, so that no other can be read in the same turn."""
         return len(self._publishers) == 1
 
     @property
     def seconds_paused(self) -> float:
-        """For how long publishers were not read, in all."""
+        """Seconds in which publishers were not read, in all."""
         return self._paused_before + (0.0 if self._paused_since is None else self._clock() - self._paused_since)
 
     def add(self, publisher: Publisher) -> None:
-        """A publisher that connects while the others wait has to wait too."""
+        """Add a publisher. If the others wait, it waits too."""
         self._publishers[publisher] = None
         if self.paused:
             publisher.pause()
 
     def remove(self, publisher: Publisher) -> None:
-        """A publisher is gone, which need not have been added."""
+        """Forget a publisher. It need not have been added."""
         self._publishers.pop(publisher, None)
 
     def pause(self, lag: Lag) -> None:
-        """Read from no publisher, present or to come; the slowest subscriber is `lag` behind."""
+        """Stop reading from all publishers, present and future: the slowest subscriber is `lag` behind."""
         self._paused_since = self._clock()
         for publisher in self._publishers:
             publisher.pause()
@@ -60,7 +60,7 @@ class Intake:
         )
 
     def resume(self) -> None:
-        """Read from them again."""
+        """Read from all publishers again."""
         assert self._paused_since is not None
         waited = self._clock() - self._paused_since
         self._paused_before += waited
@@ -70,13 +70,13 @@ class Intake:
         self.logger.info("publishers go on, after {seconds:.1f} s", seconds=waited)
 
     def register(self, every: Every) -> None:
-        """Have `sweep` called."""
+        """Have `sweep` called every `SWEEP` seconds."""
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """Cut publishers that leave a message incomplete; `passed`: seconds since the last sweep.
+        """Cut publishers that leave a message incomplete for too long.
 
-        Nobody can complete anything while we do not read.
+        `passed`: seconds since the last sweep. While publishers are paused none can complete a message, so none is cut.
         """
         if self.frame_timeout and not self.paused:
             for publisher in tuple(self._publishers):

@@ -1,4 +1,4 @@
-"""Publishers: connections whose bytes are split into messages, which go to the hub."""
+"""Publishers: connections whose bytes are split into messages for the hub."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from relay.wire.signature import looks_like
 
 
 class Publishers(Protocol):
-    """What a publisher needs of the object that stops and starts them all (`relay.peers.intake`)."""
+    """What a publisher needs of the object that pauses and resumes all of them (`relay.peers.intake`)."""
 
     def add(self, publisher: Publisher) -> None:
-        """A publisher is there, and may have to wait at once."""
+        """Add a publisher. It may be paused at once."""
         ...
 
     def remove(self, publisher: Publisher) -> None:
-        """A publisher is gone, which need not have been added."""
+        """Forget a publisher. It need not have been added."""
         ...
 
 
@@ -39,15 +39,15 @@ class Publisher(Connection):
     def __init__(
         self, registry: Registry, address: IAddress | None, hub: Hub, framing: Framing, publishers: Publishers
     ) -> None:
-        """`framing`: what reads this connection's stream."""
+        """`framing`: splits this connection's stream. `publishers`: told of this one's beginning and end."""
         super().__init__(registry, address)
         self.messages = 0
         self.bytes = 0
         self._hub = hub
         self._framing = framing
         self._publishers = publishers
-        self._whole = 0  # messages that were complete when an incomplete one was last looked at
-        self._late: float | None = None  # seconds that it has been incomplete for, at least
+        self._complete = 0  # messages that were complete at the last sweep that looked for an incomplete one
+        self._incomplete_for: float | None = None  # at least so many seconds; None if no sweep has seen it
 
     def _begin(self) -> None:
         self.lifecycle.become(State.OPEN)
@@ -80,24 +80,24 @@ class Publisher(Connection):
     def sweep(self, passed: float, timeout: float) -> None:
         """Cut the publisher if a message has been incomplete for `timeout` seconds.
 
-        `passed`: seconds since the last sweep, in which the publisher was read.
+        `passed`: seconds since the last sweep, during which the publisher was read.
         """
-        if not self._framing.partial or self.messages != self._whole:
-            self._whole = self.messages
-            self._late = None
+        if not self._framing.partial or self.messages != self._complete:
+            self._complete = self.messages
+            self._incomplete_for = None
             return
-        self._late = 0.0 if self._late is None else self._late + passed
-        if self._late >= timeout:
+        self._incomplete_for = 0.0 if self._incomplete_for is None else self._incomplete_for + passed
+        if self._incomplete_for >= timeout:
             self.abort(CloseReason.FRAME_TIMEOUT, f"it began a message and did not complete it in {timeout:g} s")
 
     def pause(self) -> None:
-        """Read no more from this publisher, and let its own system stop it when its buffers are full."""
+        """Read no more from this publisher. Flow control stops it once the buffers in between are full."""
         if self.state is State.OPEN:
             self.lifecycle.become(State.HELD)
         self.link.pauseProducing()
 
     def resume(self) -> None:
-        """Read from it again."""
+        """Read from this publisher again."""
         if self.state is State.HELD:
             self.lifecycle.become(State.OPEN)
         self.link.resumeProducing()
@@ -124,7 +124,7 @@ class PublisherFactory(Factory):
     noisy = False
 
     def __init__(self, registry: Registry, hub: Hub, publishers: Publishers, framing: Callable[[], Framing]) -> None:
-        """`framing`: makes what reads one connection's stream."""
+        """`framing`: makes the framing of one connection. `publishers`: told of each publisher's beginning and end."""
         self.registry = registry
         self._hub = hub
         self._publishers = publishers

@@ -1,7 +1,7 @@
-"""Log lines that peers can cause: a limit for each kind of line, and a count of what was left out.
+"""Rate limit for log lines that peers can cause: so many of each kind are logged, and the rest are counted.
 
-A peer that connects a thousand times a second must neither fill the disk nor, where somebody reads the log through a
-pipe and is slow, stop the relay.
+A peer that connects a thousand times a second must neither fill the disk nor, where the log is a pipe with a slow
+reader, stop the relay.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from twisted.logger import Logger, LogLevel
 from relay.core.timing import SWEEP, Every
 
 MAX_LINES = 20
-"""Lines of one kind between two sweeps: what somebody can still read as it comes."""
+"""Most lines of one kind between two sweeps: what a person can still read as it comes."""
 
 
 class RateLimitedLog:
-    """Logs at most `most` lines of a kind between two sweeps, and counts the rest. The kind of a line is its format."""
+    """Logs at most `most` lines of each kind between two sweeps; the rest are counted. A line's kind is its format."""
 
     logger = Logger()
 
     def __init__(self, most: int = MAX_LINES) -> None:
         self.left_out = 0
-        """Lines that were not logged, in all."""
+        """Lines that were ever left out."""
         self._most = most
-        self._counts: Counter[str] = Counter()  # of each kind since the last sweep
+        self._counts: Counter[str] = Counter()  # lines of each kind since the last sweep
 
     def info(self, logger: Logger, line: str, **fields: object) -> None:
-        """Log a line in the name of `logger`, unless there are too many of its kind."""
+        """Log a line with format `line` through `logger`, unless there were too many of its kind."""
         self._log(logger, LogLevel.info, line, fields)
 
     def warn(self, logger: Logger, line: str, **fields: object) -> None:
-        """The same for what an operator should know of."""
+        """The same as `info`, as a warning to the operator."""
         self._log(logger, LogLevel.warn, line, fields)
 
     def _log(self, logger: Logger, level: LogLevel, line: str, fields: dict[str, object]) -> None:
@@ -43,11 +43,11 @@ class RateLimitedLog:
             self.left_out += 1
 
     def register(self, every: Every) -> None:
-        """Have `sweep` called."""
+        """Have `sweep` called every `SWEEP` seconds."""
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """Say how many lines were left out since the last sweep, and begin to count anew."""
+        """Log how many lines of each kind were left out since the last sweep, and count anew."""
         counts, self._counts = self._counts, Counter()
         for line, count in counts.items():
             if count > self._most:

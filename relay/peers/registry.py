@@ -1,4 +1,4 @@
-"""The connections of one role and one feed: those that are open, and what is kept of those that have ended."""
+"""The connections of one role and one feed: the open ones, and what is remembered of ended ones."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from relay.peers.connection import Connection
 
 TCP = "tcp"
-"""The feed of those who get messages as publishers send them, whatever the transport."""
+"""The feed of connections whose messages are framed as publishers send them, whatever the transport."""
 
 
 class Registry:
-    """Keeps connections from the moment when they are accepted until they are gone, and counts them."""
+    """Keeps connections from when they are accepted until they are gone, and counts them."""
 
     def __init__(
         self,
@@ -35,10 +35,10 @@ class Registry:
         now: Callable[[], float] = time.time,
         feed: str = TCP,
     ) -> None:
-        """Begin with nobody.
+        """Start without connections.
 
-        `role`: a word for the log. `admission`: counts the connections of all registries. `lines`: logs what peers do.
-        `now`: the time for people, in seconds since 1970, UTC. `feed`: a word for how messages are written.
+        `role`: the word for the log. `admission`: counts connections against the limits. `lines`: logs what peers do.
+        `now`: wall-clock time, in seconds since 1970, UTC. `feed`: the word for how messages are written.
         """
         self.role = role
         self.feed = feed
@@ -46,29 +46,29 @@ class Registry:
         self.lines = lines
         self.now = now
         self.allowed: tuple[Network, ...] = ()
-        """Where they may connect from; empty: from everywhere. A Unix socket is no address, and has permissions."""
+        """Networks to accept peers from; empty for any. Not checked for Unix sockets, which have file permissions."""
         self.handshake_timeout = 5.0
-        """Seconds that a TLS handshake may take, 0 for any."""
+        """Seconds that a TLS handshake may take; 0 for no limit."""
         self.open: dict[Connection, None] = {}
-        """Oldest first."""
+        """Open connections, oldest first. (A dict for its order; the values mean nothing.)"""
         self.ended: Counter[CloseReason] = Counter()
-        """How many have ended, by reason."""
+        """How many connections have ended, by reason."""
         self.handshakes: dict[Connection, float] = {}
-        """Those whose TLS handshake is not complete, and the seconds that it has taken."""
+        """Connections in their TLS handshake, and the seconds that it has taken."""
         self.handshakes_completed = 0
         self.exchanged = Tally(0, 0, 0)
-        """What those that have ended sent, or were given."""
+        """What ended connections sent or were given, in all."""
         self.latest: deque[EndedConnection] = deque(maxlen=REMEMBERED)
-        """The last that ended, oldest first."""
+        """The connections that ended last, oldest first."""
 
     def refusal(self, host: str | None) -> CloseReason | None:
-        """Why a connection from that address is not admitted now; None if it is. `host` is None for a Unix socket."""
+        """Why a connection from `host` (None for a Unix socket) is not admitted now; None if it is."""
         if host is not None and self.allowed and not within(host, self.allowed):
             return CloseReason.ADDRESS_NOT_ALLOWED
         return self.admission.refusal(host)
 
     def remove(self, connection: Connection, reason: CloseReason) -> None:
-        """A connection is gone for that reason: count it."""
+        """Take a connection that ended for `reason` off the open ones, and count it."""
         del self.open[connection]
         self.ended[reason] += 1
 
@@ -91,11 +91,11 @@ class Registry:
         )
 
     def register(self, every: Every) -> None:
-        """Have `sweep` called."""
+        """Have `sweep` called every `SWEEP` seconds."""
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """Cut those that do not complete their handshake in time; `passed`: seconds since the last sweep."""
+        """Cut connections whose TLS handshake takes too long. `passed`: seconds since the last sweep."""
         for connection, waited in tuple(self.handshakes.items()):
             self.handshakes[connection] = waited + passed
             if 0 < self.handshake_timeout <= waited and connection.state is State.HANDSHAKE:

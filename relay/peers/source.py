@@ -12,7 +12,7 @@ from relay.core.timing import Clock
 
 
 class Source(Protocol):
-    """One subscriber's way to its messages."""
+    """Where one subscriber gets its messages."""
 
     @property
     def hub(self) -> Hub:
@@ -21,19 +21,19 @@ class Source(Protocol):
 
     @property
     def subscription(self) -> Subscription | None:
-        """The subscriber as that hub has it; None before it is attached."""
+        """The subscriber as its hub knows it; None before it is attached."""
         ...
 
     @property
     def live(self) -> bool:
-        """Whether that hub has all messages, so that who has everything of it has everything."""
+        """Whether the subscriber's hub has every message, so that a live subscriber of it has everything too."""
         ...
 
     def attach(self, consumer: Consumer, greeting: Callable[[int], bytes]) -> bool:
-        """Have messages delivered from now on.
+        """Have messages delivered to `consumer` from now on.
 
-        `greeting`: what is sent before the message of a position, when that is the first. Returns False, and does
-        nothing, if the messages that are wanted cannot be had.
+        `greeting`: makes what is sent before all messages, from the position of the first. Returns False, and does
+        nothing, if the messages that the subscriber wants cannot be had.
         """
         ...
 
@@ -42,12 +42,12 @@ class Source(Protocol):
         ...
 
     def behind(self) -> Lag:
-        """How far that hub itself is behind."""
+        """How far the subscriber's hub itself is behind the newest message."""
         ...
 
 
 def lag_of(source: Source, clock: Clock) -> Lag | None:
-    """How far a subscriber is behind, at most a batch more than it really is; None if it is not, or is detached."""
+    """How far a subscriber is behind, too much by at most a batch; None if it is not behind, or not attached."""
     subscription = source.subscription
     if subscription is None or not subscription.attached:
         return None
@@ -56,7 +56,7 @@ def lag_of(source: Source, clock: Clock) -> Lag | None:
 
 
 class HubSource:
-    """The messages as publishers sent them."""
+    """The messages as publishers sent them, from the hub itself."""
 
     __slots__ = ("hub", "subscription")
 

@@ -1,8 +1,8 @@
 """Subscribers: connections that are given every message.
 
-A subscriber is put together of three parts: an *outlet* takes its bytes (`relay.net.outlet`), a *source* is where its
-messages come from (`relay.peers.source`), and a *dialogue* is what is said besides them (`relay.peers.dialogue`). Over
-TCP the source is the hub and the dialogue is silence; a browser has a feed, and a dialogue in HTTP or WebSocket.
+A subscriber is made of three parts: an *outlet* takes its bytes (`relay.net.outlet`), a *source* is where its messages
+come from (`relay.peers.source`), and a *dialogue* is what is said besides them (`relay.peers.dialogue`). Over TCP the
+source is the hub and the dialogue is silence; a browser has a feed, and a dialogue in HTTP or WebSocket.
 """
 
 from __future__ import annotations
@@ -30,31 +30,30 @@ from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
 
 PATIENCE = 5
-"""Sweeps, of a second each, until a peer that was told that it is over is cut."""
+"""Sweeps, one a second, after which a peer that `leave` has told of its end is cut."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class Subscriber(Connection):
     """One subscriber's connection.
 
-    It is a half-closeable protocol because a subscriber never has to send: one that closes its sending half goes on
-    receiving.
+    The protocol is half-closeable because a subscriber need not send: one that closes its sending half still receives.
     """
 
     logger = Logger()
     outlet: Outlet
-    """What takes its bytes, once it began."""
+    """What takes its bytes; set once the subscriber begins."""
     deliver: Callable[[Sequence[Buffer]], int]
-    """The outlet's own `sendmsg`, once it began."""
+    """The outlet's own `sendmsg`; set once the subscriber begins."""
     deliver_one: Callable[[Buffer], int]
-    """The outlet's own `send`, once it began."""
+    """The outlet's own `send`; set once the subscriber begins."""
 
     def __init__(self, registry: Registry, address: IAddress | None, source: Source, dialogue: Dialogue) -> None:
         super().__init__(registry, address)
         self.source = source
         self.dialogue = dialogue
-        self._peer_finished = False  # it has closed its sending half
-        self._told = 0  # sweeps since it was told that it is over
+        self._peer_finished = False  # whether the peer has closed its sending half
+        self._sweeps_since_leave = 0  # counted from 1; 0 until `leave` is called
 
     def _begin(self) -> None:
         if ITCPTransport.providedBy(self.transport):
@@ -73,7 +72,7 @@ class Subscriber(Connection):
             self.abort(CloseReason.CONNECTION_LOST)
 
     def unsent(self) -> int:
-        """Bytes that the kernel holds for the peer, unacknowledged; 0 where that cannot be known."""
+        """Bytes in the kernel that the peer has not acknowledged; 0 where that cannot be known."""
         return unsent(self.link)
 
     def skipped(self, gap: Lag) -> None:
@@ -126,7 +125,7 @@ class Subscriber(Connection):
         self._lines.info(self.logger, line, peer=self.peer, **fields)
 
     def insert(self, data: bytes) -> bool:
-        """Send what is no message, as soon as the peer is between two. Returns False while something like it waits."""
+        """Send `data`, no message, between two messages. Returns False, without sending, while the tail is not sent."""
         subscription = self.source.subscription
         if subscription is None or self.lifecycle.ending:
             return True
@@ -136,28 +135,28 @@ class Subscriber(Connection):
         return True
 
     def rest(self) -> bytes:
-        """What is left of the message that the peer is in the middle of, and of what was inserted."""
+        """The unsent rest of the current message, and of what was inserted."""
         subscription = self.source.subscription
         return b"" if subscription is None else subscription.cursor.rest()
 
     def leave(self, reason: CloseReason, farewell: bytes, why: str = "") -> None:
-        """End it after the message that the peer is in the middle of, and `farewell`.
+        """End the connection after the current message and `farewell`.
 
-        `why`: for an operator, as for `abort`.
+        `why`: an explanation for an operator, as for `abort`.
         """
         if not self.lifecycle.attached:
             return
         rest = self.rest()
         self._begin_end(reason, State.FINISHING)
         self._why = why
-        self._told = 1
+        self._sweeps_since_leave = 1
         self._finish(rest + farewell)
 
     # What the factory, the drain and the statistics call
 
     @property
     def state(self) -> State:
-        """What it is doing. It is no more live than its source is."""
+        """What the connection is doing. It counts as live only if its source is live too."""
         state = self.lifecycle.state
         return State.LAGGING if state is State.LIVE and not self.source.live else state
 
@@ -169,11 +168,11 @@ class Subscriber(Connection):
         return lag_of(self.source, clock)
 
     def sweep(self) -> None:
-        """Notice the end of a peer that is not watched any more, and cut one that does not take its end."""
+        """Notice the end of a peer that the reactor no longer watches, and cut one that does not take its end."""
         if self._peer_finished and failed(self.link):
             self.abort(CloseReason.CONNECTION_LOST)
-        self._told += bool(self._told)
-        if self._told > PATIENCE and self.state is State.FINISHING:
+        self._sweeps_since_leave += bool(self._sweeps_since_leave)
+        if self._sweeps_since_leave > PATIENCE and self.state is State.FINISHING:
             self.lifecycle.become(State.CUT)
             self.link.abortConnection()
         self.dialogue.sweep(self)
@@ -194,7 +193,7 @@ class Subscriber(Connection):
             self.outlet.close()
 
     def _finish(self, last: bytes) -> None:
-        """Send what is the last, and end our half: to close with something unread would destroy what is on its way."""
+        """Send `last`, and end our half only: closing with bytes unread would destroy what is on its way."""
         if last:
             self.link.write(last)
         if self._peer_finished:
@@ -206,7 +205,7 @@ class Subscriber(Connection):
         subscription = self.source.subscription
         if self.state is State.FINISHING:
             self.lifecycle.become(State.CUT)
-            self.outlet.drop()  # the kernel has everything, and goes on with it
+            self.outlet.drop()  # the kernel has everything, and still sends it
         elif self.lifecycle.attached and subscription is not None:
             self.source.hub.end(subscription, CloseReason.SHUTDOWN)
         else:
@@ -230,12 +229,12 @@ class Subscriber(Connection):
             skipped=tally.skipped,
             lost=f", {tally.skipped:,} messages skipped" if tally.skipped else "",
         )
-        self.__dict__.pop("deliver", None)  # they hold us, or the socket
+        self.__dict__.pop("deliver", None)  # they refer to us or to the socket
         self.__dict__.pop("deliver_one", None)
 
     def _reason_of_loss(self, failure: Failure) -> CloseReason:
         if self._peer_finished:
-            return CloseReason.PEER_CLOSED  # it said that it would send no more: our reset found it gone
+            return CloseReason.PEER_CLOSED  # it said that it would send no more, so our reset found it gone
         return super()._reason_of_loss(failure)
 
 
@@ -245,17 +244,17 @@ class SubscriberFactory(Factory):
     noisy = False
 
     def __init__(self, registry: Registry, hub: Hub, publish: str) -> None:
-        """`publish`: the endpoints of publishers, for those who took the wrong port."""
+        """`publish`: where publishers connect, as a hint for a peer that took the wrong port."""
         self.registry = registry
         self._hub = hub
         self._publish = publish
 
     def register(self, every: Every) -> None:
-        """Have `sweep` called."""
+        """Have `sweep` called every `SWEEP` seconds."""
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """Look at each connection; to be called every second or so."""
+        """Sweep each subscriber."""
         for subscriber in tuple(self.registry.open):
             cast(Subscriber, subscriber).sweep()
 
