@@ -1,5 +1,5 @@
 """Start, run and stop: options, assembly, service, timers, signals, reload, the service manager, the log.
 
-Imports everything; nothing imports it but Twisted's plugin. `assembly` is the one place that knows every class. Nothing
-below looks for the reactor, the environment or signals by itself: all that is handed down from here.
+Imports everything; only Twisted's plugin imports it. `assembly` is the one place that knows every class. The packages
+below never look for the reactor, the environment or signals themselves: they are handed down from here.
 """

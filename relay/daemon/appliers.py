@@ -1,4 +1,4 @@
-"""How each setting that can be reloaded gets to what it is for, in the two phases of `reload`."""
+"""How the settings that can be reloaded are applied to the parts of a relay, in the two phases of `reload`."""
 
 from __future__ import annotations
 
@@ -29,33 +29,37 @@ from relay.web.token import read_token
 
 
 def infallible(apply: Callable[[Config], None]) -> Applier:
-    """An applier for which nothing has to be prepared."""
+    """An applier that prepares nothing: `apply`, which cannot fail, is the whole change."""
     return lambda config: partial(apply, config)
 
 
 @dataclass(kw_only=True)
 class Appliers:
-    """Everything that is told of new settings."""
+    """Has an applier for each part, and holds everything that they change."""
 
     hub: Hub
     feeds: Feeds | None
+    """None without a web port."""
     admission: Admission
     intake: Intake
     publishers: Registry
     subscribers: Sequence[Registry]
-    """By TCP, and by the web port."""
+    """One registry for each feed: TCP first, then those of the web port."""
     publisher_tls: RenewableContext
     subscriber_tls: RenewableContext
     web: Access
     levels: LogLevelFilterPredicate
-    """What the log obeys."""
+    """Decides which events are important enough for the log."""
     certificate: str = ""
     """The name of the certificate in force; empty if there is none."""
     drain_timeout: float = 0.0
-    """The seconds that connections have to end in, when the relay stops."""
+    """Seconds that connections have to end when the relay stops."""
 
     def by_part(self) -> dict[Part, Applier]:
-        """One for each part, in the order in which the changes are made: the system may have its say in the first."""
+        """The applier of each part, in the order in which changes are made.
+
+        The limits come first, because theirs is the only change that the system could refuse.
+        """
         return {
             Part.LIMITS: self._limits,
             Part.CREDENTIALS: self._credentials,

@@ -1,6 +1,6 @@
-"""The one place that knows every class: makes the parts of a relay and puts them together.
+"""Makes the parts of a relay and puts them together: the one place that knows every class.
 
-Nothing here listens, waits or is called later: `service` starts and stops what is put together here.
+Nothing here listens or waits: `service` starts and stops what is assembled here.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a relay is given by whoever runs it."""
+    """What the program that runs a relay gives it."""
 
     reactor: Any  # Any: no interface has all that a reactor provides
     read: Callable[[], Config]
-    """The configuration as it is when the relay is told to reload it. Raises Faults."""
+    """Reads the configuration anew, for a reload. Raises Faults if it cannot be used."""
     levels: LogLevelFilterPredicate = field(default_factory=LogLevelFilterPredicate)
-    """What the log obeys."""
+    """Decides which events are important enough for the log."""
     supervisor: Supervisor = field(default_factory=Supervisor)
-    """Is told how the relay is."""
+    """The service manager, which is told how the relay is."""
 
 
 @dataclass
@@ -68,24 +68,25 @@ class Readiness:
 
 
 class Entrance(NamedTuple):
-    """An endpoint to listen on, and what receives those who connect there."""
+    """An endpoint to listen on, and what serves the connections made there."""
 
     option: str
+    """The name of the setting that asks for it."""
     endpoint: str
     factory: IProtocolFactory
     transport: Transport
 
 
 class Registering(Protocol):
-    """A part that wants to be called now and then."""
+    """A part that has to be called at regular intervals."""
 
     def register(self, every: Every) -> None:
-        """Ask for these calls, which come until the relay stops."""
+        """Ask `every` for these calls; they come until the relay stops."""
         ...
 
 
 class Machinery(NamedTuple):
-    """What passes messages on, and counts connections; none of it knows where the ports are."""
+    """What passes messages on and counts connections. None of it knows about ports."""
 
     hub: Hub
     feeds: Feeds | None
@@ -93,24 +94,24 @@ class Machinery(NamedTuple):
     intake: Intake
     admission: Admission
     lines: RateLimitedLog
-    """Log lines that peers can cause."""
+    """Limits the log lines that peers can cause."""
     turns: Turns
     publishers: Registry
     subscribers: Registry
-    """Those who are connected by TCP."""
+    """Subscribers connected by TCP."""
     events: Registry
-    """Subscribers by the web port, with server-sent events."""
+    """Subscribers to server-sent events, at the web port."""
     sockets: Registry
-    """Subscribers by the web port, with WebSocket."""
+    """Subscribers by WebSocket, at the web port."""
 
     @property
     def all_subscribers(self) -> tuple[Registry, ...]:
-        """Subscribers, however messages are written for them."""
+        """The registries of subscribers, one for each feed."""
         return (self.subscribers, self.events, self.sockets)
 
 
 class Relay(NamedTuple):
-    """A relay that is put together, and neither started nor stopped."""
+    """A relay, assembled but not started."""
 
     surroundings: Surroundings
     machinery: Machinery
@@ -125,11 +126,11 @@ class Relay(NamedTuple):
     status: StatusLine
     appliers: Appliers
     reload: Reload
-    """Has the configuration that is in force, too."""
+    """Also holds the configuration in force."""
 
     @property
     def registering(self) -> tuple[Registering, ...]:
-        """What has to be called now and then, from the start on."""
+        """The parts to be called at regular intervals while the relay runs."""
         machinery = self.machinery
         always = (machinery.hub, machinery.intake, machinery.publishers, machinery.subscribers, machinery.lines)
         web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
@@ -137,7 +138,7 @@ class Relay(NamedTuple):
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
-        """What has to be listened on, in this order."""
+        """Where to listen, in this order."""
         config, appliers, hub = self.reload.config, self.appliers, self.machinery.hub
         read = partial(PublisherTransport, hub.begin_read, hub.end_read)
         send = partial(SubscriberTransport, config.send_buffer)
@@ -154,13 +155,13 @@ class Relay(NamedTuple):
         )
 
     def make_drain(self) -> Drain:
-        """What ends all connections, in the time that they have by the settings in force."""
+        """A drain of all connections, with the drain timeout in force."""
         registries = (self.machinery.publishers, *self.machinery.all_subscribers)
         return Drain(registries, self.appliers.drain_timeout, self.surroundings.reactor)
 
 
 def assemble(config: Config, surroundings: Surroundings) -> Relay:
-    """Make a relay, and put a configuration in force. Raises CannotStart if a certificate cannot be used, say."""
+    """Make a relay with `config` in force. Raises CannotStart, for example if a certificate cannot be used."""
     machinery = _make_machinery(config, surroundings.reactor)
     appliers = _make_appliers(machinery, surroundings.levels)
     reload = Reload(
@@ -270,7 +271,7 @@ def _make_site(
 
 
 def _exhausted(lines: RateLimitedLog) -> Callable[[OSError], None]:
-    """Tells of a system without room for more connections, as often as `lines` allows."""
+    """A function that logs, through `lines`, that the system has no room for another connection."""
 
     def tell(error: OSError) -> None:
         lines.warn(

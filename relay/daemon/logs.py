@@ -1,8 +1,9 @@
-"""The log as twistd writes it: as text or as JSON, without what is not important enough.
+"""The log as twistd writes it: text or JSON, without events below a level of importance.
 
-An event is one line. As JSON it is an object: `time` (UTC, RFC 3339), `level`, `source` (the part of the program),
-`message` (what the text would be), `event` (the same with names instead of values, so that it never changes),
-`traceback` where something failed, and the event's own fields under their names.
+In JSON, each event is one line with an object: `time` (UTC, RFC 3339), `level`, `source` (the part of the program),
+`message` (what the text would be), `event` (the message's format, with names instead of values: it is constant),
+`traceback` where something failed, and the event's own fields under their names. `event` is left out where it would
+equal `message`.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from twisted.logger import (
 from twisted.python.logfile import LogFile
 
 PLAIN = (str, int, float, bool, type(None))
-"""Types of fields that JSON has too; fields of other types are left out."""
+"""Types of fields that JSON can represent; fields of other types are left out."""
 LEGACY = ("isError", "printed", "time", "system", "message", "format")
-"""Fields that Twisted adds to events for its older log."""
+"""Fields that Twisted adds to events for its older logging system."""
 
 
 def as_json(event: LogEvent) -> str | None:
-    """An event as one line of JSON, or None if it says nothing."""
+    """An event as one line of JSON; None if it has neither a message nor a failure."""
     message = formatEvent(event)
     failure = event.get("log_failure")
     if not message and failure is None:
@@ -55,14 +56,14 @@ def as_json(event: LogEvent) -> str | None:
 
 
 class Output:
-    """Where the log of this process goes, and in which form.
+    """Where the log of this process goes, and in which format.
 
-    twistd's option --logger wants a function that makes an observer of the log: this is one.
+    twistd's option --logger names a function that makes an observer of the log: an `Output` is such a function.
     """
 
     def __init__(self) -> None:
         self.levels = LogLevelFilterPredicate()
-        """Which events are important enough to be written; may be changed at any time."""
+        """Decides which events are important enough to be written; may be changed at any time."""
         self.format = "text"
         """`text` or `json`."""
         self.file: str | None = None
@@ -76,7 +77,7 @@ class Output:
         return FilteringLogObserver(written, [self.levels])
 
     def _open(self) -> TextIO:
-        """What twistd itself would write to: standard output, or a file that is rotated when full, or at SIGUSR1."""
+        """Open what twistd itself would write to: standard output, or a file that rotates when full and at SIGUSR1."""
         if self.nodaemon and self.file in (None, "", "-"):
             return sys.stdout
         if self.file == "-":
@@ -93,4 +94,4 @@ class Output:
 
 
 output = Output()
-"""The one log of the process, as Twisted has one: twistd finds it by its name, and makes the observer from it."""
+"""The one log of the process. twistd finds it by this name, and calls it to get the observer."""

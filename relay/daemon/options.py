@@ -1,6 +1,6 @@
-"""The options of `twistd relay`: one for each setting. What they say wins over the configuration file.
+"""The options of `twistd relay`: one for each setting. They win over the configuration file.
 
-Everything is checked when it is read: a bad option ends the start with one line that names it.
+Everything is checked before the relay starts: a bad option ends the program with one line that names it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Options(UsageOptions):
         self._given: dict[str, Given] = {}
 
     def opt_config(self, file: str) -> None:
-        """FILE with settings (TOML), under the names of these options; those on the command line win."""
+        """FILE with settings (TOML), named like these options; options on the command line win"""
         if not file:
             raise UsageError("--config: give the name of a file")
         self._file = file
@@ -55,7 +55,7 @@ class Options(UsageOptions):
             raise UsageError(f"unexpected argument {surplus[0]!r}")
 
     def postOptions(self) -> None:
-        """Check everything, and have twistd write the log as it is wanted."""
+        """Check the configuration, and have twistd write the log in the format that it asks for."""
         if self["check"]:
             self._check_and_exit()
         try:
@@ -68,9 +68,9 @@ class Options(UsageOptions):
             self.parent["logger"] = f"{output.__module__}.output"
 
     def _check_and_exit(self) -> NoReturn:
-        """Say `ok`, or on a line each what is wrong with the configuration and with the files that it names.
+        """Check the configuration and the files that it names, and exit.
 
-        The exit status is 0 or 1.
+        Prints `ok` and exits with status 0, or prints one line for each fault and exits with status 1.
         """
         try:
             config = self.config()
@@ -85,12 +85,12 @@ class Options(UsageOptions):
         sys.exit(0)
 
     def config(self) -> Config:
-        """What is asked for, by the file as it is now and by the command line. Raises Faults."""
+        """Read the configuration file anew and combine it with the command line. Raises Faults."""
         return configure((read_file(self._file) if self._file else {}) | self._given)
 
 
 def _taking(setting: Setting) -> Callable[[Options, str], None]:
-    """The method that Twisted calls with what is given for a setting; its docstring is the help."""
+    """The method that Twisted calls with each text given for a setting; its docstring is the help text."""
 
     def take(self: Options, text: str) -> None:
         self._given.setdefault(setting.name, Given(f"--{setting.name}", [])).texts.append(text)

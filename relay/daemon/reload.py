@@ -1,7 +1,7 @@
-"""Reloading: the configuration as it is now, put in force as far as that needs no restart.
+"""Reloading: reads the configuration again, and puts in force what needs no restart.
 
-It happens in two phases. First everything is read, checked and prepared, certificates and tokens included, for all
-parts of the relay. Only when nothing of that failed is anything changed; so what fails changes nothing.
+There are two phases. First everything is read, checked and prepared for all parts of the relay, certificates and tokens
+included. Only if all of that succeeds is anything changed, so a reload that fails changes nothing.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from relay.config.setting import Part, Setting
 from relay.config.settings import SETTINGS
 
 Change = Callable[[], None]
-"""Puts in force what was prepared. It does not fail."""
+"""Puts in force what an `Applier` prepared. It does not fail."""
 Applier = Callable[[Config], Change]
-"""Prepares a part of the relay for a configuration: does all that may fail, changes nothing, and raises Faults."""
+"""Prepares a part of the relay for a configuration: does all that may fail, and changes nothing. Raises Faults."""
 
 RESTARTS_WITH = {"publisher-ca": "publish-tls", "subscriber-ca": "subscribe-tls"}
-"""Settings that wait for a restart if another has changed, which has to wait: the TLS ports that stay open until then
-still ask for the certificates that they were made to ask for."""
+"""Settings that wait for a restart if another setting, which always waits for one, has changed as well. Until that
+restart the old TLS ports stay open, and keep asking for the certificates that they ask for now."""
 
 
 class Reload:
-    """The configuration that is in force, and what happens at SIGHUP."""
+    """Holds the configuration in force; calling it reloads the configuration, as SIGHUP asks."""
 
     logger = Logger()
 
@@ -40,27 +40,29 @@ class Reload:
         appliers: Mapping[Part, Applier],
         certificate: Callable[[], str],
     ) -> None:
-        """`config` is in force as soon as `apply` was called with it.
+        """Does not apply `config` yet: call `apply` with it.
 
-        `read` gives the configuration as it is now, and raises Faults if it cannot be used. `appliers` has one for
-        every part, and their changes are made in its order; ValueError if one is missing. `certificate` names the
-        certificate in force, for the log.
+        `read`: reads the configuration anew, and raises Faults if it cannot be used. `appliers`: one for every part;
+        their changes are made in its order. `certificate`: the name of the certificate in force, for the log, empty if
+        there is none.
+
+        Raises ValueError if a part has no applier.
         """
         missing = [part.name for part in Part if part not in appliers]
         if missing:
             raise ValueError(f"nothing applies the settings of {', '.join(missing)}")
         self.config = config
-        """What is in force."""
+        """The configuration in force."""
         self.done: Counter[bool] = Counter()
-        """How often it was tried, by success."""
+        """How many reloads succeeded (True) and failed (False)."""
         self._read = read
         self._appliers = appliers
         self._certificate = certificate
 
     def apply(self, config: Config) -> None:
-        """Put a configuration in force, whose settings that need a restart are those already in force.
+        """Put `config` in force. It must not differ from the one in force in a setting that needs a restart.
 
-        Raises Faults before anything is changed.
+        Raises Faults, before anything is changed.
         """
         changes = [prepare(config) for prepare in self._appliers.values()]
         for change in changes:
@@ -68,7 +70,7 @@ class Reload:
         self.config = config
 
     def __call__(self) -> None:
-        """Read the configuration again and put it in force; says in the log what became of it."""
+        """Read the configuration again and put it in force. The log tells the outcome, also of a failure."""
         try:
             new = self._read()
             now, later = self._changed(new)
@@ -88,7 +90,7 @@ class Reload:
         )
 
     def _changed(self, new: Config) -> tuple[list[Setting], list[Setting]]:
-        """The settings that differ from those in force: what can change now, and what waits for a restart."""
+        """The settings in which `new` differs: those that can change now, and those that wait for a restart."""
         changed = [setting for setting in SETTINGS if _value(new, setting) != _value(self.config, setting)]
         names = {setting.name for setting in changed}
         now = [one for one in changed if one.reload is not None and RESTARTS_WITH.get(one.name) not in names]

@@ -1,4 +1,4 @@
-"""What the relay says of itself now and then: totals in the log, and its status to the service manager."""
+"""What the relay reports at regular intervals: totals in the log, and its status to the service manager."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ STATUS_INTERVAL = 5.0
 
 
 class Totals:
-    """Writes one line to the log every minute in which there was traffic."""
+    """Writes a line of totals to the log after every minute in which something was published."""
 
     logger = Logger()
 
     def __init__(self, log: Log, stats: Stats) -> None:
-        """`log` is the one of all messages; `stats` counts everything else."""
+        """`log`: the hub's, which counts messages. `stats`: for everything else."""
         self._log = log
         self._stats = stats
-        self._published = 0  # messages, when the last line was written
+        self._published = 0  # messages published before the last line
 
     def register(self, every: Every) -> None:
         """Have `report` called."""
@@ -52,23 +52,23 @@ class Totals:
 
 
 class StatusLine:
-    """Tells the service manager how many connections there are and how fast messages come, and that the relay lives."""
+    """Tells the service manager the number of connections and the message rate, and that the relay is alive."""
 
     def __init__(self, log: Log, stats: Stats, supervisor: Supervisor) -> None:
-        """`log` is the one of all messages; `stats` counts everything else; `supervisor` is told."""
+        """`log`: the hub's, which counts messages. `stats`: counts connections. `supervisor`: the service manager."""
         self._log = log
         self._stats = stats
         self._supervisor = supervisor
-        self._published = 0  # messages, when the status was last told
+        self._published = 0  # messages published before the last report
 
     def register(self, every: Every) -> None:
-        """Have `report` called, and the supervisor's watchdog kept quiet, if it has one."""
+        """Have `report` called, and the supervisor's watchdog pinged if it has one."""
         every(STATUS_INTERVAL, self.report)
         if self._supervisor.watchdog is not None:
             every(self._supervisor.watchdog, self._ping)
 
     def report(self, passed: float) -> None:
-        """Tell the status now; `passed` is the time since it was last told, in seconds."""
+        """Send the status; `passed`: seconds since the last report."""
         published = self._log.next - 1
         rate, self._published = (published - self._published) / passed, published
         publishers, subscribers = connected(self._stats)
@@ -79,6 +79,6 @@ class StatusLine:
 
 
 def connected(stats: Stats) -> tuple[int, int]:
-    """How many publishers and how many subscribers are connected."""
+    """The numbers of publishers and of subscribers that are connected."""
     publishers, *subscribers = stats.registries
     return len(publishers.open), sum(len(registry.open) for registry in subscribers)

@@ -1,4 +1,4 @@
-"""The relay as a service of twistd: listens, starts what has to be called, and stops in the right order."""
+"""The relay as a service of twistd: listens, starts its timers, and stops in the right order."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from relay.net.ports import ROLES, CannotStart
 from relay.peers.drain import Drain
 
 STOP_MARGIN = 10.0
-"""Seconds that it may take to stop besides the drain: a busy machine, and the interpreter's own end."""
+"""Seconds that stopping may take besides the drain: the machine may be busy, and the interpreter has to exit."""
 
 
 class RelayService(Service):
-    """Listens, relays, and stops. What happens is told in the log."""
+    """Starts and stops a relay, and handles the signals in between."""
 
     logger = Logger()
 
     def __init__(self, relay: Relay) -> None:
-        """`relay` is put together, and not started."""
+        """`relay`: assembled, not started."""
         self.relay = relay
         self._reactor = relay.surroundings.reactor
         self._supervisor = relay.surroundings.supervisor
         self._timers = Timers(self._reactor)
-        self._drain: Drain | None = None  # from when the relay stops
+        self._drain: Drain | None = None  # set when the relay begins to stop
 
     # Starting
 
@@ -44,7 +44,7 @@ class RelayService(Service):
         self._listen()
 
     def startService(self) -> None:
-        if not self.relay.ports.open:  # started by something else than twistd
+        if not self.relay.ports.open:  # what started this did not call privilegedStartService, as twistd does
             self._listen()
         super().startService()
         for part in self.relay.registering:
@@ -56,7 +56,10 @@ class RelayService(Service):
             self.relay.ports.listen(*entrance)
 
     def _begin(self) -> None:
-        """The reactor runs: connections are accepted from now on, and who reads that in the log may send a signal."""
+        """Announce the relay, now that the reactor runs and accepts connections.
+
+        Signals are handled before the announcement, because whoever reads it may send one at once.
+        """
         Signals(self._reactor, stop=self._stop, reload=self._reload).take()
         self.relay.readiness.obstacle = ""
         self._announce()
@@ -64,7 +67,7 @@ class RelayService(Service):
         self.relay.status.report(STATUS_INTERVAL)
 
     def _announce(self) -> None:
-        """Say in the log where the relay listens and what it does."""
+        """Log where the relay listens and how it is configured."""
         config = self.relay.reload.config
         self.relay.ports.announce(config)
         if certificate := self.relay.appliers.certificate:
@@ -101,8 +104,8 @@ class RelayService(Service):
             self.logger.info("{signal} received again, stopping at once", signal=name)
             self._drain.cut()
 
-    def stopService(self) -> Deferred[Any]:  # Any: nobody looks at what comes out
-        """Stop listening, hand on what was published, and end every connection; fires when all are gone."""
+    def stopService(self) -> Deferred[Any]:  # Any: nobody looks at the result
+        """Stop listening, deliver what was published, and end every connection. Fires when all are gone."""
         super().stopService()
         relay, timeout = self.relay, self.relay.appliers.drain_timeout
         relay.readiness.obstacle, relay.readiness.stopping = "draining", True
@@ -119,8 +122,8 @@ class RelayService(Service):
         self._drain = relay.make_drain()
         return DeferredList([*stopped, self._drain.begin().addCallback(self._close_web)])
 
-    def _close_web(self, drained: None) -> Deferred[Any]:  # Any: nobody looks at what comes out
-        """Close the web port, which has told of the drain until now."""
+    def _close_web(self, drained: None) -> Deferred[Any]:  # Any: nobody looks at the result
+        """Close the web port, which stayed open to show the drain."""
         stopped = self.relay.ports.stop("web")
         if self.relay.site:
             for connection in tuple(self.relay.site.open):
@@ -129,11 +132,11 @@ class RelayService(Service):
 
 
 def makeService(options: Options) -> RelayService:
-    """What twistd runs, from the options that it parsed."""
+    """Make the service that twistd runs, from the options that twistd parsed."""
     from twisted.internet import reactor
 
-    # Twisted's timers follow the wall clock, which somebody may set (https://github.com/twisted/twisted/issues/2424).
-    cast(Any, reactor).seconds = time.monotonic  # Any: no interface says that it can be set
+    # Twisted's timers follow the wall clock, which may be set (https://github.com/twisted/twisted/issues/2424).
+    cast(Any, reactor).seconds = time.monotonic  # Any: no interface says that this attribute can be assigned
     surroundings = Surroundings(
         reactor=reactor,
         read=options.config,

@@ -1,4 +1,4 @@
-"""The signals that the relay obeys: SIGTERM and SIGINT stop it, SIGHUP has it read its configuration again."""
+"""The signals that the relay handles: SIGTERM and SIGINT stop it, SIGHUP makes it reload its configuration."""
 
 from __future__ import annotations
 
@@ -32,20 +32,26 @@ def hold() -> None:
 
 
 class Signals:
-    """Passes signals on to functions, which are called by the reactor and not in the middle of anything."""
+    """Passes signals on to functions. The reactor calls them, so that they never interrupt other code."""
 
-    def __init__(self, reactor: Any, *, stop: Callable[[str], None], reload: Callable[[], None]) -> None:  # Any: no
-        # interface has all of a reactor
-        """`stop` is called with the name of the signal, each time that one comes; `reload` without anything."""
+    def __init__(
+        self,
+        reactor: Any,  # Any: no interface has all that a reactor provides
+        *,
+        stop: Callable[[str], None],
+        reload: Callable[[], None],
+    ) -> None:
+        """`stop`: called with the name of the signal at each SIGTERM and SIGINT. `reload`: called at each SIGHUP."""
         self._reactor = reactor
         self._stop = stop
         self._reload = reload
 
     def take(self) -> None:
-        """Replace the handlers of the reactor, which is running: they would have the process end by the signal.
+        """Replace the reactor's signal handlers, which would have the process die of the signal.
 
-        A SIGHUP that came before (see `hold`) is obeyed now.
-        SIGUSR1 is ignored, unless something else waits for it already: to rotate twistd's log file, for example.
+        To be called when the reactor runs, because it installs its handlers when it starts. A SIGHUP that came before (see
+        `hold`) is obeyed now. SIGUSR1 is ignored from then on, unless it has a handler already, such as the one that
+        rotates twistd's log file.
         """
         for number in STOP:
             signal.signal(number, self._on_stop)

@@ -1,4 +1,4 @@
-"""Calls that come again and again while the relay runs, whatever happens in one of them."""
+"""Calls at regular intervals while the relay runs, also after one of them failed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from twisted.logger import Logger
 
 
 class Timers:
-    """Calls functions every so many seconds, until all are stopped together."""
+    """Calls functions at regular intervals, until all are stopped together."""
 
     logger = Logger()
 
-    def __init__(self, reactor: Any) -> None:  # Any: what LoopingCall takes as a clock
+    def __init__(self, reactor: Any) -> None:  # Any: no interface has all that LoopingCall needs of a clock
         self._reactor = reactor
         self._running: list[LoopingCall] = []
 
     def every(self, seconds: float, call: Callable[[float], None]) -> None:
-        """Call a function every so many seconds, also after it failed: a bare LoopingCall stops at an exception.
+        """Call a function every `seconds`. An exception is logged and does not end the calls, as in a LoopingCall.
 
-        The function is told how many seconds have passed since it was last called, at most `seconds`: for what is more,
-        the relay slept itself, stopped or suspended.
+        The function is told how many seconds have passed since its last call, at most `seconds`: any time beyond that
+        the relay itself was not running, because it was stopped or the machine was suspended.
         """
         last = self._reactor.seconds()
 
@@ -40,7 +40,7 @@ class Timers:
         self._running.append(timer)
 
     def stop(self) -> None:
-        """Call nothing any more."""
+        """End all calls."""
         for timer in self._running:
             timer.stop()
         self._running.clear()
