@@ -1,4 +1,4 @@
-"""What the relay was asked to do: a value for every setting, in its own type, checked as a whole."""
+"""The relay's configuration: a value for every setting, in its own type, checked as a whole."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from relay.core.slow import SlowPolicy
 from relay.wire.framing import Framing
 
 MIN_BUFFER = 2**20
-"""Bytes: below it there would be little but bookkeeping in the buffer."""
+"""Bytes: a smaller buffer would hold little but bookkeeping."""
 MIN_MESSAGES = 8
-"""How many of the longest messages the buffer must hold: what one turn brings has to fit well inside it."""
+"""Messages of the maximum length that the buffer must have room for: what arrives in one turn has to fit in easily."""
 MIN_SEND_BUFFER = 4096
 """Bytes: with less, the kernel would wake the relay for every few packets."""
 MAX_SEND_BUFFER = 2**31 - 1
-"""Bytes: the kernel takes it as a C int."""
+"""Bytes: the kernel takes the size as a C int."""
 MAX_KEEPALIVE = 32_767
 """Seconds: the most that Linux takes (MAX_TCP_KEEPIDLE in its net/tcp.h)."""
 
@@ -30,10 +30,11 @@ Fault = tuple[str, str]
 """The name of a setting, and what is wrong with its value."""
 
 
-class Faults(ValueError):  # noqa: N818  # it is what is wrong
-    """A configuration that can't be used: one line for each thing that is wrong with it."""
+class Faults(ValueError):  # noqa: N818  # a list of faults, not one error
+    """Everything that is wrong with a configuration."""
 
     def __init__(self, lines: list[str]) -> None:
+        """`lines`: one for each fault, at least one. The text of the exception is the first."""
         self.lines = lines
         more = f" (and {len(lines) - 1} more: --check lists them)" if len(lines) > 1 else ""
         super().__init__(lines[0] + more)
@@ -41,7 +42,7 @@ class Faults(ValueError):  # noqa: N818  # it is what is wrong
 
 @dataclass(frozen=True)
 class Config:
-    """A value for each setting. Sizes are in bytes, times in seconds, files are paths, or empty for none."""
+    """A value for each setting. Sizes are in bytes and times in seconds; a file is a path, empty for none."""
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
@@ -52,12 +53,12 @@ class Config:
     stall_timeout: float
     replay: int
     max_connections: int | None
-    """None: as many as the descriptors are enough for."""
+    """None: as many as the limit of open files allows."""
     max_per_address: int
     allow_publishers: tuple[Network, ...]
-    """Empty: all."""
+    """Empty: all addresses are allowed."""
     allow_subscribers: tuple[Network, ...]
-    """Empty: all."""
+    """Empty: all addresses are allowed."""
     frame_timeout: float
     keepalive: int
     send_buffer: int
@@ -77,11 +78,12 @@ class Config:
 
 
 def configure(given: Mapping[str, Given]) -> Config:
-    """Make a configuration of what was given, by the names of settings; all others have their defaults.
+    """Make a configuration. `given`: what was given, by name of the setting; the other settings have their defaults.
 
-    Raises Faults with everything that is wrong.
+    Raises Faults with everything that is wrong: first with the values that cannot be parsed, and only if there are none
+    with those that contradict each other.
     """
-    values: dict[str, Any] = {}  # Any: each has a type of its own
+    values: dict[str, Any] = {}  # Any: each setting has a type of its own
     faults = []
     for setting in SETTINGS:
         where, texts = given.get(setting.name, Given(f"--{setting.name}", [setting.default]))
@@ -95,9 +97,9 @@ def configure(given: Mapping[str, Given]) -> Config:
 
 
 def check(config: Config, places: Mapping[str, str] = MappingProxyType({})) -> Config:
-    """Return a configuration that does not contradict itself; raises Faults for one that does.
+    """Return `config` if it is consistent; raise Faults if it is not.
 
-    `places` says where settings were given, by their names; the others were options.
+    `places`: where settings were given, by name, for the messages; a setting that is missing there was an option.
     """
     faults = [f"{places.get(name, '--' + name)}: {what}" for name, what in _contradictions(config)]
     if faults:
@@ -106,14 +108,14 @@ def check(config: Config, places: Mapping[str, str] = MappingProxyType({})) -> C
 
 
 def shown_settings(config: Config) -> dict[str, object]:
-    """The settings that the status page shows, by name, as JSON can have them."""
+    """The settings that the status page shows, by name, as values that JSON can represent."""
     values = {setting.name: getattr(config, setting.field) for setting in SETTINGS if setting.shown}
     own = {"slow": config.slow.name, "framing": config.framing.__name__.lower(), "log-level": config.log_level.name}
     return values | own
 
 
 def _contradictions(config: Config) -> Iterator[Fault]:
-    """What only shows when all values are known."""
+    """Faults that can only be found once all values are known."""
     yield from _wrong_amounts(config)
     if not (config.publish or config.publish_tls):
         yield "publish", "publishers can't connect anywhere"
@@ -145,7 +147,7 @@ def _wrong_amounts(config: Config) -> Iterator[Fault]:
 
 
 def _without_endpoint(config: Config) -> Iterator[Fault]:
-    """Settings for connections that nobody can make."""
+    """Settings that have no effect, because there is no endpoint for the connections that they are about."""
     for name, value, endpoints, kind in (
         ("publisher-ca", config.publisher_ca, config.publish_tls, "TLS endpoint"),
         ("subscriber-ca", config.subscriber_ca, config.subscribe_tls, "TLS endpoint"),

@@ -1,4 +1,4 @@
-"""The configuration file: TOML, with settings under the names of their options, some of them in tables."""
+"""The configuration file: TOML, in which settings have the names of their options, some of them in tables."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ TYPES: dict[object, tuple[tuple[type, ...], str]] = {
     count_or_auto: ((int, str), 'a whole number or "auto"'),
     seconds: ((int, float), "a number"),
 }
-"""What a value may be in the file, and what that is called; text, if it is not here."""
+"""For each `Setting.convert`: the types that a value may have in the file, and their name in an error message. The file
+has a text for any other setting."""
 
 
 def read_file(file: str) -> dict[str, Given]:
-    """What a configuration file says, by the names of settings. Raises Faults with everything that is wrong."""
+    """Read a configuration file: what it gives, by name of the setting. Raises Faults with everything that is wrong."""
     known = {(setting.table, setting.name): setting for setting in SETTINGS}
     found: dict[str, Given] = {}
     faults = []
@@ -41,7 +42,10 @@ def read_file(file: str) -> dict[str, Given]:
 
 
 def texts(setting: Setting, value: object) -> list[str]:
-    """A value of the file, as it would be given on the command line. Raises ValueError."""
+    """A value from the file, as the texts that would give it on the command line.
+
+    Raises ValueError if its type is wrong.
+    """
     types, expected = TYPES.get(setting.convert, ((str,), "text"))
     values = value if setting.many and isinstance(value, list) else [value]
     for one in values:
@@ -62,7 +66,7 @@ def _parse(file: str) -> dict[str, Any]:  # Any: as tomllib has it
 
 
 def _entries(content: dict[str, Any]) -> Iterator[tuple[str, str, object]]:
-    """Every value, with the name of its table, empty at the top, and its own."""
+    """Every value of the file: the name of its table (empty at the top of the file), its own name, and the value."""
     tables = {setting.table for setting in SETTINGS} - {""}
     for name, value in content.items():
         if name in tables and isinstance(value, dict):
@@ -72,7 +76,7 @@ def _entries(content: dict[str, Any]) -> Iterator[tuple[str, str, object]]:
 
 
 def _unknown(name: str) -> str:
-    """Why there is no setting of that name where it was found."""
+    """Why a setting called `name` is wrong where it was found."""
     tables = [setting.table for setting in SETTINGS if setting.name == name]
     if not tables:
         return "there is no such setting"

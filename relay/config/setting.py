@@ -1,4 +1,4 @@
-"""One thing that can be set, and how the texts that were given for it become its value."""
+"""One setting, and how the texts given for it become its value."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from relay.config.values import network
 
 
 class Part(Enum):
-    """What is told of a change of settings while the relay runs.
+    """A part of the relay to which changed settings can be applied while it runs.
 
-    Whoever reloads has something for each part that applies its settings, or does not come into being: so a setting
-    that can be reloaded is one that something applies.
+    A relay cannot be made without an applier for each part. So every setting that can be reloaded is applied.
     """
 
     HUB = auto()
-    """Hands messages out, and deals with subscribers that are slow."""
+    """Delivers messages, and deals with slow subscribers."""
     LIMITS = auto()
-    """Counts connections, and has descriptors for them."""
+    """Limits the number of connections, and raises the limit of open files for them."""
     NETWORKS = auto()
-    """Admits each role from certain addresses only."""
+    """Limits the addresses from which each role may connect."""
     PUBLISHERS = auto()
-    """Reads messages, of which none may stay incomplete."""
+    """Limits the time in which publishers have to complete a message."""
     DRAIN = auto()
     """Ends connections when the relay stops."""
     CREDENTIALS = auto()
-    """Certificates, as they are in their files now."""
+    """Certificates and authorities for TLS; a reload reads their files again."""
     HANDSHAKES = auto()
-    """TLS connections that are being made."""
+    """Limits the time of TLS handshakes."""
     WEB = auto()
-    """Decides what the web port shows to whom."""
+    """Decides who may see what of the web port."""
     LOG = auto()
-    """Leaves out what is less important."""
+    """Leaves out events that are not important enough."""
 
 
 class Given(NamedTuple):
     """What was given for a setting."""
 
     where: str
-    """The place, for messages: an option, or a file and a name in it."""
+    """Where it was given, for error messages: an option, or a file and a name in it."""
     texts: list[str]
+    """One text for each time that it was given."""
 
 
 @dataclass(frozen=True)
@@ -50,29 +50,31 @@ class Setting:
     """One thing that can be set."""
 
     name: str
-    """On the command line after two hyphens, and in the configuration file."""
+    """Its name in the configuration file, and after two hyphens on the command line."""
     default: str
-    convert: Callable[[str], Any]  # Any: each has a type of its own
-    """Raises ValueError for a text that it does not understand."""
+    """As it would be given on the command line."""
+    convert: Callable[[str], Any]  # Any: each setting has a type of its own
+    """Parses one text. Raises ValueError for a text that it does not understand."""
     help: str
+    """The text of `--help`."""
     many: bool = False
-    """May have several values, given one by one, or networks with commas between; `none` is none."""
+    """Whether it may have several values. They are given one by one, networks also with commas; `none` gives none."""
     table: str = ""
-    """Where it stands in the configuration file; empty: at its top."""
+    """Its table in the configuration file; empty: the top of the file."""
     reload: Part | None = None
-    """What applies a change while the relay runs; None: a change waits for a restart."""
+    """The part to which a reload applies a change; None: a change waits for a restart."""
     shown: bool = False
-    """Whether the status page shows it: how the relay treats those who connect. All else is the operator's business."""
+    """Whether the status page shows it: those who connect are affected by it. The rest is for the operator only."""
 
     @property
     def field(self) -> str:
-        """Its name in `Config`."""
+        """Its attribute in `Config`."""
         return self.name.replace("-", "_")
 
     def value(self, texts: Iterable[str]) -> Any:
-        """The value, from all texts that were given; of a setting that has one value, the last text counts.
+        """The value that `texts` give: a tuple if there may be many, otherwise the value of the last text.
 
-        Raises ValueError.
+        Raises ValueError if one of them cannot be parsed.
         """
         if not self.many:
             *_, text = texts

@@ -1,4 +1,4 @@
-"""How the text of a setting is understood: what was written goes in, and ValueError says that it can't be."""
+"""How the texts of settings are parsed: each function takes a text, and raises ValueError for one it cannot parse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 def size(text: str) -> int:
-    """Bytes, from `65536`, `64KiB`, `64 MiB` or `1GiB`."""
+    """A size in bytes, from a text such as `65536`, `64KiB`, `64 MiB` or `1GiB`."""
     match = re.fullmatch(r"(\d+) ?(|KiB|MiB|GiB)", text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a size: give bytes, or a number with KiB, MiB or GiB, as in 64MiB")
@@ -31,19 +31,19 @@ def show_size(number: int) -> str:
 
 
 def count(text: str) -> int:
-    """A whole number from 0."""
+    """A whole number, 0 or more."""
     if not re.fullmatch(r"\d+", text.strip()):
         raise ValueError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
 def count_or_auto(text: str) -> int | None:
-    """A whole number from 0, or None for `auto`."""
+    """A whole number, 0 or more, or None for `auto`."""
     return None if text.strip() == "auto" else count(text)
 
 
 def seconds(text: str) -> float:
-    """Seconds from 0, with or without a fraction."""
+    """A number of seconds, 0 or more, with or without a fraction."""
     try:
         number = float(text)
     except ValueError:
@@ -54,7 +54,7 @@ def seconds(text: str) -> float:
 
 
 def one_of(choices: Mapping[str, Value]) -> Callable[[str], Value]:
-    """What a name stands for."""
+    """A function that parses the names in `choices`; it returns what the name stands for."""
 
     def choose(text: str) -> Value:
         if text not in choices:
@@ -65,7 +65,7 @@ def one_of(choices: Mapping[str, Value]) -> Callable[[str], Value]:
 
 
 def endpoint(text: str) -> str:
-    """Where to listen, as Twisted writes it."""
+    """The text itself, if it is one of Twisted's endpoint strings, which say where to listen."""
     from twisted.internet import reactor
 
     try:
@@ -79,7 +79,7 @@ def endpoint(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """The origin of web pages, as browsers write it (RFC 6454, section 6.2): scheme, host, and a port if need be."""
+    """An origin of web pages, as browsers write it (RFC 6454, section 6.2): scheme, host, and port if necessary."""
     found = text.strip().lower().rstrip("/")
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/@\s]+", found):
         raise ValueError(f"{text!r} is not an origin: give one such as https://example.org")
@@ -87,7 +87,7 @@ def origin(text: str) -> str:
 
 
 def network(text: str) -> Network:
-    """Addresses: `192.0.2.0/24`, `2001:db8::/32`, or a single one."""
+    """A network such as `192.0.2.0/24` or `2001:db8::/32`, or a single address."""
     try:
         return ip_network(text.strip())
     except ValueError as error:
