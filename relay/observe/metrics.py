@@ -1,11 +1,10 @@
-"""The relay's numbers for Prometheus, made when they are asked for.
+"""The relay's metrics for Prometheus, made anew for each scrape.
 
-It needs the package prometheus-client, and is imported only where that is wanted. Everything happens in the reactor's
-thread, between two turns of it, so that the numbers fit each other.
+This module needs the package prometheus-client; a relay without a web port does not import it. A scrape is answered in
+the reactor's thread, within one turn, so that its numbers are consistent.
 
-Names follow Prometheus' conventions: base units, and `_total` for what only grows. How far subscribers are behind is
-no such thing: it is a distribution at a moment (a gauge histogram, of which `histogram_quantile` is taken without
-`rate`).
+Names follow Prometheus' conventions: base units, and `_total` for what only grows. The lag of subscribers does not only
+grow: it is a distribution at one moment, a gauge histogram. Take `histogram_quantile` of it without `rate`.
 """
 
 from __future__ import annotations
@@ -29,63 +28,65 @@ from relay.observe.turns import BOUNDS
 from relay.peers.registry import TCP
 
 LAGS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)
-"""Seconds, the buckets: from what a busy turn causes to what only a large buffer allows."""
+"""Upper bounds of the lag's buckets, in seconds: from what a busy turn causes to what only a large buffer allows."""
 OPENMETRICS = "application/openmetrics-text"
 
 
 class Metrics:
-    """Answers a scrape."""
+    """Answers scrapes."""
 
     def __init__(self, snapshot: Callable[[], Snapshot], web_connections: Callable[[], int]) -> None:
+        """`snapshot`: takes one of the relay. `web_connections`: how many connections the web port has now."""
         self._snapshot = snapshot
         self._web_connections = web_connections
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
     def __call__(self, accept: str) -> tuple[bytes, str]:
-        """The text, in a form that a client which sent this `Accept` understands, and its type.
+        """The text of a scrape, and its content type.
 
-        `choose_encoder` raises for some headers: it is only given those that it knows.
+        `accept`: the header `Accept` of the request. The format is OpenMetrics if it names that, otherwise Prometheus'.
+        `choose_encoder` raises for some headers that peers may send, so it is given a constant instead of the header.
         """
         encode, kind = choose_encoder(f"{OPENMETRICS}; version=1.0.0" if OPENMETRICS in accept else "")
         return encode(self._registry), kind
 
     def describe(self) -> list[Metric]:
-        """Prometheus' registry asks for it, so that it need not take a snapshot for the names."""
+        """Nothing: Prometheus' registry asks for names when this is registered, which is not worth a snapshot."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Called by the registry, once for each scrape."""
+        """Called by Prometheus' registry, once for each scrape."""
         now = self._snapshot()
         yield Info("relay_build", "What runs: always 1.", {"version": __version__})
         yield Gauge("relay_start_time_seconds", "When the relay was started, in seconds since 1970, UTC.", now.started)
         yield from _connections(now.roles)
-        yield Gauge("relay_connections_limit", "Connections that there may be, of both roles.", now.most_connections)
+        yield Gauge("relay_connections_limit", "Connections that both roles may have together.", now.most_connections)
         yield Gauge("relay_web_connections", "Connections to the web port, this one included.", self._web_connections())
         yield from _messages(now)
         yield from _buffer(now)
         yield from _lag(now)
         yield Gauge("relay_publishers_blocked", "1 while publishers are not read (--slow block), else 0.", now.blocked)
         yield Counter(
-            "relay_publishers_blocked_seconds", "Seconds in which publishers were not read.", now.blocked_seconds
+            "relay_publishers_blocked_seconds", "Seconds during which publishers were not read.", now.blocked_seconds
         )
         yield _turns(now)
         yield _by("relay_reloads", "Reloads (SIGHUP).", {"succeeded": now.reloaded, "failed": now.reloads_failed})
-        yield Counter("relay_log_lines_left_out", "Log lines left out, where peers caused too many.", now.left_out)
+        yield Counter("relay_log_lines_left_out", "Log lines left out because peers caused too many.", now.left_out)
 
 
 def _turns(now: Snapshot) -> Histogram:
     bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
     return Histogram(
         "relay_turn_seconds",
-        "How long turns of the reactor were: one in a quarter of a second is measured.",
+        "Lengths of the reactor's turns; one is measured every quarter of a second.",
         list(zip(bounds, accumulate(map(float, now.turns)), strict=True)),
         now.turn_seconds,
     )
 
 
 def _by(name: str, meaning: str, results: dict[str, int]) -> Counter:
-    """A counter by result."""
+    """A counter with the label `result`."""
     found = Counter(name, meaning, labels=["result"])
     for result, count in results.items():
         found.add_metric([result], count)
@@ -95,9 +96,11 @@ def _by(name: str, meaning: str, results: dict[str, int]) -> Counter:
 def _connections(roles: tuple[Role, ...]) -> Iterator[Metric]:
     is_open = Gauge("relay_connections", "Connections that are open.", labels=["role", "feed"])
     opened = Counter(
-        "relay_connections_opened", "Connections accepted, also if refused at once.", labels=["role", "feed"]
+        "relay_connections_opened", "Connections accepted, including those refused at once.", labels=["role", "feed"]
     )
-    closed = Counter("relay_connections_closed", "Connections that ended, and why.", labels=["role", "feed", "reason"])
+    closed = Counter(
+        "relay_connections_closed", "Connections that ended, by reason.", labels=["role", "feed", "reason"]
+    )
     handshakes = Counter("relay_tls_handshakes", "TLS handshakes, completed or failed.", labels=["role", "result"])
     for role in roles:
         is_open.add_metric([role.name, role.feed], role.open)
@@ -111,28 +114,36 @@ def _connections(roles: tuple[Role, ...]) -> Iterator[Metric]:
 
 
 def _messages(now: Snapshot) -> Iterator[Metric]:
-    yield Counter("relay_published_messages", "Messages that publishers published.", now.published.messages)
-    yield Counter("relay_published_bytes", "Bytes of these, as they are on the wire.", now.published.bytes)
+    yield Counter("relay_published_messages", "Messages that publishers sent.", now.published.messages)
+    yield Counter(
+        "relay_published_bytes", "Bytes of the messages that publishers sent, with framing.", now.published.bytes
+    )
     yield Counter(
         "relay_delivered_messages",
-        "Messages that subscribers were given, one for each message and subscriber.",
+        "Messages given to subscribers, each counted once for every subscriber.",
         now.delivered.messages,
     )
-    yield Counter("relay_delivered_bytes", "Bytes of these, as they are on the wire.", now.delivered.bytes)
     yield Counter(
-        "relay_skipped_messages", "Messages that subscribers were not given (--slow skip).", now.delivered.skipped
+        "relay_delivered_bytes", "Bytes of the messages given to subscribers, with framing.", now.delivered.bytes
+    )
+    yield Counter(
+        "relay_skipped_messages",
+        "Messages that subscribers lost (--slow skip), each counted once for every subscriber.",
+        now.delivered.skipped,
     )
 
 
 def _buffer(now: Snapshot) -> Iterator[Metric]:
-    yield Gauge("relay_buffer_used_bytes", "Memory that the buffer takes.", now.held)
-    yield Gauge("relay_buffer_limit_bytes", "Memory that the buffer may take (--buffer).", now.buffer)
-    yield Gauge("relay_oldest_position", "Number of the oldest message in the buffer, counted from 1.", now.oldest)
-    yield Gauge("relay_next_position", "Number that the next message gets.", now.next)
+    yield Gauge("relay_buffer_used_bytes", "Memory that the buffer uses.", now.held)
+    yield Gauge("relay_buffer_limit_bytes", "Memory that the buffer may use (--buffer).", now.buffer)
+    yield Gauge("relay_oldest_position", "Position of the oldest message in the buffer, counted from 1.", now.oldest)
+    yield Gauge("relay_next_position", "Position that the next message will get.", now.next)
 
 
 def _lag(now: Snapshot) -> Iterator[Metric]:
-    states = Gauge("relay_subscribers", "Subscribers that have everything, or not.", labels=["state"])
+    states = Gauge(
+        "relay_subscribers", "Subscribers that have everything (live) or lack messages (lagging).", labels=["state"]
+    )
     states.add_metric(["live"], now.live)
     states.add_metric(["lagging"], now.lagging)
     yield states
@@ -141,14 +152,14 @@ def _lag(now: Snapshot) -> Iterator[Metric]:
     yield Gauge("relay_lag_max_bytes", "Bytes that the slowest subscriber lacks.", furthest.bytes)
     yield Gauge(
         "relay_lag_max_seconds",
-        "How long ago the first message that the slowest subscriber lacks was published.",
+        "Seconds since the first message that the slowest subscriber lacks was published.",
         furthest.seconds,
     )
     lags = sorted(now.lags)
     buckets = [(str(float(bound)), float(bisect_right(lags, bound))) for bound in LAGS]
     yield GaugeHistogram(
         "relay_lag_seconds",
-        "How far the lagging subscribers are behind now; no counter.",
+        "How many seconds the lagging subscribers are behind now; a gauge, so it takes no rate().",
         [*buckets, ("+Inf", len(lags))],
         sum(lags),
     )

@@ -1,4 +1,4 @@
-"""Who is connected, and who was: what an operator is told of each connection, in pages, so that none takes long."""
+"""Lists of connections for operators: the open ones in pages, so that no answer takes long, and the last that ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relay.peers.ended_connection import REMEMBERED, EndedConnection
 from relay.peers.registry import Registry
 
 PAGE = 1000
-"""Connections in one page: to tell of them takes some 10 ms, in which the relay does nothing else."""
+"""Connections in one page: making it takes some 10 ms, during which the relay does nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +23,28 @@ class Row:
     """A connection that is open."""
 
     number: int
-    """Given once, to each connection a larger one than to those before it."""
+    """Identifies the connection; each has a larger number than those before it."""
     role: str
     feed: str
-    """How messages are written for it: `tcp`, `ws`, `events`; `tcp` of publishers."""
+    """How messages are written for a subscriber: `tcp`, `ws` or `events`. Always `tcp` for a publisher."""
     peer: str
     since: float
-    """In seconds since 1970, UTC."""
+    """When it was accepted, in seconds since 1970, UTC."""
     state: State
     tally: Tally
     lag: Lag | None
-    """None of a subscriber that is live, and of publishers."""
+    """None for a live subscriber and for publishers."""
     subject: str
-    """Of the certificate that it showed."""
+    """The subject of the certificate that the peer showed; empty if it showed none."""
 
 
 def page(
     roles: Sequence[Registry], after: int, clock: Callable[[], float], most: int = PAGE
 ) -> tuple[list[Row], int | None]:
-    """Those connections of all roles that follow the one of that number; and after which the next page begins.
+    """The open connections with numbers above `after`, at most `most`, in ascending order, and the next page's `after`.
 
-    Whoever turns the pages so sees each connection that is open all the while exactly once.
+    `clock`: the hub's. The second value is None if this is the last page. Going through the pages shows each connection
+    that stays open meanwhile exactly once.
     """
     following = ((one for one in role.open if one.number > after) for role in roles)
     found = list(islice(merge(*following, key=attrgetter("number")), most + 1))
@@ -66,6 +67,6 @@ def _row(connection: Connection, clock: Callable[[], float]) -> Row:
 
 
 def ended(roles: Sequence[Registry], most: int = REMEMBERED) -> list[EndedConnection]:
-    """The last that ended, of all roles, the newest first."""
+    """The last connections of all roles that ended, at most `most`, the newest first."""
     newest = (reversed(role.latest) for role in reversed(roles))
     return list(islice(merge(*newest, key=attrgetter("until"), reverse=True), most))

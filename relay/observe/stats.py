@@ -1,8 +1,8 @@
-"""What the relay is doing, in numbers: a snapshot that is read when somebody asks, so that no message pays for it.
+"""What the relay is doing, in numbers: a snapshot, taken when somebody asks, so that it costs nothing for a message.
 
-All of it is counted anyway, by those whom it concerns. What subscribers were given is a sum over the connections, open
-and ended. A subscriber that is lagging stands in the middle of a batch, and to count messages there would mean to read
-the batch: so the batch counts as not given, until it is. No total ever gets less.
+All numbers come from counts that the parts of the relay keep anyway. What subscribers were given is the sum over their
+connections, open and ended. A lagging subscriber may be in the middle of a batch. Counting its messages there would
+mean parsing the batch, so a batch is counted only once all of it has been given. Totals never decrease.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ from relay.peers.registry import Registry
 from relay.wire.close_reason import CloseReason
 
 FAILED_HANDSHAKES = (CloseReason.HANDSHAKE_FAILED, CloseReason.HANDSHAKE_TIMEOUT)
-"""How connections end whose TLS handshake was not completed, for what the peer did."""
+"""Close reasons of connections whose TLS handshake failed because of the peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """The connections of one role."""
+    """The connections of one role and one feed."""
 
     name: str
     feed: str
     open: int
+    """Connections that are open now."""
     opened: int
+    """Connections ever accepted."""
     closed: Mapping[CloseReason, int]
-    """All reasons."""
+    """How many have ended, for every reason there is."""
     handshakes_completed: int
-    """Of TLS."""
+    """TLS handshakes."""
     handshakes_failed: int
-    """Of TLS."""
+    """TLS handshakes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +47,40 @@ class Snapshot:
 
     roles: tuple[Role, ...]
     most_connections: int
+    """How many connections there may be."""
     published: Tally
     delivered: Tally
     held: int
-    """Memory that the buffer takes, of"""
+    """Memory that the buffer uses."""
     buffer: int
+    """Memory that the buffer may use."""
     oldest: int
     """Position of the oldest message that is kept."""
     next: int
     """Position that the next message gets."""
     live: int
+    """Subscribers that have every message."""
     lagging: int
+    """Subscribers that lack some."""
     lags: tuple[float, ...]
-    """Of each lagging subscriber, in seconds, in no order."""
+    """Seconds that each lagging subscriber is behind, in no order."""
     furthest: Lag
-    """The most of each."""
+    """The most messages, the most bytes and the most seconds that any subscriber is behind."""
     blocked: bool
+    """Whether publishers are not read now."""
     blocked_seconds: float
+    """Time during which publishers were not read."""
     reloaded: int
+    """Reloads that succeeded."""
     reloads_failed: int
     left_out: int
-    """Lines of the log."""
+    """Log lines that were left out."""
     turns: tuple[int, ...]
     """Turns of the reactor that were measured, by length: see `Turns.counts`."""
     turn_seconds: float
-    """And how long they were together."""
+    """Total length of the turns that were measured."""
     started: float
-    """Since 1970, UTC."""
+    """When the relay was started, in seconds since 1970, UTC."""
 
 
 class Stats:
@@ -88,10 +97,9 @@ class Stats:
         clock: Callable[[], float],
         turns: Turns,
     ) -> None:
-        """Look at these.
+        """`subscribers`: a registry for each feed. `lines`: counts the log lines that are left out.
 
-        `subscribers`: a registry for each feed. `reloads`: how often the relay was reloaded, by success. `clock`: the
-        hub's.
+        `reloads`: how many reloads succeeded (True) and failed (False). `clock`: the hub's.
         """
         self.registries = (publishers, *subscribers)
         self.clock = clock
@@ -105,7 +113,7 @@ class Stats:
         self._budget = hub.budget
 
     def snapshot(self) -> Snapshot:
-        """The relay now. It takes some 2 µs for each subscriber."""
+        """The relay now. Taking a snapshot costs some 2 µs for each subscriber."""
         log = self._hub.log
         delivered, live, lags = self._subscribed()
         return Snapshot(
@@ -136,7 +144,7 @@ class Stats:
         )
 
     def _subscribed(self) -> tuple[Tally, int, list[Lag]]:
-        """What subscribers were given in all; how many have everything; and the lag of each of the others."""
+        """What subscribers were given in all, how many are live, and the lag of each that is not."""
         messages = size = skipped = live = 0
         lags = []
         for registry in self._subscribers:

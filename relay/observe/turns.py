@@ -1,4 +1,4 @@
-"""How long the reactor's turns are, which is how long anybody may have to wait: measured now and then, not always."""
+"""Lengths of the reactor's turns, as a sample. A turn's length is how long everything else has to wait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from relay.core.timing import Every
 
 BOUNDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Seconds: from a turn in which little happens to one that everybody notices."""
+"""Seconds: from a turn in which little happens to one that everybody notices. `Turns.counts` has one count for each."""
 
 MEASURE = 0.25
 """Seconds between two turns that are measured."""
@@ -18,11 +18,11 @@ class Turns:
     """Counts turns by their length."""
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float]) -> None:
-        """`call_soon` runs a function in the next turn; `clock` is in seconds and never goes back."""
+        """`call_soon`: runs a function in the next turn. `clock`: in seconds; never goes back."""
         self.counts = [0] * (len(BOUNDS) + 1)
-        """How many were at most as long as each bound, but longer than the one before; the last: longer than all."""
+        """Turns at most as long as each bound but longer than the bound before; the last counts those above all."""
         self.seconds = 0.0
-        """How long all of them were together."""
+        """Total length of the turns that were measured."""
         self._call_soon = call_soon
         self._clock = clock
         self._began = 0.0
@@ -32,7 +32,7 @@ class Turns:
         every(MEASURE, self.measure)
 
     def measure(self, passed: float) -> None:
-        """Measure the turn that begins now; to be called by a timer, some times a second."""
+        """Measure from here to the beginning of the next turn."""
         self._began = self._clock()
         self._call_soon(self._end)
 
