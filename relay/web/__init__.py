@@ -1,17 +1,17 @@
 """The web port: the relay's numbers and connections for Prometheus and for people, and its messages for browsers.
 
-It is an HTTP server of Twisted's with less in it. A request is a method, a path and a few headers; it has no body, and
-is answered at once, in the reactor's thread, from what the relay knows anyway (`pages`), or by a stream that does not
-end (`streams`): what has the connection then is no longer HTTP's, but a subscriber like any other (`subscribers`), or
-somebody who looks at the status page (`viewers`). `site` has what is between that and the network, and every limit:
+It is Twisted's HTTP server, reduced. A request is a method, a path and a few headers, without a body. It is answered at
+once, in the reactor's thread, from what the relay knows anyway (`pages`), or by a stream that does not end. Then the
+connection belongs to a subscriber like any other (`streams`), or to a browser with the status page (`viewers`), and is
+no longer HTTP's concern. `site` stands between all that and the network, and has the limits:
 
-- A connection is for one request. So there is nothing to be sent behind a request that would be worked off before
-  anything else gets its turn: 64 KiB are 3,500 requests for a page of 300 KB.
-- It lasts so many seconds at most, in which the request has to come and the answer has to go, however the bytes
-  trickle. Twisted's own timeout begins anew with every byte. A stream lasts as long as it is read.
-- A request line and headers of 16 KiB together, at most 500 headers: those are Twisted's.
-- A body is not waited for. Twisted would write it to a file, of any size.
-- So many connections, counted apart from those of publishers and subscribers.
+- A connection serves one request. With several, a peer could send many requests at once, which would all be answered
+  before anything else gets its turn: 3,500 requests, for a page of 300 KB each, fit into 64 KiB.
+- A connection lasts at most `SECONDS`, in which the request has to arrive and the answer has to leave. Twisted's own
+  timeout begins anew with every byte. A stream lasts as long as the peer reads it.
+- The request line and the headers have at most 16 KiB together, and there are at most 500 headers: Twisted's limits.
+- The relay does not wait for a body. Twisted would write one of any size to a file.
+- There are at most `MAX_WEB_CONNECTIONS`, which do not count among those of publishers and subscribers.
 
-Nothing of it is imported by a relay without a web port.
+A relay without a web port imports only `load` and `token`.
 """

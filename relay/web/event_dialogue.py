@@ -1,4 +1,4 @@
-"""The dialogue of server-sent events: an HTTP response that does not end. Who comes back is told what it missed."""
+"""The dialogue of server-sent events: an HTTP response that does not end. It begins with what a returning peer lost."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from relay.wire.position import Position
 
 
 def stream_head(headers: tuple[tuple[str, str], ...] = ()) -> bytes:
-    """The head of a response that is a stream of events, in chunks. `headers`: names and values of additional ones."""
+    """The head of a response that is a chunked stream of events. `headers`: names and values of additional headers."""
     every = (
         ("Content-Type", "text/event-stream; charset=utf-8"),
         ("Transfer-Encoding", "chunked"),
         ("Connection", "close"),
-        ("X-Accel-Buffering", "no"),  # nginx would keep events until it has a few kilobytes of them
+        ("X-Accel-Buffering", "no"),  # otherwise nginx holds events back until it has a few kilobytes
         *ALWAYS,
         *headers,
     )
@@ -23,13 +23,14 @@ def stream_head(headers: tuple[tuple[str, str], ...] = ()) -> bytes:
 
 
 class EventDialogue:
-    """Tells a browser what it missed, and nothing after that."""
+    """Tells a browser at the start what it lost, and nothing more after that."""
 
     def __init__(self, head: bytes, epoch: str, wanted: int | None, missed: bool | None) -> None:
-        """Begin with the head of the response.
+        """`head`: of the response.
 
-        `epoch`: that of the messages' positions. `wanted`: position of the message that the peer wants first, None for
-        the next. `missed`: whether the messages before the first that it gets are lost to it; None if nobody can know.
+        `epoch`: of the messages' positions. `wanted`: position of the first message that the peer wants, None for the
+        next one published. `missed`: whether the peer resumes at `wanted`, so that any message between it and the first
+        one that it gets is lost; None if it resumes from no position of this run, so that nobody knows what is lost.
         """
         self._head = head
         self._epoch = epoch
@@ -37,7 +38,7 @@ class EventDialogue:
         self._missed = missed
 
     def begin(self, subscriber: Subscriber) -> None:
-        """There is nothing to prepare."""
+        """Nothing has to be prepared."""
 
     def greeting(self, first: int) -> bytes:
         start = f"retry: 1000\nid: {Position(self._epoch, first - 1)}\n"
@@ -51,10 +52,10 @@ class EventDialogue:
         return chunk(b"")
 
     def received(self, subscriber: Subscriber, data: bytes) -> None:
-        """There is nothing to be said after a request."""
+        """Ignore what follows the request."""
 
     def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
-        """The missing last chunk says it."""
+        """Nothing is sent: the missing last chunk tells the peer that the stream was cut."""
 
     def sweep(self, subscriber: Subscriber) -> None:
-        """There is nothing to do."""
+        """Nothing has to be done."""

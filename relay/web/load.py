@@ -1,4 +1,4 @@
-"""The way into the web port for those who can do without it: nothing that it needs is imported before it is wanted."""
+"""Makes the web port without importing what it needs before that: a relay may have none, and lack the packages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def require_packages() -> None:
-    """See to it that what the web port needs is installed; raises Faults if not."""
+    """Raise Faults if a package that the web port needs is not installed."""
     try:
         import prometheus_client  # noqa: F401
         import wsproto  # noqa: F401
@@ -31,40 +31,40 @@ def require_packages() -> None:
 
 @dataclass
 class Access:
-    """Who may see what of the web port. It may be changed at any time, and holds for requests from then on."""
+    """Who may see what of the web port. It may be changed at any time, and applies to the requests after that."""
 
     token: bytes | None = None
-    """What a request has to show; None: nothing."""
+    """The token that a request has to show; None: no token is needed."""
     origins: tuple[str, ...] = ()
-    """Web pages that may have the messages, besides the relay's own."""
+    """Origins whose web pages may read messages, in addition to the relay's own."""
 
 
 class Contents(NamedTuple):
     """What the web port shows, and what it needs for that."""
 
     stats: Stats
-    """What the relay does."""
+    """What the relay does, in numbers."""
     feeds: Feeds
-    """The messages in other encodings."""
+    """The messages, encoded for browsers."""
     events: Registry
-    """Where subscribers with server-sent events are kept."""
+    """Subscribers to server-sent events."""
     sockets: Registry
-    """Where subscribers with WebSocket are kept."""
+    """Subscribers by WebSocket."""
     settings: Callable[[], dict[str, object]]
     """Says which settings are in force, of those that are to be shown."""
     stopping: Callable[[], bool]
     """Says whether the relay has begun to stop."""
     unready: Callable[[], str]
-    """Says why nobody should connect now; nothing if all is well."""
+    """Returns why nobody should connect now; empty if the relay is ready."""
     access: Access
     lines: RateLimitedLog
-    """Through which peers' doings are logged."""
+    """Limits the log lines that peers can cause."""
 
 
 def load_site(contents: Contents, reactor: IReactorTime) -> Site:
-    """Make the factory of the web port. Raises Faults where what it needs is not installed.
+    """Make the factory of the web port. Raises Faults if a package that it needs is not installed.
 
-    `reactor` is for the time that a connection may take.
+    `reactor`: measures how long a connection takes.
     """
     require_packages()
     from relay.observe.metrics import Metrics

@@ -1,4 +1,4 @@
-"""What the web port answers: a request in, a response out, and nothing of the network."""
+"""What the web port answers: takes requests and returns responses, without any I/O on the network."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ PAGE_LOADS = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-"""What a browser may load for the status page: what comes from here."""
+"""The status page's Content-Security-Policy: a browser loads only what comes from the relay itself."""
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/page.svg": ("page.svg", "image/svg+xml"),
 }
-"""The status page, in the folder `page`."""
+"""The files of the status page, by path: their names in the folder `page`, and their content types."""
 
 
 class Pages:
-    """Everything that can be asked for, by path."""
+    """Answers requests, by path."""
 
     def __init__(
         self,
@@ -47,11 +47,10 @@ class Pages:
         streams: Mapping[str, Callable[[Request], Response | Takeover]],
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Answer from what others know.
+        """`metrics`: takes the header `Accept`, and returns the text of a scrape and its content type.
 
-        `metrics`: the text for a scrape with that `Accept` header, and its type. `unready`: says why nobody should
-        connect now, empty if all is well. `token`: what a request has to show, None if nothing. `streams`: what answers
-        without an end, by path.
+        `unready`: returns why nobody should connect now, empty if the relay is ready. `token`: returns the token that
+        a request has to show, None if it needs none. `streams`: by path, what answers with a stream that does not end.
         """
         self._stats = stats
         self._metrics = metrics
@@ -73,7 +72,7 @@ class Pages:
         self._streams = frozenset(streams)
 
     def respond(self, request: Request) -> Response | Takeover:
-        """Every request has a response."""
+        """The answer to a request, whatever it asks for."""
         if self._stopping() and request.path not in WHILE_STOPPING:
             return line(503, self._unready() or "stopping", (("Retry-After", str(RETRY_AFTER)),))
         authorization = request.header("Authorization").encode("latin-1")
@@ -100,7 +99,7 @@ class Pages:
         return Response(200, body, kind)
 
     def _connections(self, request: Request) -> Response:
-        """`?after=NUMBER`: the page that begins after that connection; `?ended`: the last that ended; `?most=COUNT`."""
+        """Open connections with numbers above `?after=NUMBER`, or the last that ended (`?ended`): `?most=COUNT`."""
         most = request.query.get("most", [str(PAGE)])[-1]
         if not re.fullmatch("[0-9]{1,4}", most) or not 0 < int(most) <= PAGE:
             return line(400, f"most: how many connections, from 1 to {PAGE}")
@@ -114,7 +113,7 @@ class Pages:
 
 
 def _file(response: Response, request: Request) -> Response:
-    """A file of the status page."""
+    """Answer any request with the same response: a file of the status page."""
     return response
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
-"""What a browser may load for a response that is no page."""
+"""The Content-Security-Policy of responses that are not pages: a browser loads nothing for them."""
 ALWAYS = (
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
@@ -16,12 +16,12 @@ ALWAYS = (
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-"""Headers of every response: it is for nobody else, and it is what it says."""
+"""Headers of every response: only the browser that asked may use it, and only as the type that it says it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request. What it brought is the peer's, and may be anything."""
+    """A request. The peer chose everything in it: nothing can be relied on."""
 
     method: str = "GET"
     path: str = "/"
@@ -30,7 +30,7 @@ class Request:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def header(self, name: str) -> str:
-        """The only or the last one of that name; empty if there is none."""
+        """The value of the header `name`, the last one if there are several; empty if there is none."""
         wanted = name.lower().encode()
         values = [value for key, value in self.headers if key.lower() == wanted]
         return values[-1].decode("latin-1") if values else ""
@@ -38,16 +38,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What goes back; to a HEAD, without the body."""
+    """A response. For a HEAD request, the body is not sent."""
 
     status: int
     body: bytes
     kind: str = TEXT
+    """Its content type."""
     headers: tuple[tuple[str, str], ...] = ()
+    """Names and values of headers besides those that all responses have."""
     loads: str = NOTHING
-    """What a browser may load for it: a Content-Security-Policy."""
+    """Its Content-Security-Policy: what a browser may load for it."""
 
 
 def line(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """A line for people."""
+    """A response with one line of text for people."""
     return Response(status, f"{text}\n".encode(), TEXT, headers)

@@ -23,11 +23,11 @@ from relay.web.request import ALWAYS, Request, Response, line
 from relay.web.streams import Takeover
 
 SECONDS = 30.0
-"""How long a connection lasts at most: a page of 300 KB takes that over a line of 80 kbit/s."""
+"""How long a connection lasts at most: as long as a page of 300 KB takes at 80 kbit/s."""
 
 
 class Exchange(http.Request):
-    """One request, whose response is made as soon as its headers are there."""
+    """One request, answered as soon as its headers have arrived."""
 
     logger = Logger()
     channel: Channel
@@ -68,19 +68,19 @@ class Exchange(http.Request):
 
 
 class Channel(http.HTTPChannel):
-    """A connection. What it inherits reads a request and writes the response."""
+    """A connection. The class that it inherits from reads the request and writes the response."""
 
     logger = Logger()
     requestFactory = Exchange
     factory: Site
     link: AcceptedTransport
-    """The transport, as all that the relay accepts have it."""
+    """The transport, with its type."""
     peer = "?"
-    """Who it is, for the log."""
+    """The name of the peer's address, for the log."""
     address: IAddress | None = None
-    """Its own, whatever a proxy says of whom it speaks for."""
-    _end: IDelayedCall | None = None
-    _taken: Protocol | None = None  # what has the connection now that the request was read
+    """The address that the connection comes from, even if it is a proxy that names another one."""
+    _end: IDelayedCall | None = None  # cuts the connection when its time is over
+    _taken: Protocol | None = None  # what owns the connection after `hand_over`
 
     @property
     def site(self) -> Site:
@@ -101,7 +101,7 @@ class Channel(http.HTTPChannel):
         super().connectionMade()
 
     def hand_over(self, takeover: Takeover) -> None:
-        """Have the response, and all that follows, be made by something else."""
+        """Leave the connection to `takeover`, which makes the response and all that follows."""
         self.link.unregisterProducer()
         self._forget(takeover.subscribes)
         self._taken = takeover.begin(self.address)
@@ -111,27 +111,27 @@ class Channel(http.HTTPChannel):
         (self._taken.dataReceived if self._taken else super().dataReceived)(data)
 
     def rawDataReceived(self, data: bytes) -> None:
-        """What came together with the request, and behind it."""
+        """Called with what arrived together with the request, after its end."""
         (self._taken.dataReceived if self._taken else super().rawDataReceived)(data)
 
     def _forget(self, leaves: bool) -> None:
-        """It is not cut any more. `leaves`: whether it does not count any more either."""
+        """Do not cut the connection when its time is over. `leaves`: whether to stop counting it as well."""
         if leaves:
             self.site.open.pop(self, None)
         if self._end is not None and self._end.active():
             self._end.cancel()
 
     def cut(self) -> None:
-        """End it at once, whatever is on its way."""
+        """End the connection at once, whatever is still being sent."""
         self.link.abortConnection()
 
-    def checkPersistence(self, request: Any, version: bytes) -> bool:  # Any: one that Twisted made
-        """Whether another request may follow."""
+    def checkPersistence(self, request: Any, version: bytes) -> bool:  # Any: Twisted declares no type
+        """Whether another request may follow: never."""
         request.setHeader("Connection", "close")
         return False
 
     def allHeadersReceived(self) -> None:
-        self.length = 0  # of the body: nothing of it is waited for
+        self.length = 0  # of the body, which the relay does not wait for
         super().allHeadersReceived()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
@@ -143,7 +143,7 @@ class Site(http.HTTPFactory):
     """Accepts connections to the web port, on any number of endpoints."""
 
     noisy = False
-    protocol = Channel  # type: ignore[assignment]  # Twisted's own can speak HTTP/2 too, and is declared as that
+    protocol = Channel  # type: ignore[assignment]  # Twisted declares a function whose channels speak HTTP/2, too
 
     def __init__(
         self,
@@ -154,14 +154,13 @@ class Site(http.HTTPFactory):
         most: int = MAX_WEB_CONNECTIONS,
         seconds: float = SECONDS,
     ) -> None:
-        """Serve `pages`.
+        """`pages`: answers requests. `registered`: the `register` methods of what serves streams.
 
-        `registered`: the `register` methods of those who serve streams. `lines`: logs what peers do. `most`:
-        connections at once, those that became subscribers not counted. `seconds`: how long each lasts at most, but for
-        streams.
+        `lines`: limits the log lines that peers can cause. `most`: connections that may be open at once, not counting
+        those that became subscribers. `seconds`: how long a connection that is not a stream lasts at most.
         """
         super().__init__(reactor=reactor)
-        self.timeOut = None  # Twisted's; ours is above
+        self.timeOut = None  # Twisted's own timeout, which begins anew with every byte; `seconds` replaces it
         self.pages = pages
         self._registered = registered
         self.lines = lines
@@ -176,15 +175,15 @@ class Site(http.HTTPFactory):
         return channel
 
     def register(self, every: Every) -> None:
-        """Have those swept who serve streams."""
+        """Have the streams swept."""
         for register in self._registered:
             register(every)
 
     def startFactory(self) -> None:
-        """There is no log of requests, and no clock for it."""
+        """Open no log of requests, and start no clock for it."""
 
     def stopFactory(self) -> None:
-        """As above."""
+        """There is no log of requests to close."""
 
     def log(self, request: http.Request) -> None:
-        """As above."""
+        """Requests are not logged."""

@@ -10,21 +10,21 @@ from relay.web.websocket import Input, close
 from relay.wire.close_reason import CloseReason
 
 READ = 4096
-"""Bytes read at once from a peer that has nothing to say."""
+"""Bytes read at once: a subscriber has little to say."""
 MAX_INPUT = 8192
-"""Bytes that a peer may send in a second, which are thrown away: more is read in the next one. That many bytes of the
-smallest frames take some 20 ms to look at."""
+"""Bytes after which a peer is not read again before the next sweep, a second later at most. Looking at that many bytes
+of the smallest frames takes some 20 ms."""
 
 
 class SocketDialogue:
-    """Reads what the peer sends, little at a time, and throws it away but for pings and the end."""
+    """Reads little at a time of what the peer sends. Answers pings, notices the end, and discards the rest."""
 
     def __init__(self, head: bytes) -> None:
         """`head`: the response to the opening handshake."""
         self._head = head
         self._input = Input()
         self._read = 0  # bytes since the last sweep
-        self._pong = b""  # the answer to the latest ping, while another waits to be sent
+        self._pong = b""  # the answer to the latest ping, until it can be sent
 
     def begin(self, subscriber: Subscriber) -> None:
         if isinstance(subscriber.link, SubscriberTransport):
@@ -49,11 +49,11 @@ class SocketDialogue:
             subscriber.leave(closed.reason, closed.answer, closed.why)
 
     def _answer(self, subscriber: Subscriber, pong: bytes) -> None:
-        """Send it as soon as the peer is not in the middle of a message. One answer waits at most: the latest."""
+        """Send `pong` as soon as the peer is not in the middle of a message. At most one waits: the latest."""
         self._pong = b"" if subscriber.insert(pong) else pong
 
     def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
-        """Tell the peer why, if it takes that at once."""
+        """Tell the peer `reason`, if its transport takes that at once."""
         if isinstance(subscriber.link, SubscriberTransport):
             with suppress(OSError):
                 subscriber.link.send(subscriber.rest() + close(reason))

@@ -1,7 +1,7 @@
 """What the status page is sent every second: the relay at one moment, as an object for JSON.
 
-It is made for people who look, so it may leave out, and must not cost: the tail looks at the newest batch and at little
-more, however many messages there are, and takes the beginning of each.
+It is for people who watch, so it must cost little and may leave things out. The tail, which shows the newest messages,
+scans little more than the newest batch, however many messages there are, and takes the beginning of each message.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ from relay.peers.ended_connection import EndedConnection
 from relay.wire.framing import Buffer, Framing
 
 SLOWEST = 10
+"""Lagging subscribers shown."""
 ENDED = 20
+"""Ended connections shown."""
 TAIL = 20
+"""Messages shown in the tail."""
 SHOWN = 200
-"""Bytes of a message in the tail: the page has no room for more."""
+"""Bytes of a message shown in the tail: the page has no room for more."""
 SCANNED = 256 * 1024
-"""Bytes of batches in which the ends of messages are looked for, after which no other batch is: 1.5 ms for messages of
-60 bytes and different lengths. One batch is about as large when there is much traffic."""
+"""Bytes of batches scanned for the ends of messages, after which no further batch is: it takes 1.5 ms for messages of
+various lengths around 60 bytes. With much traffic, one batch is about as large."""
 
 
 class Status:
-    """Tells how the relay is."""
+    """Describes the relay for the status page."""
 
     def __init__(
         self,
@@ -46,10 +49,11 @@ class Status:
         epoch: str,
         now: Callable[[], float],
     ) -> None:
-        """Tell what `stats` and `log` know.
+        """`log`: the hub's, with messages framed as `framing` says.
 
-        `settings`: those in force, by name, as JSON has them. `unready`: says why nobody should connect now, empty if
-        all is well. `epoch`: that of the messages' positions, another after each start. `now`: the time for people.
+        `settings`: returns those in force, by name, as JSON can represent them. `unready`: returns why nobody should
+        connect now, empty if the relay is ready. `epoch`: of the messages' positions; each start of the relay has a new
+        one. `now`: returns the time in seconds since 1970, UTC.
         """
         self._stats = stats
         self._log = log
@@ -60,7 +64,7 @@ class Status:
         self._now = now
 
     def now(self) -> dict[str, object]:
-        """The relay now. It takes some 1.5 µs for each subscriber, 5 if it lags: once is enough for all who look."""
+        """The relay now. It costs 1.5 µs per subscriber, 5 µs if it lags, so call it once for all viewers."""
         snapshot = self._stats.snapshot()
         return {
             "epoch": self._epoch,
@@ -76,7 +80,7 @@ class Status:
         }
 
     def _slowest(self) -> list[dict[str, object]]:
-        """The connections with the most bytes of lag, and what keeps them."""
+        """The connections that lag by the most bytes, and why they lag."""
         clock = self._stats.clock
         lagging = (
             (lag, one) for role in self._stats.registries for one in role.open if (lag := one.lag(clock)) is not None
@@ -86,7 +90,7 @@ class Status:
 
 
 def tail(log: Log, framing: type[Framing]) -> list[dict[str, object]]:
-    """The newest messages, oldest first: as many as are found before enough was scanned, and `TAIL` at most."""
+    """The newest messages, oldest first: at most `TAIL`, and fewer if `SCANNED` bytes of batches hold fewer."""
     found = []
     for messages in log.messages(log.recent(TAIL, SCANNED), TAIL, SCANNED):
         for number, (start, stop) in enumerate(pairwise(messages.bounds), messages.first):
@@ -101,15 +105,16 @@ def _message(frame: Buffer, position: int, framing: type[Framing]) -> dict[str, 
 
 
 def printable(data: bytes, whole: bool = True) -> str:
-    """Bytes as one line of text: UTF-8, and a Python escape for all that is not or cannot be seen, and for backslashes.
+    """Bytes as one line of text, decoded as UTF-8.
 
-    Of what is not `whole`, the last character may be cut: then it is left out.
+    Backslashes, bytes that are not UTF-8 and characters that do not print become Python escapes. `whole`: whether
+    `data` is complete; if it is not, a last character that is cut is left out.
     """
     return "".join(map(_spell, getincrementaldecoder("utf-8")("surrogateescape").decode(data, final=whole)))
 
 
 def _spell(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # how "surrogateescape" hands on a byte that is not UTF-8
+    if "\udc80" <= character <= "\udcff":  # what "surrogateescape" makes of a byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
     if character.isprintable() and character != "\\":
         return character
@@ -117,12 +122,12 @@ def _spell(character: str) -> str:
 
 
 def connection_json(row: Row) -> dict[str, object]:
-    """A connection that is open."""
+    """An open connection, as an object for JSON."""
     return _who(row) | _doing(row.state, row.lag)
 
 
 def ended_json(one: EndedConnection) -> dict[str, object]:
-    """A connection that ended."""
+    """A connection that has ended, as an object for JSON."""
     return _who(one) | {"until": _time(one.until), "reason": str(one.reason)}
 
 
@@ -149,7 +154,7 @@ def _why(state: State) -> str:
 
 
 def _time(seconds: float) -> str:
-    """As in RFC 3339."""
+    """A time in the format of RFC 3339; `seconds`: since 1970, UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
@@ -170,7 +175,7 @@ def _numbers(now: Snapshot) -> dict[str, object]:
 
 
 def _open(roles: tuple[Role, ...]) -> dict[str, dict[str, int]]:
-    """How many are open, by role and feed."""
+    """The number of open connections, by role and feed."""
     found: dict[str, dict[str, int]] = {}
     for role in roles:
         found.setdefault(role.name, {})[role.feed] = role.open
@@ -178,7 +183,7 @@ def _open(roles: tuple[Role, ...]) -> dict[str, dict[str, int]]:
 
 
 def _closed(roles: tuple[Role, ...]) -> dict[str, dict[str, int]]:
-    """How many ended, by role and reason, of all feeds; without those reasons that there were none for."""
+    """The number of connections that have ended, by role and reason, for reasons that have occurred."""
     found: dict[str, dict[str, int]] = {}
     for role in roles:
         reasons = found.setdefault(role.name, {})

@@ -1,4 +1,4 @@
-"""The web port's responses that do not end: feeds of all messages, by server-sent events and by WebSocket."""
+"""The web port's streams of messages, which are responses that do not end: server-sent events and WebSocket."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from relay.wire.websocket import binary, text
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """The response is whatever a protocol makes of the connection from now on."""
+    """An answer that is not a response, but a protocol that takes the connection over."""
 
     begin: Callable[[IAddress | None], Protocol]
-    """Makes the protocol, for a connection from that address."""
+    """Makes the protocol; takes the address that the connection comes from."""
     subscribes: bool = True
-    """Whether it counts as a subscriber from then on, and no longer as a connection to the web port."""
+    """Whether the connection counts as a subscriber from then on, and no longer as one of the web port."""
 
 
 def unstreamable(request: Request) -> Response | None:
-    """The refusal of a request that cannot be answered by a stream; None if it can."""
+    """The refusal of a request that cannot be answered by a stream; None for a request that can."""
     if request.version != "HTTP/1.1":
         return line(505, "a stream needs HTTP/1.1; a proxy must speak it too (nginx: proxy_http_version 1.1)")
     return None
 
 
 class Streams:
-    """Begins the streams, for whoever may have them."""
+    """Answers requests for streams of messages."""
 
     def __init__(
         self, feeds: Feeds, epoch: str, events: Registry, sockets: Registry, origins: Callable[[], tuple[str, ...]]
     ) -> None:
-        """`epoch`: that of the messages' positions. `events`, `sockets`: where the subscribers of each kind are kept.
+        """`epoch`: of the messages' positions. `events`, `sockets`: the registries for the subscribers of each kind.
 
-        `origins`: those of web pages that may have the messages, besides pages of the relay's own.
+        `origins`: returns the origins whose web pages may read messages, in addition to the relay's own.
         """
         self._feeds = feeds
         self._epoch = epoch
@@ -61,7 +61,7 @@ class Streams:
         self._text = text()
 
     def events(self, request: Request) -> Response | Takeover:
-        """Server-sent events."""
+        """The answer to a request for server-sent events."""
         refusal = unstreamable(request) or self._foreign(request)
         if refusal:
             return refusal
@@ -82,7 +82,7 @@ class Streams:
         return Takeover(lambda address: Subscriber(self._event_registry, address, source, dialogue))
 
     def socket(self, request: Request) -> Response | Takeover:
-        """WebSocket."""
+        """The answer to a request for a WebSocket."""
         refusal = unstreamable(request) or self._foreign(request)
         if refusal:
             return refusal
@@ -102,13 +102,16 @@ class Streams:
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """Look at each subscriber."""
+        """Sweep each subscriber."""
         for registry in (self._event_registry, self._socket_registry):
             for subscriber in tuple(registry.open):
                 cast(Subscriber, subscriber).sweep()
 
     def _resume(self, last: str) -> int | None:
-        """The position behind the event of that id; None if it is not one of ours. What is pending is in the log."""
+        """The position after the event with the id `last`; None if this run of the relay has sent no such event.
+
+        To be called after a flush of the hub, so that all messages are in its log.
+        """
         try:
             position = Position.parse(last)
         except ValueError:
@@ -117,7 +120,10 @@ class Streams:
         return following if position.epoch == self._epoch and following <= self._feeds.hub.log.next else None
 
     def _replay(self, request: Request) -> int | None:
-        """The position from which the recent messages start that are asked for; None if none are. Raises ValueError."""
+        """The position from which the recent messages start that `request` asks for; None if it asks for none.
+
+        Raises ValueError if it asks for something else than a number of messages.
+        """
         hub = self._feeds.hub
         many = request.query.get("replay", [str(hub.replay)])[-1]
         if not re.fullmatch("[0-9]{1,18}", many):
@@ -125,13 +131,13 @@ class Streams:
         return hub.recent(int(many)) if int(many) else None
 
     def _foreign(self, request: Request) -> Response | None:
-        """The refusal of a page of another site; None if it is none.
+        """The refusal of a request by a web page of another site; None if it is not by one.
 
-        Its browser tells which site that is. Without the refusal, any page that somebody looks at could read the
-        messages. What is no browser does not tell, and may say what it likes.
+        Browsers name the site in the header `Origin`. Without the refusal, any web page that somebody visits could read
+        the messages. Other programs may leave the header out, or send any: they are not kept out by this.
         """
         origin = request.header("Origin")
         own = origin.partition("://")[2]
         if not origin or (own and own == request.header("Host")) or origin in self._origins():
             return None
-        return line(403, "pages of that origin may not: --web-origin would allow it")
+        return line(403, "pages of that origin may not read messages: --web-origin would allow it")

@@ -1,7 +1,7 @@
 """The token that opens the web port: a secret in a file, sent with each request.
 
-It is the token of HTTP's `Bearer` scheme (RFC 6750), or the password of its `Basic` scheme (RFC 7617), with any user
-name, because browsers ask for that one.
+It is the token of HTTP's `Bearer` scheme (RFC 6750), or the password of its `Basic` scheme (RFC 7617) with any user
+name. `Basic` is there because browsers ask people for a password.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from pathlib import Path
 from relay.config.config import Faults
 
 MOST = 4096
-"""Bytes of the file: more is another file."""
+"""Bytes that the file may have: a longer one is not meant to hold a token."""
 
 
 def read_token(file: str) -> bytes | None:
-    """The token in a file, without space around it; None without a file. Raises Faults."""
+    """The token in `file`, without surrounding whitespace; None if `file` is empty.
+
+    Raises Faults if the file cannot be read, or holds something else than one word.
+    """
     if not file:
         return None
     try:
@@ -33,7 +36,7 @@ def read_token(file: str) -> bytes | None:
 
 
 def shown(authorization: bytes) -> bytes:
-    """The token in the value of an `Authorization` header, empty if there is none."""
+    """The token in `authorization`, the value of that header; empty if it has none."""
     scheme, _, value = authorization.strip().partition(b" ")
     match scheme.lower():
         case b"bearer":
@@ -47,5 +50,8 @@ def shown(authorization: bytes) -> bytes:
 
 
 def opens(authorization: bytes, token: bytes | None) -> bool:
-    """Whether a request with that header may see anything. It takes as long whatever is wrong."""
+    """Whether a request with the header `authorization` is let in; `token`: what it has to show, None for anything.
+
+    The comparison takes the same time wherever two tokens differ.
+    """
     return token is None or compare_digest(shown(authorization), token)

@@ -1,4 +1,4 @@
-"""Who looks at the status page: each is sent the same, once a second, whatever the traffic."""
+"""Browsers that show the status page: all are sent the same update, once a second, however much traffic there is."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from relay.net.transport import AcceptedTransport
 from relay.wire.events import chunk
 
 PATIENCE = 30
-"""Updates that may be left out because one does not take them, until it is cut."""
+"""Updates in a row that a viewer may fail to take before it is cut."""
 
 
 @implementer(IPushProducer)
 class Viewer(Protocol):
-    """A browser that shows the status page."""
+    """The connection of a browser that shows the status page."""
 
     link: AcceptedTransport
-    """The transport, as all that the relay accepts have it."""
+    """The transport, with its type."""
 
     def __init__(self, viewers: Viewers, head: bytes) -> None:
+        """`head`: of the HTTP response."""
         self._viewers = viewers
         self._head = head
-        self._full = False
-        self._left_out = 0
+        self._full = False  # the transport has not sent the last update yet
+        self._left_out = 0  # updates, in a row
 
     def connectionMade(self) -> None:
         self.link = cast(AcceptedTransport, self.transport)
@@ -40,7 +41,7 @@ class Viewer(Protocol):
         self._viewers.present[self] = None
 
     def send(self, update: bytes) -> None:
-        """Send an update, unless there is one that it has not taken."""
+        """Send `update`, unless an earlier one is still being sent. Cuts a viewer that has taken none for too long."""
         self._left_out = self._left_out + 1 if self._full else 0
         if not self._full:
             self.link.write(update)
@@ -61,10 +62,10 @@ class Viewer(Protocol):
 
 
 class Viewers:
-    """All viewers. What they are sent is only put together while there are some."""
+    """All viewers. While there are none, no updates are made."""
 
     def __init__(self, status: Callable[[], dict[str, object]]) -> None:
-        """`status`: what the relay does now, as JSON can have it."""
+        """`status`: returns what the relay does now, as JSON can represent it."""
         self.present: dict[Viewer, None] = {}
         self._status = status
 
@@ -77,7 +78,7 @@ class Viewers:
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """Send them an update."""
+        """Send an update to all viewers."""
         if self.present:
             update = self.update()
             for viewer in tuple(self.present):

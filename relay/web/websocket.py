@@ -1,7 +1,7 @@
-"""The WebSocket protocol (RFC 6455) as far as a relay needs it, without I/O: its opening, and what a peer sends.
+"""The WebSocket protocol (RFC 6455) as far as a relay needs it, without I/O: the handshake, and what a peer sends.
 
-Messages to the peer are frames that `relay.wire.websocket` makes. What the peer sends is looked at by wsproto, and
-thrown away: a relay's subscribers have nothing to say but pings, and that they are done.
+`relay.wire.websocket` makes the frames for messages to the peer. What the peer sends is parsed by wsproto and then
+discarded, except for pings and the end: a subscriber has nothing else to say.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from wsproto.utilities import ProtocolError as HandshakeError
 from relay.wire.close_reason import CloseReason
 
 MAX_MESSAGE = 4096
-"""Bytes of a message from the peer: it is thrown away."""
+"""Bytes that a message from the peer may have. Its content is discarded."""
 KEY = 16
-"""Bytes of the key of a handshake (RFC 6455, section 4.1). wsproto takes any."""
+"""Bytes of a handshake's key (RFC 6455, section 4.1). It is checked here, because wsproto takes any."""
 KEY_HEADER = b"sec-websocket-key"
 CODES = {
     CloseReason.SHUTDOWN: Code.GOING_AWAY,
@@ -31,20 +31,20 @@ CODES = {
     CloseReason.STALLED: Code.TRY_AGAIN_LATER,
     CloseReason.ERROR: Code.INTERNAL_ERROR,
 }
-"""How an end of our making is told to the peer (RFC 6455, section 7.4; 1013: the registry of IANA)."""
+"""Status codes for close reasons of ours (RFC 6455, section 7.4; TRY_AGAIN_LATER is 1013 in IANA's registry)."""
 
 
-class Refused(Exception):  # noqa: N818  # it is what happened
-    """A request for a WebSocket cannot be granted."""
+class Refused(Exception):  # noqa: N818  # the name says what happened
+    """A request for a WebSocket that cannot be granted."""
 
     def __init__(self, status: int, why: str) -> None:
-        """`status`: of the HTTP response."""
+        """`status`: of the HTTP response. `why`: its text."""
         super().__init__(why)
         self.status = status
 
 
 def accept(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """The response to a request with these headers, whole. Raises Refused."""
+    """The complete response to a handshake request with `headers`. Raises Refused if they are not those of one."""
     handshake = H11Handshake(ConnectionType.SERVER)
     try:
         if any(len(b64decode(key, validate=True)) != KEY for name, key in headers if name.lower() == KEY_HEADER):
@@ -60,30 +60,33 @@ def accept(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 
 def close(reason: CloseReason) -> bytes:
-    """The frame that tells a peer why it is over."""
+    """The close frame that tells a peer why its connection ends."""
     return Connection(ConnectionType.SERVER).send(CloseConnection(CODES.get(reason, Code.NORMAL_CLOSURE), reason))
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """There will be no more from the peer."""
+    """The end of what a peer sends."""
 
     reason: CloseReason
     answer: bytes
-    """What it is to be sent, as the last thing."""
+    """The last thing to send to the peer: a close frame."""
     why: str = ""
-    """For an operator, if the peer did what it must not."""
+    """What the peer did wrong, for an operator; empty if it did nothing wrong."""
 
 
 class Input:
-    """What one peer sends."""
+    """Parses what one peer sends."""
 
     def __init__(self) -> None:
         self._connection = Connection(ConnectionType.SERVER)
-        self._size = 0  # bytes of the message that is under way
+        self._size = 0  # bytes so far of a message that is not complete
 
     def receive(self, data: bytes) -> tuple[bytes, Closed | None]:
-        """Take bytes as they come; returns what to answer to the last ping, if any, and the end, if this was it."""
+        """Parse the next bytes. Returns the answer to the last ping among them, empty if there was none, and the end.
+
+        The end is None as long as the peer may send more.
+        """
         pong = b""
         self._connection.receive_data(data)
         for event in self._connection.events():

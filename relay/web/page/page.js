@@ -1,30 +1,32 @@
 "use strict";
 
-// The relay tells every second how it is; this shows it. Whatever a peer may have chosen, such as a message or an
-// address, gets into the page as text only: nothing here makes markup of anything.
+// Shows the updates that the relay sends every second. What a peer may have chosen, such as a message or an address,
+// is put into the page as text only: nothing here parses markup.
 
-const WINDOW = 300; // seconds that the plots reach back: the words of the page say 5 minutes
-const GAP = 5; // seconds without news that a plot does not bridge
-const SILENCE = 5000; // milliseconds without news after which the relay counts as gone
-const SPOKEN = 30; // seconds after which the descriptions of the plots are renewed
-const RECENT = 60; // seconds for which it is told that somebody was cut, or skipped
-const BRIEF = 0.5; // seconds: a lag that is shorter is everyday life
-const PAGE = 50; // connections shown at once
-const LEFT = 10; // and of those that ended
+const WINDOW = 300; // seconds that the plots reach back: the texts of the page say 5 minutes
+const GAP = 5; // seconds between two updates that a plot's line does not bridge
+const SILENCE = 5000; // milliseconds without an update after which the relay counts as gone
+const SPOKEN = 30; // seconds after which the descriptions of the plots, for screen readers, are renewed
+const RECENT = 60; // seconds for which the verdict mentions cut connections and skipped messages
+const BRIEF = 0.5; // seconds: a shorter lag is normal, and no reason for a warning
+const PAGE = 50; // open connections shown at once
+const LEFT = 10; // ended connections shown
 const FEEDS = ["tcp", "ws", "events"];
 const EVERYDAY = ["peer closed", "connection lost", "shutdown"]; // how connections end when all is well
 const SIZES = ["max-message", "buffer", "send-buffer"];
 const SECONDS = ["stall-timeout", "frame-timeout", "drain-timeout", "tls-timeout", "keepalive"];
 
 let source = null;
-let heard = 0; // when there was news, in milliseconds since the page was opened
-let now = null; // what the relay told last
-let samples = []; // what it told in the time that the plots show, oldest first
-let spoken = 0;
-let restarted = "";
-let paused = false;
-const turned = { starts: [0], next: null, asked: 0 }; // the pages of connections so far, by what they begin after
-const drawn = new WeakMap(); // what a part of the page shows, so that it is touched only when that changes
+let heard = 0; // when the last update came, or the last attempt to connect began: milliseconds since the page opened
+let now = null; // the last update
+let samples = []; // parts of the updates in the time that the plots show, oldest first
+let spoken = 0; // when the descriptions of the plots were last renewed, by the relay's time
+let restarted = ""; // words about the last restart of the relay
+let paused = false; // whether the newest messages stay as they are
+// The pages of connections up to the one shown, each by the number that it begins after; the number for the following
+// page, null after the last; and how many requests were made, so that only the answer to the last one is shown.
+const turned = { starts: [0], next: null, asked: 0 };
+const drawn = new WeakMap(); // what each part of the page shows, so that it is touched only if that changes
 
 // Words and numbers
 
@@ -84,7 +86,7 @@ function make(name, text = "", className = "") {
   return element;
 }
 
-/** A cell is a text, or one with `note` below it, which is less important, and with the class `as`. */
+/** `content`: a text, or an object with a text, a less important `note` to show below it, and the class `as`. */
 function cell(name, content) {
   const { text, note = "", as = "" } = typeof content === "string" ? { text: content } : content;
   const element = make(name, text, as);
@@ -118,7 +120,7 @@ function define(list, pairs) {
 
 // The verdict
 
-/** What is not well, the worst first. */
+/** What is wrong, as texts, the worst first. */
 function findings() {
   const found = [];
   const before = samples.find((sample) => now.time - sample.time <= RECENT);
@@ -163,7 +165,7 @@ function lose() {
 
 // The plots
 
-/** What came a second between each two samples; null where too much time lies between them. */
+/** The rate per second between each two samples; null where they are too far apart. */
 function rates(total, of) {
   return samples.slice(1).map((sample, at) => {
     const seconds = sample.time - samples[at].time;
@@ -171,13 +173,14 @@ function rates(total, of) {
   });
 }
 
-/** The least of 1, 2, 5, 10, 20 ... that is enough. */
+/** The smallest of 1, 2, 5, 10, 20 ... that is at least `value`. */
 function round(value) {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
   return power * [1, 2, 5, 10].find((factor) => factor * power >= value);
 }
 
-/** What lies below the points, 300 wide and 100 high, and the line through them: of each stretch without a gap. */
+/** SVG paths, 300 wide and 100 high: the line through the points, and the area below it, with gaps where values are
+ * null. */
 function trace(points, top) {
   const runs = [[]];
   for (const { time, value } of points) {
@@ -220,7 +223,7 @@ function showTraffic() {
     + `(${size(published.bytes)}), delivered ${whole.format(delivered.messages)} (${size(delivered.bytes)})${skipped}`);
 }
 
-// Everything else that there is now
+// The rest of the page, except for the list of all connections
 
 function showCounts() {
   const { publisher, subscriber } = now.connections;
@@ -273,7 +276,7 @@ function showPeers() {
       note: `after ${duration(parsed(row.until) - parsed(row.since))}` },
     { text: row.reason, as: EVERYDAY.includes(row.reason) ? "" : "warn" },
     { text: whole.format(row.messages), as: "number minor", note: passed(row) },
-  ]), "Nobody has left yet.");
+  ]), "No connection has ended yet.");
   const reasons = ["publisher", "subscriber"].flatMap((role) => Object.entries(now.closed[role] ?? {})
     .map(([reason, number]) => `${count(number, role, `${role}s`)} ${reason}`));
   write(byId("closed"), reasons.length ? `Since the start: ${reasons.join(", ")}.` : "");
@@ -284,7 +287,7 @@ function showTail() {
   fill(byId("tail"), [...now.tail].reverse().map((message) => [
     { text: whole.format(message.position), as: "number" }, { text: size(message.size), as: "number minor" },
     { text: message.text, as: "message" },
-  ]), "Nothing is in the buffer.");
+  ]), "The buffer is empty.");
 }
 
 function setting(name, value) {
@@ -313,7 +316,7 @@ async function turn(starts) {
     const page = await answer.json();
     if (asked === turned.asked) showPage(starts, page);
   } catch (error) {
-    write(byId("range"), `These could not be loaded: ${error.message}`);
+    write(byId("range"), `The connections could not be loaded: ${error.message}`);
   }
 }
 
@@ -334,7 +337,7 @@ function showPage(starts, { connections, next }) {
   write(byId("range"), connections.length ? `${from} to ${to} of ${of}` : "");
   write(byId("load"), "Refresh");
   for (const id of ["connections", "previous", "next"]) byId(id).hidden = false;
-  // They stay focusable at both ends: a button that is disabled loses the focus of who just pressed it.
+  // Not `disabled`: a button that becomes disabled loses the keyboard's focus, right after it was pressed.
   byId("previous").setAttribute("aria-disabled", String(starts.length === 1));
   byId("next").setAttribute("aria-disabled", String(next === null));
 }
@@ -351,7 +354,7 @@ function prepareButtons() {
   });
 }
 
-// News
+// Updates
 
 function receive(status) {
   heard = performance.now();
@@ -361,7 +364,7 @@ function receive(status) {
     turned.starts = [0];
     restarted = `restart noticed ${clock(status.time)}`;
   } else if (last && status.time <= last.time) {
-    samples = []; // somebody set the clock back
+    samples = []; // the relay's clock was set back
   }
   now = status;
   const { time, published, delivered, blocked_seconds } = status;
@@ -371,7 +374,8 @@ function receive(status) {
   for (const show of [showVerdict, showTraffic, showCounts, showBuffer, showPeers, showTail, showSettings]) show();
 }
 
-/** An EventSource comes back by itself after most errors, but not after all, nor from a network that fell silent. */
+/** Connects anew. An EventSource does so by itself after most errors, but not after all, and not if a network fell
+ * silent. */
 function connect() {
   heard = performance.now();
   source?.close();
