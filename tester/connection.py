@@ -1,4 +1,4 @@
-"""A connection to a relay that comes back: whether the relay starts later, restarts, or drops it."""
+"""A connection to a relay that is made again and again: if the relay starts later, restarts, or drops it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from zope.interface import implementer
 from tester.handshake import TlsEndpoint
 from tester.tls import Tls, TlsError, words
 
-Say = Callable[[str], None]  # tells a person something, in a line
+Say = Callable[[str], None]  # shows a person one line of text
 
-# A person who restarts a relay sees its peers come back at once, and one who leaves a tester running
-# overnight without a relay costs the network a packet every few seconds. Seconds, plus up to 0.2 at random.
+# Delays in seconds, plus up to 0.2 at random. They are short enough that whoever restarts a relay sees its peers return
+# at once, and long enough that a tester left running overnight without a relay only costs a packet every few seconds.
 RETRY = backoffPolicy(initialDelay=0.2, maxDelay=5.0, jitter=lambda: random.uniform(0, 0.2))
 
 
 def connect(
     reactor: Any, address: str, tls: Tls | None, build: Callable[[], Protocol], say: Say, give_up: Say
 ) -> ClientService:
-    """A service, not yet started, that keeps a connection of `build()` to `address` and says how that goes.
+    """A service, not yet started, that keeps a protocol connected to `address` and tells a person how that goes.
 
-    `address` is an endpoint string such as `tcp:127.0.0.1:8001`, or just HOST:PORT; anything else ends the program.
-    It has to be the latter for TLS, whose failures no time will heal: `give_up` is told of them.
+    `address`: an endpoint string such as `tcp:127.0.0.1:8001`, or HOST:PORT; anything else ends the program. With TLS
+    it has to be HOST:PORT. `tls`: None to connect without TLS. `build`: makes the protocol for each connection.
+    `say`: shows lines to a person. `give_up`: called with the reason when TLS fails in a way that retrying cannot mend.
     """
     if tls is None:
         endpoint = parse_endpoint(reactor, address)
@@ -45,18 +46,18 @@ def connect(
 
 
 def parse_endpoint(reactor: Any, address: str) -> IStreamClientEndpoint:
-    """The endpoint that `address` names; the end of the program if it names none."""
+    """The endpoint that `address` names. Ends the program if it names none."""
     if re.fullmatch(r"(?!tcp:|unix:)[\w.-]+:\d+", address):
         address = f"tcp:{address}"
     try:
         endpoint: IStreamClientEndpoint = clientFromString(reactor, address)
-    except (ValueError, TypeError, KeyError) as error:  # the latter: a part is missing, or there is one too many
+    except (ValueError, TypeError, KeyError) as error:  # TypeError and KeyError: a part is missing, or one too many
         raise SystemExit(f"{address!r} is no HOST:PORT and no endpoint string: {error}") from None
     return endpoint
 
 
 def parse_host(address: str) -> tuple[str, int]:
-    """Host and port of HOST:PORT, where an IPv6 address is in brackets; the end of the program if it is not that."""
+    """The host and the port of HOST:PORT, where an IPv6 host is in brackets. Ends the program for anything else."""
     found = re.fullmatch(r"(?:tcp:)?(?:([\w.-]+)|\[([\da-fA-F:.]+)\]):(\d+)", address)
     if found is None:
         raise SystemExit(f"--tls needs a HOST:PORT whose certificate it can verify, and {address!r} is none")
@@ -64,7 +65,7 @@ def parse_host(address: str) -> tuple[str, int]:
 
 
 class SpokenFactory(Factory):
-    """Says when a connection is made, before its protocol can say anything."""
+    """Tells a person of each connection, before its protocol can say anything."""
 
     noisy = False
 
@@ -80,7 +81,7 @@ class SpokenFactory(Factory):
 
 @implementer(IStreamClientEndpoint)
 class SpokenEndpoint:
-    """Says why no connection can be made: at the first attempt that fails, not at each of a row."""
+    """Tells a person why no connection can be made: once for several attempts in a row that fail."""
 
     def __init__(self, endpoint: IStreamClientEndpoint, address: str, say: Say) -> None:
         self._endpoint = endpoint

@@ -1,7 +1,7 @@
-"""A connection that counts as made when TLS knows who is there, and not before.
+"""A TLS connection that counts as made once the handshake is complete and the peer is known to be the right one.
 
-Twisted's own endpoints are connected as soon as TCP is, so that a relay whose certificate is wrong would look like one
-that is there and breaks each connection at once.
+Twisted's own endpoints count as connected as soon as TCP is. A relay with a wrong certificate would then look like one
+that accepts each connection and breaks it at once.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from zope.interface import implementer
 
 from tester.tls import ERRORS, Tls, TlsError, connection, explain, is_about_us, verify
 
-PATIENCE = 10.0  # seconds: what speaks another protocol may well wait for us to go on
+PATIENCE = 10.0  # seconds for a handshake: a peer that speaks another protocol may wait for us without end
 
 
 @implementer(IStreamClientEndpoint)
 class TlsEndpoint:
-    """Connects with TLS. What will fail again fails with `TlsError`, and `refused` is told why."""
+    """Connects with TLS. An attempt fails with `TlsError` if the next would fail as well; `refused` is told why."""
 
     def __init__(self, reactor: Any, host: str, port: int, tls: Tls, refused: Callable[[str], None]) -> None:
         self._reactor = reactor
@@ -47,7 +47,7 @@ class TlsEndpoint:
 
 @implementer(IHandshakeListener)
 class Handshake(Protocol):
-    """What there is until the handshake is complete; from then on it hands everything on to a protocol of `factory`."""
+    """The protocol during the handshake. Afterwards it passes everything on to a protocol that `factory` builds."""
 
     transport: Any  # Twisted's TLSMemoryBIOProtocol, of which zope interfaces say little
 
@@ -81,7 +81,7 @@ class Handshake(Protocol):
         protocol = self._factory.buildProtocol(self.transport.getPeer())
         assert protocol is not None  # a tester refuses nobody
         self._protocol = protocol
-        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]  # nothing of ours is in between
+        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]  # saves a call for each read
         protocol.makeConnection(self.transport)
         self.done.callback(protocol)
 
@@ -97,7 +97,7 @@ class Handshake(Protocol):
         if self._protocol is not None:
             self._lost(self._protocol, reason)
         elif self.done.called:
-            pass  # the program knows why, or waits no more
+            pass  # the program knows why, or has stopped waiting
         elif isinstance(error, ERRORS):
             self._refuse(error)
         else:
@@ -105,7 +105,7 @@ class Handshake(Protocol):
             self.done.errback(Failure(ConnectionError(f"{why}; does it speak TLS there?")))
 
     def _lost(self, protocol: IProtocol, reason: Failure) -> None:
-        """In TLS 1.3, a relay that does not accept who we are says so when we think that the handshake is over."""
+        """In TLS 1.3, a relay that rejects our certificate says so after our side has completed the handshake."""
         error = reason.value
         if isinstance(error, ERRORS) and is_about_us(error):
             self._refuse(error)
@@ -115,7 +115,7 @@ class Handshake(Protocol):
 
 @implementer(IOpenSSLClientConnectionCreator)
 class Connections:
-    """What Twisted makes TLS connections with."""
+    """Makes the OpenSSL connections that Twisted needs for TLS."""
 
     def __init__(self, context: SSL.Context, host: str) -> None:
         self._context = context

@@ -1,4 +1,4 @@
-"""The command line of the programs: errors of one line, and the options that they share."""
+"""What the command lines of the programs share: errors in one line, and options for the connection and TLS."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import NoReturn
 
 from tester.tls import Tls, authorities, identity
 
-LONGEST_FRAME = 2**32 - 1  # bytes: the largest length that 4 bytes can say
+LONGEST_FRAME = 2**32 - 1  # bytes: the largest length that a 4-byte prefix can express
 
 
 class Parser(argparse.ArgumentParser):
-    """Ends the program with status 2 and one line, without repeating how it is used."""
+    """For a wrong option, ends the program with status 2 and one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (--help tells more)\n")
 
 
 class TlsOptions(argparse.Namespace):
-    """What all programs are told about TLS."""
+    """The options for TLS that all programs have but the terminal view."""
 
     tls: bool
     ca: Path | None
@@ -29,12 +29,12 @@ class TlsOptions(argparse.Namespace):
 
     @property
     def credentials(self) -> Tls | None:
-        """With what to connect; None: without TLS."""
+        """What to connect with; None: without TLS."""
         return Tls(self.ca, self.cert) if self.tls else None
 
 
 def add_tls_options(parser: argparse._ActionsContainer) -> None:
-    """Add the options of `TlsOptions` to a parser or to a group of one."""
+    """Add the options of `TlsOptions` to `parser`, a parser or a group of one."""
     parser.add_argument(
         "--tls", action="store_true", help="connect with TLS, and verify the relay's certificate and name"
     )
@@ -42,25 +42,25 @@ def add_tls_options(parser: argparse._ActionsContainer) -> None:
         "--ca",
         metavar="FILE",
         type=authorities,
-        help="the authorities that are trusted, PEM (default: those of the system)",
+        help="authorities that may have signed the relay's certificate, PEM (default: those that the system trusts)",
     )
     parser.add_argument(
         "--cert",
         metavar="FILE",
         type=identity,
-        help="a certificate of ours, and its key, in one file, PEM: for a relay that wants to see one",
+        help="a client certificate and its key in one file, PEM, for a relay that asks for one",
     )
 
 
 def check_tls(parser: Parser, options: TlsOptions) -> None:
-    """End the program if there is something for TLS, and no TLS."""
+    """End the program if an option for TLS was given without --tls."""
     for name, file in (("--ca", options.ca), ("--cert", options.cert)):
         if file is not None and not options.tls:
             parser.error(f"{name} is for TLS: give --tls as well")
 
 
 class ConnectionOptions(TlsOptions):
-    """What publisher and client are told about the relay."""
+    """The options for the connection that publisher and client share."""
 
     connect: str
     framing: str
@@ -68,7 +68,7 @@ class ConnectionOptions(TlsOptions):
 
 
 def add_connection_options(parser: Parser, port: int) -> None:
-    """Add the options of `ConnectionOptions`; `port` is where on this machine the relay is looked for."""
+    """Add the options of `ConnectionOptions`; `port`: where on this machine the relay listens by default."""
     parser.add_argument(
         "--connect",
         metavar="ENDPOINT",
@@ -80,21 +80,21 @@ def add_connection_options(parser: Parser, port: int) -> None:
         "--framing",
         choices=["int32", "raw", "line"],
         default="int32",
-        help="what the relay was started with. int32: a 4-byte length before each message; line: a newline"
-        " after it; raw: nothing (default: %(default)s)",
+        help="the framing that the relay was started with. int32: a 4-byte length before each message; line: a newline"
+        " after each message; raw: the bytes alone (default: %(default)s)",
     )
     parser.add_argument(
         "--max-message",
         metavar="BYTES",
         type=whole(minimum=1, maximum=LONGEST_FRAME),
-        # A message is held in memory whole, and Twisted joins its parts anew for each read: up to here that is quick.
+        # A message is held in memory whole, and Twisted joins its parts anew at each read, which is quick up to 16 MiB.
         default=16 * 2**20,
         help="length of the longest message to accept, in bytes (default: %(default)s)",
     )
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
-    """A conversion for argparse: a whole number within limits."""
+    """A conversion for argparse: a whole number from `minimum` to `maximum`, or without an upper limit."""
 
     def convert(text: str) -> int:
         try:
@@ -111,7 +111,7 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
 
 
 def seconds(text: str) -> float:
-    """A conversion for argparse: a span of time."""
+    """A conversion for argparse: a number of seconds, 0 or more."""
     try:
         number = float(text)
     except ValueError:

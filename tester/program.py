@@ -1,4 +1,4 @@
-"""What the two programs have in common with each other and with no relay: how they start, speak and end."""
+"""How the publisher and the client start, tell a person something, and end."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ Program = Callable[[Any, GiveUp], Coroutine[Deferred[Any], Any, None]]  # Any: a
 
 
 def say(text: str) -> None:
-    """Tell the person in front of the program something that is not its output."""
+    """Show a person one line that is not part of the program's output."""
     print(text, file=sys.stderr, flush=True)
 
 
 def run(program: Program) -> NoReturn:
     """Run `program(reactor, give_up)` to its end, and exit.
 
-    SIGINT and SIGTERM raise `CancelledError` in the program at what it waits for; it may then take its time.
-    So does `give_up`, whose line ends it with status 1.
-    An `OSError` that it raises becomes one line and status 1, except that a reader that left (`| head`)
-    is no error at all.
+    SIGINT and SIGTERM raise `CancelledError` where the program waits; it may then take its time to end. So does
+    `give_up(line)`, after which the exit status is 1 and `line` is shown. An `OSError` that the program raises becomes
+    one line and status 1, except that it is no error if the reader of its output has left (`| head`).
     """
 
     async def main(reactor: IReactorCore) -> None:
@@ -35,7 +34,7 @@ def run(program: Program) -> NoReturn:
 
         def give_up(line: str) -> None:
             why.append(line)
-            cast(IReactorTime, reactor).callLater(0, running.cancel)  # not in the middle of what has just failed
+            cast(IReactorTime, reactor).callLater(0, running.cancel)  # not now, within the call that has just failed
 
         running = Deferred.fromCoroutine(program(reactor, give_up))
 
@@ -63,5 +62,5 @@ def run(program: Program) -> NoReturn:
 
 
 def _discard_output() -> None:
-    # Python flushes standard output once more when it exits, and would complain of the same error again.
+    # Python flushes standard output again when it exits, and would report the same error again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""How much went by, and how fast."""
+"""Counts of messages and bytes, and their rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Tally:
         self._last = 0.0
 
     def add(self, octets: int) -> None:
-        """Count one message of so many bytes, now."""
+        """Count one message; `octets`: its length in bytes."""
         self._last = self._clock()
         if not self.messages:
             self._first = self._last
@@ -24,7 +24,7 @@ class Tally:
         self.octets += octets
 
     def summary(self) -> str:
-        """What was counted, as a line for people."""
+        """The counts, and the rate if there is one, as a line for people."""
         total = f"{plural(self.messages, 'message')}, {plural(self.octets, 'byte')}"
         seconds = self._last - self._first
         if not seconds:

@@ -1,7 +1,7 @@
-"""TLS as all testers speak it: what they trust, who they are, and why a connection cannot be, in words.
+"""TLS for all testers: what they trust, the certificate that they show, and why a connection failed, in words.
 
-OpenSSL looks whether a certificate is good, service-identity whether it has the right name. What is added are the
-reasons: OpenSSL only says that a certificate could not be verified. Why not, is found out by verifying it once more.
+OpenSSL checks whether a certificate is good, and service-identity whether it has the right name. This module adds
+reasons: OpenSSL only says that a certificate could not be verified, so it is verified once more to learn why.
 """
 
 from __future__ import annotations
@@ -28,25 +28,27 @@ from twisted.internet.ssl import (
 )
 
 ERRORS = (SSL.Error, VerificationError, CertificateError)
-"""What a handshake can fail with that will fail again."""
+"""Errors of a handshake that would happen again at the next attempt."""
 OURS = ("bad certificate", "certificate expired", "certificate revoked", "certificate unknown", "unknown ca")
-"""What a relay says of a client's certificate (RFC 8446, section 6.2), as OpenSSL words it."""
+"""Alerts by which a relay rejects a client's certificate (RFC 8446, section 6.2), in OpenSSL's words."""
 
 
 class TlsError(Exception):
-    """A TLS connection that cannot be, in one line."""
+    """A TLS connection that cannot be made. Its text, if it has one, is a line for people."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """Whom to trust: the authorities in `ca`, or the system's. Who we are: `cert`, if it is asked for."""
+    """What to trust, and what to show the peer."""
 
     ca: Path | None = None
+    """File with the authorities to trust; None: those that the system trusts."""
     cert: Path | None = None
+    """File with a client certificate and its key, in case the peer asks for one; None: there is none."""
 
     @property
     def trust(self) -> Any:  # Any: Twisted's type for it is not public
-        """What a certificate is verified with."""
+        """The authorities to verify certificates with, as Twisted has them."""
         if self.ca is None:
             return platformTrust()
         found = x509.load_pem_x509_certificates(self.ca.read_bytes())
@@ -54,7 +56,7 @@ class Tls:
 
     @property
     def identity(self) -> tuple[PrivateCertificate, list[crypto.X509]] | None:
-        """Our certificate with its key, and those that lead from it to an authority."""
+        """Our certificate with its key, and the certificates of its chain; None if we have none."""
         if self.cert is None:
             return None
         pem = self.cert.read_bytes()
@@ -63,7 +65,7 @@ class Tls:
         return PrivateCertificate.fromCertificateAndKeyPair(Certificate(first), key), others
 
     def context(self) -> SSL.Context:
-        """TLS 1.2 and up, with peers whose certificate is good; it does not look at names."""
+        """A context for TLS 1.2 and later that verifies the peer's certificate, but not its name."""
         if self.identity is None:
             options = CertificateOptions(trustRoot=self.trust)
         else:
@@ -75,7 +77,7 @@ class Tls:
 
 
 def connection(context: SSL.Context, host: str, plain: socket | None = None) -> SSL.Connection:
-    """A connection that is going to be one to `host`, over `plain` or, without it, in memory."""
+    """A client's side of a connection to `host`, before its handshake. `plain`: its socket; None: in memory."""
     made = SSL.Connection(context, plain)
     if not _is_address(host):
         made.set_tlsext_host_name(_ascii(host).encode())
@@ -84,10 +86,10 @@ def connection(context: SSL.Context, host: str, plain: socket | None = None) -> 
 
 
 def verify(connection: SSL.Connection, host: str) -> None:
-    """Raise one of `ERRORS` if the peer, whose certificate is known to be good, is not `host`.
+    """Raise one of `ERRORS` if the peer's certificate, which is known to be good, is not for `host`.
 
-    To be called when the handshake is complete, and before anything is said. Twisted's `optionsForClientTLS` would do
-    this within the handshake, but lets certificates pass that have no name at all (the subjectAltName is missing).
+    To be called when the handshake is complete, before anything is sent. Twisted's `optionsForClientTLS` would check
+    the name within the handshake, but it accepts certificates without any name (without a subjectAltName).
     """
     if _is_address(host):
         verify_ip_address(connection, host)
@@ -115,7 +117,7 @@ def authorities(text: str) -> Path:
 
 
 def identity(text: str) -> Path:
-    """A conversion for argparse: a file with a certificate, its chain if it has one, and its key."""
+    """A conversion for argparse: a file with a certificate, its chain if there is one, and its key."""
     path = Path(text)
     pem = _read(path)
     certificate = _certificates(path, pem)[0]
@@ -147,7 +149,7 @@ def _certificates(path: Path, pem: bytes) -> list[x509.Certificate]:
 
 
 def explain(error: BaseException, host: str, connection: SSL.Connection) -> str:
-    """Why there is no connection to `host`: one of `ERRORS`, and the connection that it happened to."""
+    """Why there is no connection to `host`, in words. `error`: one of `ERRORS`. `connection`: the one that failed."""
     if isinstance(error, VerificationError):
         return f"certificate verify failed: it is not for {host}, but for {_names(connection)}"
     if isinstance(error, CertificateError):
@@ -166,13 +168,13 @@ def explain(error: BaseException, host: str, connection: SSL.Connection) -> str:
 
 
 def is_about_us(error: BaseException) -> bool:
-    """Whether a relay does not accept who we are; in TLS 1.3 it says so when we think that the handshake is over."""
+    """Whether `error` is a relay's rejection of our certificate, or of our having none."""
     said = words(error).partition(" alert ")[2]
     return said == "certificate required" or said in OURS
 
 
 def words(error: BaseException | None) -> str:
-    """OpenSSL's own, of which the first are the most precise; empty if it has none."""
+    """OpenSSL's words for `error`: the first of several, which are the most precise. Empty if there are none."""
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list) and error.args[0]:
         return str(error.args[0][0][-1])
     return ""

@@ -1,1 +1,1 @@
-"""Loads a relay, and other systems that do the same, and says what they delivered and what it cost."""
+"""Puts load on a relay, and on other systems that do the same, and reports what they delivered and what it cost."""

@@ -1,4 +1,4 @@
-"""`python -m tester.bench`: measure a relay, and others beside it."""
+"""`python -m tester.bench`: measure a relay, and other systems for comparison."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tester.bench.plot import draw
 from tester.bench.report import show, title, write
 from tester.bench.server import ServerError
 
-FILES = 200  # that a process has open beside its connections
+FILES = 200  # files that a process may have open besides its connections
 
 
 def say(text: str) -> None:
-    """Tell the person in front of the program something that is not its result."""
+    """Show a person one line that is not part of the results."""
     print(text, file=sys.stderr, flush=True)
 
 
 def check_installed(options: Options) -> None:
-    """End the program if what shows the results is missing, before anything is measured."""
+    """End the program, before anything is measured, if a package that shows the results is missing."""
     for module in ("rich", "matplotlib") if options.plot else ("rich",):
         if importlib.util.find_spec(module) is None:
             raise SystemExit(f"{module} is not installed; to get it: pip install '.[bench]'")
 
 
 def allow_files(connections: int) -> None:
-    """See to it that this process, and those that it starts, may have so many connections."""
+    """Raise the limit of open files, so that this process and those that it starts may have `connections`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -44,7 +44,7 @@ def allow_files(connections: int) -> None:
 
 
 def go(runs: list[Run], options: Options) -> list[Figures]:
-    """Measure one after the other, behind a bar that says how far it is; one that fails says why and has no figures."""
+    """Measure one run after the other, with a progress bar. A run that fails is reported, and has no figures."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -63,7 +63,7 @@ def go(runs: list[Run], options: Options) -> list[Figures]:
 
 
 def bench(options: Options) -> bool:
-    """Measure, and tell; says whether everything was as it should be."""
+    """Measure, and show the results. True if every run succeeded and no message was lost or damaged."""
     systems = list(chosen(options.compare, options.tls, say))
     planned = plan(options, systems)
     runs = go(planned, options)
@@ -82,11 +82,11 @@ def bench(options: Options) -> bool:
 
 
 def main() -> None:
-    """The program: status 1 if something went wrong with a message, or nothing could be measured."""
+    """Run the program. The exit status is 1 if a run failed, or if a message was lost or damaged."""
     options = parse()
     check_installed(options)
     allow_files(max(options.subscribers) + options.publishers)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it is cleaned up after that, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is cleaned up then, too
     try:
         sound = bench(options)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""A certificate for the systems that are measured, of an authority that lives for the run alone."""
+"""A certificate for the systems that are measured, by an authority that exists only for one run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-LIFE = timedelta(days=2)  # half of it gone: clocks may be wrong, and a run may take long
+LIFE = timedelta(days=2)  # it begins a day ago and ends in a day: clocks may be wrong, and a run may take long
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Files, all PEM."""
+    """Paths of PEM files."""
 
     authority: Path
     certificate: Path
@@ -26,7 +26,10 @@ class Certificate:
 
 
 def make(folder: Path, address: str) -> Certificate:
-    """An authority, of which nobody keeps the key, and a certificate that it signs for an IP address."""
+    """Write an authority, a certificate that it signed for the IP address `address`, and the certificate's key.
+
+    The authority's own key is not kept.
+    """
     files = Certificate(folder / "authority.pem", folder / "certificate.pem", folder / "key.pem")
     theirs, ours = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _sign("the benchmark's authority", theirs, theirs, x509.BasicConstraints(ca=True, path_length=0))

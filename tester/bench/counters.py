@@ -1,4 +1,4 @@
-"""What the processes of a load tell each other while it runs: numbers in memory that they share."""
+"""Numbers in shared memory, by which the processes of a load follow each other's progress."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ UNKNOWN = -1
 
 
 class Counters:
-    """Each number has one writer at a time. Readers may see it a little late, and never torn."""
+    """Each number has one writer at a time. Readers may see a change a little late, but never half of it."""
 
     def __init__(self, context: SpawnContext, receivers: int) -> None:
         self._cells = context.RawArray(c_longlong, _LEAST + receivers)
         self.reset()
 
     def reset(self) -> None:
-        """Begin a phase."""
+        """Set all numbers back, for the next phase."""
         self._cells[:] = [0] * len(self._cells)
         self._cells[_END] = UNKNOWN
 
     @property
     def published(self) -> int:
-        """Messages so far."""
+        """Messages published so far."""
         return self._cells[_PUBLISHED]
 
     @published.setter
@@ -32,7 +32,7 @@ class Counters:
 
     @property
     def end(self) -> int:
-        """Messages in the whole phase; `UNKNOWN` while it is not over."""
+        """Messages published in the whole phase; `UNKNOWN` until it is over."""
         return self._cells[_END]
 
     @end.setter
@@ -41,18 +41,18 @@ class Counters:
 
     @property
     def stopped(self) -> bool:
-        """Whether everybody is to give up."""
+        """Whether all processes are to give up."""
         return bool(self._cells[_STOP])
 
     def stop(self) -> None:
-        """Have everybody give up."""
+        """Have all processes give up."""
         self._cells[_STOP] = 1
 
     @property
     def least(self) -> int:
-        """Bytes that the slowest subscriber has."""
+        """Bytes that the slowest subscriber has received."""
         return min(self._cells[_LEAST:])
 
     def set_least(self, receiver: int, octets: int) -> None:
-        """The same of one process's subscribers."""
+        """Set the bytes that the slowest subscriber of one process has received; `receiver`: the process's index."""
         self._cells[_LEAST + receiver] = octets

@@ -1,4 +1,4 @@
-"""What was measured: the figures of a run, medians of several, and who set the pace."""
+"""What was measured: the figures of a run, medians of several runs, and what limited the speed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from tester.bench.load import Outcome
 from tester.bench.wire import Wire
 
-BUSY = 0.9  # of a core: from here on a process of the load has little to spare
-PACE = 0.8  # of a core: from here on the server set the pace, give and take what else the machine does
+BUSY = 0.9  # share of a core from which on a process of the load has little time to spare
+PACE = 0.8  # share of a core from which on the server set the pace: other programs may have had the rest
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Microseconds from sending a message to having it at a subscriber, at so many messages a second."""
+    """Percentiles of the microseconds from sending a message to receiving it; `rate`: messages per second."""
 
     rate: float
     p50: float
@@ -27,36 +27,36 @@ class Latency:
 
 @dataclass(frozen=True)
 class Figures:
-    """One system with one number of subscribers. None: not known."""
+    """The figures of one system with one number of subscribers; None where a figure is not known."""
 
     system: str
     subscribers: int
     seconds: float
     published: float  # messages
     deliveries_per_second: float
-    megabytes_per_second: float  # of messages, without what a wire puts around them
+    megabytes_per_second: float  # of messages, without framing
     latency: Latency | None
     server_cpu_per_delivery: float | None  # microseconds
     server_peak_memory: float | None  # bytes
-    server_cores: float | None  # how much of a core it used; more than 1 with several threads
-    generator_cores: float  # the same of the busiest process of the load
-    generator_total: float  # and of all its processes
+    server_cores: float | None  # cores that the server used; more than 1 if it has several threads
+    generator_cores: float  # share of a core that the busiest process of the load used
+    generator_total: float  # cores that all processes of the load used
     incomplete: float  # subscribers that did not get everything
-    damaged: float  # messages, where they were verified
-    orders: float  # in which the subscribers saw the messages, where one is promised and was verified
-    tls: str = ""  # its version; empty without TLS
-    cipher: str = ""
+    damaged: float  # damaged or reordered messages; 0 if they were not verified
+    orders: float  # different orders in which subscribers saw the messages; 0 if not verified, or if none is promised
+    tls: str = ""  # version of TLS; empty without TLS
+    cipher: str = ""  # empty without TLS
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is known to have gone wrong."""
+        """Whether no message is known to be lost, damaged or out of order."""
         return not self.incomplete and not self.damaged and self.orders <= 1
 
 
 def figure(
     system: str, subscribers: int, wire: Wire, outcome: Outcome, cpu: float | None, memory: int | None
 ) -> Figures:
-    """The figures of a phase in which the server used `cpu` seconds. There is no latency in them yet."""
+    """The figures of a phase, without latency. `cpu`: seconds that the server used. `memory`: its peak, in bytes."""
     deliveries = outcome.octets // wire.delivered_length
     return Figures(
         system=system,
@@ -78,12 +78,12 @@ def figure(
 
 
 def latency(delays: Counter[int], rate: float) -> Latency | None:
-    """The percentiles of `delays` (microseconds, and how many took so long); None if there are none."""
+    """Percentiles of `delays`, which maps microseconds to how many messages took them; None if it is empty."""
     return Latency(rate, *(percentile(delays, part) for part in (0.5, 0.99, 0.999))) if delays else None
 
 
 def percentile(delays: Counter[int], part: float) -> int:
-    """The smallest delay that at least so great a part of all does not exceed."""
+    """The smallest delay that is not exceeded by at least the share `part` of all delays, from 0 to 1."""
     wanted = part * delays.total()
     seen = 0
     for delay in sorted(delays):
@@ -94,7 +94,7 @@ def percentile(delays: Counter[int], part: float) -> int:
 
 
 def median(runs: Sequence[Figures]) -> Figures:
-    """The middle of each figure by itself; but what went wrong in any run went wrong."""
+    """The median of each figure by itself; of faults, which count if they happened in any run, the maximum."""
     known = [run.latency for run in runs if run.latency]
     return replace(
         runs[0],
@@ -107,13 +107,16 @@ def median(runs: Sequence[Figures]) -> Figures:
 
 
 def _middle(runs: Sequence[object], *names: str) -> dict[str, Any]:
-    """The medians of some figures, by name; None where no run knows one. Any: the names say what they are."""
+    """The medians of the attributes `names`, by name; None where no run knows one."""
     known = {name: [value for run in runs if (value := getattr(run, name)) is not None] for name in names}
     return {name: statistics.median(values) if values else None for name, values in known.items()}
 
 
 def remarks(figures: Figures, rate: float | None, cores: int) -> list[str]:
-    """What has to be known to read the figures: who set the pace, and what went wrong."""
+    """What a reader of the figures has to know, as lines: what limited the speed, and what went wrong.
+
+    `rate`: the messages per second that were asked for, None for a flood. `cores`: of this machine.
+    """
     said = [*_faults(figures)]
     if rate is None:
         said += _pace(figures, cores)

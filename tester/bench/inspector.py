@@ -1,4 +1,4 @@
-"""Looks at what one subscriber receives."""
+"""Checks and times the messages that one subscriber receives."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _NUMBER = struct.Struct("!Q")
 
 
 class Inspector:
-    """Takes a stream of messages apart, in whatever pieces it comes; all messages are equally long."""
+    """Splits a stream, which may arrive in any pieces, into messages, which all have the same length."""
 
     def __init__(self, wire: Wire, verify: bool, timed: bool) -> None:
         self.verify = verify
         self._timed = timed
         self.delays: Counter[int] = Counter()
-        """Microseconds from sending a message to here, and how many messages took so long."""
+        """Maps the microseconds from sending to receiving a message to the number of messages that took them."""
         self.damaged = 0
-        """Messages that were not the next of their publisher, byte for byte."""
+        """Messages that were not, byte for byte, the next one of their publisher."""
         self.order = 0
-        """A checksum of which message came after which."""
+        """A checksum of the order in which the messages came."""
         self._wire = wire
-        self._rest = b""
-        self._next: defaultdict[int, int] = defaultdict(int)  # of each publisher
+        self._rest = b""  # the beginning of a message that is not complete
+        self._next: defaultdict[int, int] = defaultdict(int)  # by publisher: the count of the message that is next
 
     def feed(self, data: bytes, now: int) -> None:
-        """The next bytes, received at `now` (nanoseconds)."""
+        """Take the next bytes; `now`: when they were received, in nanoseconds."""
         if self._rest:
             data = self._rest + data
         at, length, noise = 0, self._wire.delivered_length, self._wire.noise

@@ -1,4 +1,4 @@
-"""The load: processes with publishers and subscribers, told what to do through pipes."""
+"""The load: processes with publishers and subscribers, which are controlled through pipes."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from tester.bench.phase import Connected, Failed, Phase, Received, Report, Sent,
 from tester.bench.publishing import publish
 from tester.bench.receiving import receive
 
-PATIENCE = 30.0  # seconds: what else has to happen, beside a phase's own time
+PATIENCE = 30.0  # seconds that connecting, warming up, and the end of a phase may each take
 WARM_UP = Phase(PATIENCE, rate=50, until_heard=True)
 
-Advance: TypeAlias = Callable[[float], None]  # told how many more seconds are over
+Advance: TypeAlias = Callable[[float], None]  # takes the seconds that have passed since the last call
 Pipe: TypeAlias = "Connection[Phase, Report]"  # quoted: it is generic for type checkers alone
 
 
 class LoadError(Exception):
-    """The load could not be put on the system, in one line."""
+    """The load could not be put on the system. The text says why, in one line."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What all processes together say about a phase."""
+    """What all processes together report of a phase."""
 
     seconds: float  # from the first write to the last read
-    published: int
-    octets: int  # that all subscribers together received
-    incomplete: int
-    damaged: int
-    orders: int  # in which the subscribers saw the messages; 0 if nobody looked
-    delays: Counter[int]
+    published: int  # messages
+    octets: int  # bytes that all subscribers together received
+    incomplete: int  # subscribers that did not get everything
+    damaged: int  # messages
+    orders: int  # different orders in which subscribers saw the messages; 0 if not verified
+    delays: Counter[int]  # microseconds, and how many messages took them
     generator_cores: float  # share of a core that the busiest process used
-    generator_total: float  # the same of all together
+    generator_total: float  # cores that all processes used
 
 
 def processes_for(subscribers: int, cores: int) -> int:
-    """How many processes receive: the system and the publishers have to have a core each."""
+    """How many processes receive: one or more, at most 4, leaving a core each to the system and the publishers."""
     return max(1, min(subscribers, cores - 2, 4))
 
 
 class Load:
-    """Publishers and subscribers, connected and warm within a `with` block."""
+    """Publishers and subscribers; within a `with` block they are connected and warmed up."""
 
     def __init__(self, site: Site, subscribers: int, publishers: int, window: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -62,9 +62,9 @@ class Load:
         self._receivers: list[Pipe] = []
         self._publisher: Pipe
         self.connected = Connected()
-        """What there is to say about the connections."""
-        # Processes inherit what is blocked: Ctrl-C is for this one alone, which ends the others. The first start of
-        # any would also start multiprocessing's tracker, and that unblocks SIGINT: so it is started before.
+        """The TLS version and cipher of the connections."""
+        # Ctrl-C is for this process alone, which then ends the others: they inherit that SIGINT is blocked. The first
+        # one started would also start multiprocessing's tracker, which unblocks SIGINT; so the tracker is started now.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -112,7 +112,7 @@ class Load:
             pipe.close()
 
     def run(self, phase: Phase, advance: Advance = lambda _: None) -> Outcome:
-        """Go through a phase."""
+        """Run a phase; `advance`: told again and again how much time has passed."""
         self._begin(phase)
         reports = self._collect([*self._receivers, self._publisher], phase.seconds + PATIENCE, advance)
         received = [report for report in reports if isinstance(report, Received)]
@@ -139,7 +139,10 @@ class Load:
         self._publisher.send(phase)
 
     def _collect(self, pipes: list[Pipe], patience: float, advance: Advance = lambda _: None) -> list[Report]:
-        """One report of each. When the time is over, everybody is told to give up and has some more to say so."""
+        """Wait for one report from each pipe.
+
+        After `patience` seconds all processes are told to give up, and have `PATIENCE` seconds more to report.
+        """
         reports: list[Report] = []
         waiting = list(pipes)
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""What is measured, in which order: systems take turns, and each run has a server and a load of its own."""
+"""What is measured, and in which order: systems take turns, and each run has its own server and load."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from tester.bench.phase import Phase, Site
 from tester.bench.server import Server, running
 from tester.bench.systems import PEERS, RELAY, System
 
-MODEST = 1000.0  # messages/s at which latency is measured after a flood, in which it would be that of full buffers
-MODEST_DELIVERIES = 50_000.0  # a second: with many subscribers that are fewer messages
-MODEST_BYTES = 500e6  # a second: and with long ones as well
-MODEST_SECONDS = 3.0  # at most
-UNDER_WAY = 4 * 2**30  # bytes for all subscribers: what it takes some seconds to deliver
+# Latency is measured in a phase of its own after a flood, in which it would only be that of full buffers.
+MODEST = 1000.0  # messages per second in that phase, at most
+MODEST_DELIVERIES = 50_000.0  # deliveries per second, at most: with many subscribers there are fewer messages
+MODEST_BYTES = 500e6  # bytes delivered per second, at most: if messages are long, there are fewer, too
+MODEST_SECONDS = 3.0  # length of that phase, at most
+UNDER_WAY = 4 * 2**30  # bytes on their way to all subscribers, at most: as many as are delivered in some seconds
 SHORTEST_WINDOW = 512 * 1024  # bytes: a few writes
 
 
@@ -31,7 +32,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long it takes, beside starting."""
+        """How long the run takes, not counting its start."""
         return sum(phase.seconds for phase in self.phases)
 
 
@@ -46,7 +47,7 @@ def plan(options: Options, systems: Sequence[System]) -> list[Run]:
 
 
 def phases(options: Options, subscribers: int) -> tuple[Phase, ...]:
-    """The load that was asked for, and another in which latency can be seen if that is a flood."""
+    """The load that was asked for; if that is a flood, it is followed by one at which latency can be measured."""
     if options.rate is not None:
         return (Phase(options.seconds, options.rate, options.interval, options.verify, timed=True),)
     rate = min(MODEST, MODEST_DELIVERIES / subscribers, MODEST_BYTES / subscribers / options.size)
@@ -57,12 +58,12 @@ def phases(options: Options, subscribers: int) -> tuple[Phase, ...]:
 
 
 def window(options: Options, subscribers: int) -> int:
-    """How many bytes publishers may be ahead: `--window`, but less if that would be very much for all together."""
+    """Bytes that publishers may be ahead of the slowest subscriber: `--window`, or less with very many subscribers."""
     return min(options.window, max(UNDER_WAY // subscribers, SHORTEST_WINDOW, 4 * options.size))
 
 
 def measure(run: Run, options: Options, advance: Callable[[float], None]) -> Figures:
-    """Go through one run; `advance` is told now and then how many more of its seconds are over."""
+    """Measure one run; `advance`: told again and again how many more of its seconds have passed."""
     first, *more = run.phases
     with (
         start(run.system, options) as server,
@@ -87,7 +88,7 @@ def measure(run: Run, options: Options, advance: Callable[[float], None]) -> Fig
 
 
 def start(system: System, options: Options) -> AbstractContextManager[Server]:
-    """The system, or the relay that runs already."""
+    """Start the system, unless it is a relay that the options say is running already."""
     if system is RELAY and options.publish and options.subscribe:
         site = Site(options.publish, options.subscribe, system.wire(options.size), options.credentials)
         return nullcontext(Server(system, site, options.pid))
@@ -95,7 +96,7 @@ def start(system: System, options: Options) -> AbstractContextManager[Server]:
 
 
 def chosen(names: Sequence[str], tls: bool, say: Callable[[str], None]) -> Iterator[System]:
-    """The relay, and those of the peers that are installed and comparable. Says what is with the others."""
+    """The relay, and the systems in `names` that are installed and comparable. `say`: told why the others are not."""
     yield RELAY
     for peer in map(PEERS.__getitem__, names):
         if tls and not peer.tls:
@@ -107,6 +108,6 @@ def chosen(names: Sequence[str], tls: bool, say: Callable[[str], None]) -> Itera
 
 
 def medians(results: Sequence[Figures]) -> list[Figures]:
-    """One for each system with each number of subscribers."""
+    """The medians for each system with each number of subscribers."""
     kinds = dict.fromkeys((each.subscribers, each.system) for each in results)
     return [median([each for each in results if (each.subscribers, each.system) == kind]) for kind in kinds]

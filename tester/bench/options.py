@@ -14,13 +14,13 @@ from tester.options import Parser, TlsOptions, add_tls_options, check_tls, secon
 
 Address = tuple[str, int]
 
-SMALLEST = 16  # bytes: a message starts with when it was sent and which one it is
-LARGEST = 2**20  # bytes: NATS sends no more by default
-MOST_SUBSCRIBERS = 20_000  # each has a local port, and Linux has some 28,000 of them
+SMALLEST = 16  # bytes of a message: it begins with the time and the number of the message
+LARGEST = 2**20  # bytes of a message: NATS allows no more by default
+MOST_SUBSCRIBERS = 20_000  # each connection takes a local port, and Linux has some 28,000 for them
 
 
 class Options(TlsOptions):
-    """What the benchmark is told."""
+    """The options of the benchmark."""
 
     publish: Address | None
     subscribe: Address | None
@@ -29,7 +29,7 @@ class Options(TlsOptions):
     subscribers: list[int]
     publishers: int
     size: int
-    rate: float | None  # messages/s; None: as many as are taken
+    rate: float | None  # messages per second; None: as many as the system takes
     interval: float
     seconds: float
     runs: int
@@ -40,11 +40,12 @@ class Options(TlsOptions):
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """The options that `arguments` (by default the process's own) give; exits with one line if they are wrong."""
+    """Parse `arguments`, by default those of the process. Ends the program with one line if they are wrong."""
     parser = Parser(
         prog="python -m tester.bench",
-        description="Measure how many messages a relay delivers to how many subscribers, how late, and for how much"
-        " processor time and memory. Starts a relay of its own on free ports of this machine, unless told of one.",
+        description="Measure how many messages a relay delivers per second, how long that takes, and how much processor"
+        " time and memory it needs. Starts a relay of its own on free ports of this machine, unless --publish and"
+        " --subscribe name a running one.",
     )
     _add_systems(parser)
     _add_load(parser)
@@ -72,20 +73,29 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 def _add_systems(parser: Parser) -> None:
     group = parser.add_argument_group("what is measured")
     group.add_argument(
-        "--publish", metavar="HOST:PORT", type=address, help="measure the relay whose publishers connect here"
+        "--publish",
+        metavar="HOST:PORT",
+        type=address,
+        help="where publishers connect to the running relay to be measured; needs --subscribe",
     )
-    group.add_argument("--subscribe", metavar="HOST:PORT", type=address, help="and whose subscribers connect here")
+    group.add_argument(
+        "--subscribe",
+        metavar="HOST:PORT",
+        type=address,
+        help="where subscribers connect to the running relay to be measured; needs --publish",
+    )
     group.add_argument(
         "--pid",
         type=whole(minimum=1),
-        help="its process on this machine; without it, processor time and memory are not known",
+        help="the process of the relay that --publish and --subscribe name, if it is on this machine; without it, the"
+        " relay's processor time and memory are not known",
     )
     group.add_argument(
         "--compare",
         metavar="NAMES",
         type=names,
         default=[],
-        help=f"put the same load on these, too, in turns: {','.join(PEERS)}",
+        help=f"other systems to measure with the same load, separated by commas: {','.join(PEERS)}",
     )
     add_tls_options(group)
 
@@ -97,14 +107,14 @@ def _add_load(parser: Parser) -> None:
         metavar="N[,N...]",
         type=numbers,
         default=[10],
-        help="connections that receive; several numbers are measured one after the other (default: 10)",
+        help="how many connections receive; several numbers are measured one after the other (default: 10)",
     )
     group.add_argument(
         "--publishers",
         metavar="N",
         type=whole(minimum=1, maximum=1000),
         default=1,
-        help="connections that send (default: %(default)s)",
+        help="how many connections send (default: %(default)s)",
     )
     group.add_argument(
         "--size",
@@ -117,44 +127,56 @@ def _add_load(parser: Parser) -> None:
         "--rate",
         metavar="MESSAGES",
         type=rate,
-        help="messages a second, of all publishers together; or flood, as many as are taken (default: flood)",
+        help="messages per second of all publishers together, or flood: as many as the system takes (default: flood)",
     )
     group.add_argument(
         "--interval",
         metavar="SECONDS",
         type=seconds,
         default=INTERVAL,
-        help="with --rate: between two writes; what is due by then goes out together (default: %(default)g)",
+        help="with --rate, the time between two writes, in seconds; all messages that are due by then are written"
+        " together (default: %(default)g)",
     )
     group.add_argument(
         "--seconds",
         type=seconds,
         default=5.0,
-        help="how long messages are published in each run (default: %(default)g)",
+        help="how long messages are published in each run, in seconds (default: %(default)g)",
     )
     group.add_argument(
-        "--runs", metavar="N", type=whole(minimum=1), default=1, help="runs, of which medians are taken (default: 1)"
+        "--runs",
+        metavar="N",
+        type=whole(minimum=1),
+        default=1,
+        help="how often everything is measured; the results are medians (default: 1)",
     )
     group.add_argument(
         "--window",
         metavar="BYTES",
         type=whole(minimum=4 * LARGEST),
-        # Less than any of the systems keeps for a subscriber, so that none has a reason to drop one.
+        # Every system queues more than this for a subscriber, so that none has a reason to disconnect one.
         default=4 * LARGEST,
-        help="publishers stay at most so far ahead of the slowest subscriber, and less with more than 1,024 of them"
-        " (default: %(default)s)",
+        help="how far publishers may be ahead of the slowest subscriber; with more than 1,024 subscribers it may be"
+        " less (default: %(default)s)",
     )
     group.add_argument(
         "--verify",
         action="store_true",
-        help="look at every byte that every subscriber receives; costs much time, and fails if anything is wrong",
+        help="check every byte that every subscriber receives, which is slow; exit with status 1 if anything is wrong",
     )
 
 
 def _add_results(parser: Parser) -> None:
     group = parser.add_argument_group("the results")
-    group.add_argument("--json", metavar="FILE", type=Path, help="keep all figures, and what they were measured on")
-    group.add_argument("--plot", metavar="FILE.svg", type=Path, help="draw deliveries a second over subscribers")
+    group.add_argument(
+        "--json",
+        metavar="FILE",
+        type=Path,
+        help="write all figures to FILE, with the machine and the versions that they were measured on",
+    )
+    group.add_argument(
+        "--plot", metavar="FILE.svg", type=Path, help="draw deliveries per second against the number of subscribers"
+    )
 
 
 def address(text: str) -> Address:
@@ -166,13 +188,13 @@ def address(text: str) -> Address:
 
 
 def numbers(text: str) -> list[int]:
-    """A conversion for argparse: numbers of subscribers, with commas, in ascending order."""
+    """A conversion for argparse: numbers of subscribers, separated by commas; returns each once, in ascending order."""
     convert = whole(minimum=1, maximum=MOST_SUBSCRIBERS)
     return sorted({convert(part) for part in text.split(",")})
 
 
 def names(text: str) -> list[str]:
-    """A conversion for argparse: names of peers, with commas."""
+    """A conversion for argparse: names in `PEERS`, separated by commas; returns each once."""
     chosen = list(dict.fromkeys(text.split(",")))
     for name in chosen:
         if name not in PEERS:
@@ -181,7 +203,7 @@ def names(text: str) -> list[str]:
 
 
 def rate(text: str) -> float | None:
-    """A conversion for argparse: messages a second; None for a flood."""
+    """A conversion for argparse: messages per second, or None for `flood`."""
     if text == "flood":
         return None
     try:

@@ -1,4 +1,4 @@
-"""What the benchmark's processes are asked to do, and what they report. All of it travels through pipes."""
+"""The commands to the benchmark's processes, and their reports. All of these go through pipes."""
 
 from __future__ import annotations
 
@@ -15,77 +15,77 @@ Stream = socket.socket | Secure
 
 
 INTERVAL = 0.0001
-"""Seconds between two looks at what is due, unless told otherwise."""
+"""Seconds between two writes, by default."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One load for a while."""
+    """A load to be put on the system for a time."""
 
     seconds: float
-    rate: float | None  # messages/s of all publishers together; None: as many as are taken
-    interval: float = INTERVAL  # seconds between two writes; what is due by then goes out together
-    verify: bool = False
-    timed: bool = False  # whether it is measured how late messages are
-    until_heard: bool = False  # whether it ends as soon as every subscriber has received something
+    rate: float | None  # messages per second of all publishers together; None: as many as the system takes
+    interval: float = INTERVAL  # seconds between two writes; messages that are due by then are written together
+    verify: bool = False  # whether to check every byte received
+    timed: bool = False  # whether to measure how long messages take
+    until_heard: bool = False  # whether to end as soon as every subscriber has received something
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where the system is and how it is spoken to."""
+    """Where the system is, and how to speak to it."""
 
     publish: tuple[str, int]
     subscribe: tuple[str, int]
     wire: Wire
-    tls: Tls | None = None  # with what connections are made; None: without TLS
+    tls: Tls | None = None  # what to connect with; None: without TLS
 
 
 @dataclass(frozen=True)
 class Connected:
-    """All connections of a process are there, over this version of TLS and with this cipher; both empty without."""
+    """All connections of a process are made. `tls`: the version of TLS. `cipher`: its name. Both empty without TLS."""
 
     tls: str = ""
     cipher: str = ""
 
 
 class Settled:
-    """Nothing of earlier phases is on its way any more."""
+    """Nothing of earlier phases is still arriving at a process with subscribers."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A process cannot go on, for this reason."""
+    """A process cannot go on; `reason` says why."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A phase, as the publishers' process saw it. Times are of the monotonic clock, in seconds."""
+    """What the publishers' process reports of a phase."""
 
-    started: float
-    cpu: float  # seconds
+    started: float  # by the monotonic clock, in seconds
+    cpu: float  # processor time, in seconds
     messages: int
 
 
 @dataclass(frozen=True)
 class Received:
-    """A phase, as a process with subscribers saw it."""
+    """What a process with subscribers reports of a phase."""
 
-    finished: float
-    cpu: float  # seconds
-    octets: int
+    finished: float  # when something was last received, by the monotonic clock, in seconds
+    cpu: float  # processor time, in seconds
+    octets: int  # bytes that its subscribers together received
     incomplete: int  # subscribers that did not get everything
-    damaged: int = 0  # messages that were not what was expected next
-    orders: frozenset[int] = frozenset()  # a checksum for each order that messages came in
-    delays: Counter[int] = field(default_factory=Counter)  # microseconds, and how many messages took so long
+    damaged: int = 0  # messages that were not the next one of their publisher
+    orders: frozenset[int] = frozenset()  # a checksum for each order in which subscribers saw the messages
+    delays: Counter[int] = field(default_factory=Counter)  # microseconds, and how many messages took them
 
 
 Report = Connected | Settled | Failed | Sent | Received
 
 
 def dial(address: tuple[str, int], hello: bytes, tls: Tls | None) -> Stream:
-    """A connection over which `hello` was said. Raises OSError, or TlsError where it will never be."""
+    """Connect and send `hello`. Raises OSError, or TlsError if the next attempt would fail as well."""
     plain = socket.create_connection(address, 30)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     plain.settimeout(None)
@@ -101,6 +101,6 @@ def dial(address: tuple[str, int], hello: bytes, tls: Tls | None) -> Stream:
 
 
 def connected(streams: Sequence[Stream]) -> Connected:
-    """What there is to say about connections that are there."""
+    """The report that `streams`, all connections of a process, are made."""
     secure = [stream for stream in streams if isinstance(stream, Secure)]
     return Connected(secure[0].version, secure[0].cipher) if secure else Connected()

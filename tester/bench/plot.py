@@ -1,4 +1,4 @@
-"""A drawing of deliveries a second over subscribers, one line a system."""
+"""A drawing of deliveries per second against the number of subscribers, with a line for each system."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from tester.bench.figures import Figures
 
-# There is no background, so that the drawing can be on a white page and on a dark one: each of these has a contrast
-# of 3 or more to both. They are told apart by people who see few colours, too, and by their marks without any.
+# The drawing has no background, so that it fits a white page and a dark one: each colour has a contrast of 3 or more to
+# both. Colour-blind people can tell the colours apart, too, and the marks tell the lines apart without colours.
 COLOURS = ("#2077b4", "#d55e00", "#00936a", "#c0639a", "#8a7a2f")
 MARKS = ("o", "s", "^", "D", "v")
-INK = "#7a7f87"  # text and axes: 4 or more
+INK = "#7a7f87"  # for text and axes, with a contrast of 4 or more to both
 
 
 def draw(file: Path, title: str, results: Sequence[Figures]) -> None:
-    """Write the drawing, an SVG whose text is text."""
+    """Write the drawing as SVG, with its words as text instead of outlines."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, ScalarFormatter
@@ -43,7 +43,7 @@ def draw(file: Path, title: str, results: Sequence[Figures]) -> None:
         figure.savefig(file, metadata={"Title": title, "Date": None})
 
 
-def _style() -> dict[Any, Any]:  # Any: matplotlib has a closed list of names, which grows
+def _style() -> dict[Any, Any]:  # Any: matplotlib's type lists all names, and differs between versions
     coloured = ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color")
     plain: dict[Any, Any] = {
         "axes.facecolor": "none",

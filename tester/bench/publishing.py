@@ -1,7 +1,7 @@
 """The process whose connections publish.
 
-Nobody is asked to drop anything: publishers stay at most a window ahead of the slowest subscriber, also at a rate
-that the system cannot keep up with.
+No system is made to drop messages: publishers are never more than a window ahead of the slowest subscriber, even if
+they are to publish at a rate that the system cannot sustain.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tester.bench.phase import Failed, Phase, Report, Sent, Site, Stream, connec
 from tester.bench.wire import Wire
 from tester.tls import TlsError
 
-WRITE = 64 * 1024  # bytes in one write, so that the cost of the load is none of what is measured
+WRITE = 64 * 1024  # bytes in one write: so many that the cost of the load itself does not count
 
 
 def publish(site: Site, connections: int, window: int, counters: Counters, pipe: Connection[Report, Phase]) -> None:
-    """Connect, and publish one phase after the other until the other end of the pipe is closed."""
+    """Connect, and publish in one phase after the other, until the other end of `pipe` is closed."""
     try:
         publishers = [dial(site.publish, site.wire.publisher_hello, site.tls) for _ in range(connections)]
         pipe.send(connected(publishers))
@@ -34,7 +34,7 @@ def publish(site: Site, connections: int, window: int, counters: Counters, pipe:
 
 
 class Publishing:
-    """One phase. Publishers take turns."""
+    """Publishes in one phase. Publishers take turns."""
 
     def __init__(self, publishers: list[Stream], wire: Wire, window: int, counters: Counters, phase: Phase) -> None:
         self._publishers = publishers
@@ -43,12 +43,12 @@ class Publishing:
         self._counters = counters
         self._phase = phase
         self._most = max(1, WRITE // wire.published_length)  # messages in one write
-        # What nobody looks at is made once.
+        # Messages that nobody looks at are made only once.
         self._plain = phase.rate is None and not phase.verify and wire.published(0, 0) * self._most
         self._junk = bytearray(WRITE)
 
     def run(self) -> Sent:
-        """Publish until the time is over."""
+        """Publish until the phase is over."""
         started, cpu = time.monotonic(), time.process_time()
         sent = 0
         turns = self._turns()
@@ -72,7 +72,7 @@ class Publishing:
         return itertools.cycle([(each, itertools.count(i << 48)) for i, each in enumerate(self._publishers)])
 
     def _due(self, sent: int, elapsed: float) -> int:
-        """How many messages the next write is to have."""
+        """How many messages the next write is to have; `sent`: so far. `elapsed`: seconds since the start."""
         room = self._window - sent + self._counters.least // self._wire.delivered_length
         if self._phase.rate is None:
             return self._most if room >= self._most else 0

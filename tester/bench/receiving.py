@@ -1,7 +1,7 @@
 """The processes whose connections subscribe.
 
-The benchmark's own cost must not be what it measures: what nobody looks at is thrown away by the kernel, where the
-kernel can do that (recv(2), MSG_TRUNC on TCP: Linux alone), and not even copied. Over TLS it has to be decrypted.
+The benchmark must not measure its own cost. So the kernel discards what nobody looks at without even copying it, where
+it can do that (recv(2), MSG_TRUNC on TCP: only Linux). Over TLS everything has to be decrypted.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from tester.bench.inspector import Inspector
 from tester.bench.phase import Failed, Phase, Received, Report, Settled, Site, Stream, connected, dial
 from tester.tls import TlsError
 
-TICK = 0.02  # seconds: how soon a process notices that a phase is over
-QUIET = 0.2  # seconds without a byte, until nothing is taken to be on its way
+TICK = 0.02  # seconds until a process notices that a phase is over
+QUIET = 0.2  # seconds without a byte after which nothing of an earlier phase is expected any more
 DISCARD = socket.MSG_TRUNC if sys.platform == "linux" else 0
-DISCARDED = 4 * 2**20  # bytes, at most, with one call
-LOOKED_AT = 256 * 1024  # bytes, at most, with one call
-SAMPLED = 64  # subscribers, at most, that a process looks at to see how late messages are
-STAMPS = 50_000  # messages a second, at most, that it looks at: half of what Python can do
-GONE = 2**62  # bytes: a subscriber that is no more holds nobody
+DISCARDED = 4 * 2**20  # bytes discarded with one call, at most
+LOOKED_AT = 256 * 1024  # bytes received and looked at with one call, at most
+SAMPLED = 64  # subscribers, at most, whose messages a process looks at to measure latency
+STAMPS = 50_000  # messages per second, at most, that a process looks at: half of what Python can do
+GONE = 2**62  # counts as bytes received by a subscriber that has ended, so that nobody waits for it
 
 
 def receive(site: Site, connections: int, place: int, counters: Counters, pipe: Connection[Report, Phase]) -> None:
-    """Connect, and receive one phase after the other until the other end of the pipe is closed."""
+    """Connect, and receive in one phase after the other, until the other end of `pipe` is closed.
+
+    `place`: the index of this process among those that receive.
+    """
     try:
         subscribers = [dial(site.subscribe, site.wire.subscriber_hello, site.tls) for _ in range(connections)]
         pipe.send(connected(subscribers))
@@ -71,16 +74,16 @@ class Receiving:
         self._received = [0] * len(subscribers)  # bytes in this phase
         self._inspectors: dict[int, Inspector] = {}
         self._octets = 0
-        self._last = 0.0  # when something was received
+        self._last = 0.0  # when something was last received
 
     def settle(self) -> None:
-        """Throw away what is still coming."""
+        """Discard what still arrives of earlier phases."""
         self._inspectors.clear()
         while self._read(QUIET):
             pass
 
     def run(self, phase: Phase) -> Received:
-        """Receive until every subscriber has everything, or everybody is to give up."""
+        """Receive until every subscriber has everything, or all processes are to give up."""
         self._received = [GONE if octets >= GONE else 0 for octets in self._received]
         self._octets = 0
         self._last = time.monotonic()
@@ -92,8 +95,10 @@ class Receiving:
         return self._report(phase, time.process_time() - cpu)
 
     def _choose(self, phase: Phase) -> range:
-        """The subscribers whose messages are looked at: all, none, or some, evenly, because a system may well
-        serve them in the order in which they came."""
+        """The indexes of the subscribers whose messages are looked at: all, none, or some.
+
+        Some are chosen evenly, because a system may serve subscribers in the order in which they connected.
+        """
         count = len(self._subscribers)
         if phase.verify:
             return range(count)
@@ -111,7 +116,7 @@ class Receiving:
         return end != UNKNOWN and least >= end * self._wire.delivered_length
 
     def _read(self, patience: float) -> bool:
-        """Take what has come, or wait for so many seconds; says whether anything came."""
+        """Take what has arrived, waiting at most `patience` seconds for it. True if anything has."""
         events = self._selector.select(patience)
         for key, _ in events:
             index = key.data

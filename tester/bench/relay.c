@@ -1,7 +1,7 @@
-/* The least that a relay can be, as a measure for others: one thread, epoll, 4-byte length prefixes.
+/* A minimal relay, to compare others with: one thread, epoll, 4-byte length prefixes.
  *
- * What was read from a publisher goes to every subscriber with one send, up to the last whole frame in it. What a
- * subscriber does not take is copied into a queue of its own; one whose queue would pass 64 MiB is disconnected.
+ * What was read from a publisher is sent to every subscriber with one call, up to the last whole frame in it. What a
+ * subscriber does not take is copied into its own queue; one whose queue would exceed 64 MiB is disconnected.
  *
  * Build: cc -O2 -o relay relay.c          Run: ./relay PUBLISH_PORT SUBSCRIBE_PORT, on 127.0.0.1
  */
@@ -22,8 +22,8 @@ enum role { PUBLISHERS_DOOR, SUBSCRIBERS_DOOR, PUBLISHER, SUBSCRIBER };
 struct peer {
     enum role role;
     int fd, place;         /* a subscriber's place in the list */
-    char *bytes;           /* a publisher: what is not a whole frame yet; a subscriber: its queue */
-    size_t at, have, room; /* a subscriber: where its queue starts */
+    char *bytes;           /* a publisher: the beginning of a frame that is not whole; a subscriber: its queue */
+    size_t at, have, room; /* `at` is a subscriber's: where its queue starts */
 };
 
 static struct peer **subscribers;
@@ -42,7 +42,7 @@ static struct peer *add(enum role role, int fd) {
     return peer;
 }
 
-/* Its memory stays: events for it may still be in the batch at hand. */
+/* The peer itself is not freed, because there may be more events for it in the current batch. */
 static void drop(struct peer *peer) {
     if (peer->fd < 0) return;
     close(peer->fd);
@@ -56,7 +56,7 @@ static void drop(struct peer *peer) {
 
 static size_t take(struct peer *peer, const char *data, size_t length) {
     ssize_t sent = send(peer->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return sent < 0 ? 0 : (size_t)sent; /* an error is reported by epoll, too */
+    return sent < 0 ? 0 : (size_t)sent; /* epoll reports an error, too */
 }
 
 static int enqueue(struct peer *peer, const char *data, size_t length) {

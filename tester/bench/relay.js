@@ -1,10 +1,10 @@
-// A relay of bytes on Bun, as a measure: whatever arrives on one port goes to every connection on the other.
+// A relay of bytes on Bun, to compare others with: what arrives on one port goes to every connection on the other.
 // Run: bun relay.js PUBLISH_PORT SUBSCRIBE_PORT, on 127.0.0.1
 const hostname = "127.0.0.1";
 const [publishPort, subscribePort] = process.argv.slice(2).map(Number);
 const subscribers = new Set();
 
-// What write() did not take waits in `rest` for drain().
+// Bytes that write() did not take wait in `rest` until drain() is called.
 function deliver(subscriber, bytes) {
   const { rest } = subscriber.data;
   const taken = rest.length ? 0 : Math.max(0, subscriber.write(bytes));
@@ -43,7 +43,7 @@ Bun.listen({
   port: publishPort,
   socket: {
     data(_publisher, bytes) {
-      const kept = new Uint8Array(bytes); // Bun may use its buffer again
+      const kept = new Uint8Array(bytes); // a copy, because Bun may reuse its buffer
       for (const subscriber of subscribers) deliver(subscriber, kept);
     },
     error() {},

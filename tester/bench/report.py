@@ -1,4 +1,4 @@
-"""What the benchmark prints, and what it keeps in a file."""
+"""The table that the benchmark prints, and the file that it writes."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ COLUMNS = (
     "peak MB",
 )
 CAPTION = "p50 to p99.9: from sending a message to receiving it, at that many messages/s. CPU and memory: the server's."
-WIDTH = 140  # characters, where there is no terminal
+WIDTH = 140  # characters of a line if the output is not a terminal
 
 
 def row(figures: Figures) -> list[str]:
-    """One line of the table, as `COLUMNS` has it."""
+    """The cells of one line of the table, in the order of `COLUMNS`."""
     latency, memory = figures.latency, figures.server_peak_memory
     return [
         figures.system,
@@ -67,13 +67,13 @@ def show(options: Options, results: Sequence[Figures]) -> None:
     for figures, following in zip(results, [*results[1:], None], strict=True):
         last = following is None or following.subscribers != figures.subscribers
         table.add_row(*row(figures), end_section=last)
-    # Who keeps the output in a file wants whole lines.
+    # In a file, lines have to be whole.
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     console.print(table)
 
 
 def title(options: Options) -> str:
-    """The load, in a line."""
+    """The load, as a line for people."""
     publishers = "1 publisher" if options.publishers == 1 else f"{options.publishers:,} publishers"
     interval = "" if options.interval == INTERVAL else f" in writes every {options.interval:g} s"
     pace = "as fast as they are taken" if options.rate is None else f"{options.rate:,.10g} messages/s{interval}"
@@ -84,12 +84,12 @@ def title(options: Options) -> str:
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """The machine that the figures were measured on."""
     return {"cpu": cpu_model(), "cores": os.cpu_count(), "kernel": f"{platform.system()} {platform.release()}"}
 
 
 def cpu_model() -> str:
-    """The processor's name, as far as the system tells."""
+    """The name of the processor, as precise as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -99,13 +99,13 @@ def cpu_model() -> str:
 
 
 def versions(systems: Iterable[System]) -> dict[str, str]:
-    """Of everything that took part."""
+    """The versions of the relay, of what it runs on, and of the other systems, by name."""
     own = {"relay": version("relay"), "Twisted": version("Twisted"), "Python": platform.python_version()}
     return own | {system.name: system.find_version() for system in systems if system.name != "relay"}
 
 
 def write(file: Path, systems: Iterable[System], runs: Sequence[Figures], medians: Sequence[Figures]) -> None:
-    """Keep everything as JSON."""
+    """Write everything to `file`, as JSON."""
     kept = {
         "command": shlex.join(["python", "-m", "tester.bench", *sys.argv[1:]]),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),

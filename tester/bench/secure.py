@@ -1,7 +1,7 @@
-"""A TLS connection of the load, used like a socket that never waits to read, and always to write.
+"""A TLS connection of the load, used like a socket whose reads never block and whose writes always do.
 
-The load offers one version and one cipher, so that all systems do the same work: the one that everybody who speaks
-TLS 1.3 has to have (RFC 8446, section 9.1).
+The load offers one version and one cipher, so that all systems do the same work: TLS 1.3 with the cipher that every
+implementation of it must have (RFC 8446, section 9.1).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from tester.tls import ERRORS, Tls, TlsError, connection, explain, verify
 
 CIPHER = "TLS_AES_128_GCM_SHA256"
 PATIENCE = 30.0  # seconds for a handshake
-RECORD = 16 * 1024  # bytes, at most, in one (RFC 8446, section 5.1)
-AT_ONCE = 16  # records that are read with one call, so that nobody has to wait for long
+RECORD = 16 * 1024  # bytes in a record, at most (RFC 8446, section 5.1)
+AT_ONCE = 16  # records read with one call, at most, so that other connections do not wait for long
 
 
 class Secure:
-    """One connection over which the handshake is complete, and whose peer is who it should be."""
+    """One connection whose handshake is complete, with a peer that has a certificate for `host`."""
 
     def __init__(self, plain: socket.socket, host: str, tls: Tls) -> None:
-        """Raises `TlsError`, or an OSError, if it cannot be."""
+        """Do the handshake over `plain`. Raises `TlsError` or OSError if it fails."""
         self._plain = plain
         self._host = host
         self._tls = connection(_context(tls), host, plain)
@@ -54,10 +54,10 @@ class Secure:
         return self._plain.fileno()
 
     def setblocking(self, flag: bool) -> None:
-        """It is as it is."""
+        """Do nothing: reads never block anyway."""
 
     def sendall(self, data: bytes) -> None:
-        """Send, and wait until everything is."""
+        """Send all of `data`, waiting as long as necessary."""
         rest = memoryview(data)
         while rest:
             try:
@@ -68,20 +68,23 @@ class Secure:
                 raise self._broken(error) from None
 
     def recv(self, size: int) -> bytes:
-        """What is there, nothing at the end; BlockingIOError if there is nothing yet."""
+        """What has arrived, empty at the end of the stream. Raises BlockingIOError if nothing has."""
         pieces = bytearray(min(size, AT_ONCE * RECORD))
         return bytes(memoryview(pieces)[: self.recv_into(pieces)])
 
     def recv_into(self, buffer: bytearray, size: int = 0, flags: int = 0) -> int:
-        """The same into a buffer of at least a record; returns how many bytes. What is read has to be decrypted,
-        also if nobody looks at it."""
+        """Read what has arrived into `buffer`, which has room for at least one record. Returns the number of bytes.
+
+        `size` and `flags` are ignored: what nobody looks at has to be decrypted as well. The result is 0 at the end of
+        the stream. Raises BlockingIOError if nothing has arrived.
+        """
         room = memoryview(buffer)
         read = 0
         try:
             for _ in range(min(AT_ONCE, len(buffer) // RECORD)):
                 got = self._tls.recv_into(room[read:], RECORD)
                 read += got
-                if got < RECORD:  # it is probably all, and the selector knows better
+                if got < RECORD:  # this is probably all; if not, the selector says so
                     break
         except SSL.WantReadError:
             if not read:

@@ -1,4 +1,4 @@
-"""A system while it is measured: its process, what that has used, and its end."""
+"""A system while it is measured: its process, the time and memory that it has used, and its end."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from tester.bench.systems import Start, System
 from tester.tls import Tls
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0  # seconds until a system has to listen, and then to end
-PORTS = range(20_000, 30_000)  # Linux gives connections those from 32,768 on, macOS from 49,152
+PATIENCE = 30.0  # seconds that a system has to start listening, and to end
+PORTS = range(20_000, 30_000)  # below those for outgoing connections: from 32,768 on Linux, from 49,152 on macOS
 
 
 class ServerError(Exception):
-    """A system did not start, in one line or, with what it said, several."""
+    """A system did not start, or ended too soon. The text may have several lines, with the system's own output."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A system that listens. `pid` is None for one that nobody knows the process of."""
+    """A system that listens. `pid`: its process, None if that is not known."""
 
     system: System
     site: Site
     pid: int | None
 
     def cpu(self) -> float | None:
-        """Seconds of processor time that it has used so far, of all its threads; None if that is not known."""
+        """Seconds of processor time that all its threads have used so far; None if that is not known."""
         if (text := self._read("stat")) is None:
             return None
-        fields = text.rpartition(")")[2].split()  # proc(5); before it is the program's name, with any character in it
+        fields = text.rpartition(")")[2].split()  # proc(5); the program's name in brackets may have any character
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def peak_memory(self) -> int | None:
-        """The most bytes that were resident at a time; None if that is not known."""
+        """The most bytes of memory that were resident at any time; None if that is not known."""
         found = re.search(r"^VmHWM:\s+(\d+) kB$", self._read("status") or "", re.MULTILINE)
         return int(found[1]) * 1024 if found else None
 
@@ -58,7 +58,7 @@ class Server:
 
 @contextmanager
 def running(system: System, size: int, tls: bool = False) -> Iterator[Server]:
-    """The system, started on free ports of this machine; it ends with the block."""
+    """Start the system on free ports of this machine, and end it with the `with` block."""
     publish, subscribe = free_ports()
     if system.one_port:
         subscribe = publish
@@ -68,7 +68,7 @@ def running(system: System, size: int, tls: bool = False) -> Iterator[Server]:
         command = system.command(start)
         output = Path(folder, "output")
         with output.open("wb") as file:
-            # In a group of its own, where Ctrl-C does not reach it before it is told to end.
+            # A process group of its own, so that Ctrl-C does not reach the system before it is told to end.
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=folder, process_group=0
             )
@@ -92,9 +92,9 @@ def _tail(output: Path) -> str:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two ports of 127.0.0.1 that nobody listens on, below those that the kernel gives to connections.
+    """Two ports of 127.0.0.1 on which nobody listens, below those that the kernel uses for outgoing connections.
 
-    One of the latter may be taken before the system listens on it, even by the connection that looks whether it does.
+    Any of those could be taken before the system listens on it, even by the connection that tries whether it does.
     """
     free: list[int] = []
     for port in random.sample(PORTS, len(PORTS)):
@@ -109,7 +109,7 @@ def free_ports() -> tuple[int, int]:
 
 
 def listens(port: int, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until somebody does; False if the process ends before, or takes too long."""
+    """Wait until something listens on `port`. False if `process` ends before that, or it takes too long."""
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -122,7 +122,7 @@ def listens(port: int, process: subprocess.Popen[bytes]) -> bool:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Have a process end, and see that it does."""
+    """End a process: ask it to, and kill it if it does not."""
     process.terminate()
     try:
         process.wait(PATIENCE)

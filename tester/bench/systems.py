@@ -1,4 +1,4 @@
-"""The systems that are measured: how each is found, started and spoken to."""
+"""The systems that can be measured: how to find, start and speak to each."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ _BESIDE_PYTHON = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Start:
-    """What a command line is made of."""
+    """What the command line that starts a system is made from."""
 
-    program: str
+    program: str  # path
     publish: int  # port
-    subscribe: int  # port; the same where `System.one_port`
+    subscribe: int  # port; equal to `publish` if the system has one port
     size: int  # bytes of a message
-    folder: Path  # for files of its own, as long as it runs
-    certificate: Certificate | None = None  # to show its peers; None: without TLS
+    folder: Path  # for the system's files, as long as it runs
+    certificate: Certificate | None = None  # for the system to show its peers; None: without TLS
 
     @property
     def own_limit(self) -> list[str]:
-        """The relay's option for messages that are longer than it takes by default."""
+        """The relay's option for messages that are longer than its default limit; empty if they are not."""
         return ["--max-message", str(self.size)] if self.size > 99_999 else []
 
 
 @dataclass(frozen=True)
 class System:
-    """Something that hands every message to every subscriber."""
+    """A system that delivers every message to every subscriber."""
 
     name: str
-    wire: Callable[[int], Wire]
+    wire: Callable[[int], Wire]  # takes the bytes of a message
     program: str
     how_to_get: str
     command: Callable[[Start], list[str]]
-    version: str = "--version"  # the option that asks for it
-    one_port: bool = False  # for publishers and subscribers
-    tls: bool = False  # whether it can be started with it
-    one_order: bool = True  # in which all subscribers see the messages of all publishers; else only those of each
+    version: str = "--version"  # the option that prints the version
+    one_port: bool = False  # whether publishers and subscribers connect to the same port
+    tls: bool = False  # whether it can be started with TLS here
+    one_order: bool = True  # whether all subscribers see the messages of all publishers in the same order
 
     def find(self) -> str | None:
-        """The path of its program, or None."""
+        """The path of its program; None if it is not installed."""
         places = [str(_BESIDE_PYTHON), str(Path("node_modules/.bin").absolute()), os.environ.get("PATH", os.defpath)]
         return shutil.which(self.program, path=os.pathsep.join(places))
 
     def find_version(self) -> str:
-        """The first line of what its program says about itself."""
+        """The first line that its program prints when asked for its version."""
         said = subprocess.run([self.find() or self.program, self.version], capture_output=True, text=True, check=False)
         return (said.stdout or said.stderr).partition("\n")[0].strip()
 
@@ -88,7 +88,7 @@ def _c(start: Start) -> list[str]:
 
 
 def _nats(start: Start) -> list[str]:
-    # A client that never answers is not dropped while it is measured.
+    # With a long ping interval, clients that never answer a ping are not disconnected while they are measured.
     configuration = start.folder / "nats.conf"
     text = 'ping_interval: "1h"\nmax_connections: 30000\n'
     if files := start.certificate:
@@ -98,7 +98,7 @@ def _nats(start: Start) -> list[str]:
 
 
 def _redis(start: Start) -> list[str]:
-    # Nothing is kept on disk, and no subscriber is dropped for what waits for it.
+    # Nothing is written to disk, and no subscriber is disconnected because too much waits for it.
     return [
         *(start.program, "--port", str(start.publish), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
         *("--maxclients", "30000", "--client-output-buffer-limit", "pubsub", "0", "0", "0"),

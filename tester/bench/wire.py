@@ -1,8 +1,8 @@
-"""What messages look like on the wires of different systems: a few templates, and no client library.
+"""What messages look like on the wires of different systems: templates, without client libraries.
 
-A message, as the benchmark means it, starts with when it was sent (nanoseconds) and which one it is (the publisher in
-the upper 16 bits, its count in the lower 48), 8 bytes each. The rest follows from the second number, so that a
-subscriber knows all of it.
+The benchmark's messages begin with two numbers of 8 bytes each: the time of sending in nanoseconds, and the message's
+number, with the publisher in the upper 16 bits and that publisher's count in the lower 48. The rest of a message
+follows from its number, so that a subscriber can check every byte.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import struct
 from dataclasses import dataclass
 
 STAMP = struct.Struct("!QQ")
-_PERIOD = 251  # a prime: neighbours never look alike, whatever a system's buffers are aligned to
+_PERIOD = 251  # a prime, so that successive messages never look alike, whatever the alignment of a system's buffers
 _PATTERN = bytes(range(_PERIOD)) * (2**20 // _PERIOD + 2)
 
 
 @dataclass(frozen=True)
 class Wire:
-    """How to speak to a system, with messages that are all of the same length."""
+    """How to speak to a system, with messages that all have the same length."""
 
     size: int  # bytes of the message itself
-    before: bytes = b""  # what precedes a message that is published
-    delivered_before: bytes = b""  # what precedes it when it is delivered
-    after: bytes = b""  # what follows it, in both cases
-    publisher_hello: bytes = b""
-    subscriber_hello: bytes = b""
-    noise: bytes = b""  # what a subscriber may hear between messages
+    before: bytes = b""  # precedes each message that is published
+    delivered_before: bytes = b""  # precedes each message that is delivered
+    after: bytes = b""  # follows each message, in both directions
+    publisher_hello: bytes = b""  # what a publisher sends first
+    subscriber_hello: bytes = b""  # what a subscriber sends first
+    noise: bytes = b""  # what a subscriber may receive between messages
 
     @property
     def published_length(self) -> int:
@@ -38,23 +38,23 @@ class Wire:
         return len(self.delivered_before) + self.size + len(self.after)
 
     def published(self, number: int, now: int) -> bytes:
-        """The message with that number, sent at `now`, as a publisher sends it."""
+        """The message called `number`, as a publisher sends it; `now`: the time of sending, in nanoseconds."""
         return self.before + STAMP.pack(now, number) + self.filling(number) + self.after
 
     def filling(self, number: int) -> bytes:
-        """What that message has after its stamp."""
+        """What the message called `number` has after its time and number."""
         start = number % _PERIOD
         return _PATTERN[start : start + self.size - STAMP.size]
 
 
 def relay(size: int) -> Wire:
-    """The relay's default framing: the length in 4 bytes. See docs/protocol.md."""
+    """The relay's default framing: a length of 4 bytes before each message. See docs/protocol.md."""
     length = struct.pack("!I", size)
     return Wire(size, before=length, delivered_before=length)
 
 
 def web_socket(size: int) -> Wire:
-    """The relay's WebSocket: a binary message each (RFC 6455, section 5.2)."""
+    """The relay's WebSocket: subscribers get binary messages (RFC 6455, section 5.2); publishers use TCP."""
     if size < 126:
         header = struct.pack("!BB", 0x82, size)
     elif size < 2**16:
@@ -69,12 +69,12 @@ def web_socket(size: int) -> Wire:
 
 
 def raw(size: int) -> Wire:
-    """Nothing but the bytes."""
+    """The messages without any framing."""
     return Wire(size)
 
 
 def nats(size: int) -> Wire:
-    """The protocol of NATS clients. The server sends a PING some seconds after a client came."""
+    """The protocol of NATS clients. The server sends a PING some seconds after a client has connected."""
     return Wire(
         size,
         before=b"PUB a %d\r\n" % size,
@@ -87,7 +87,7 @@ def nats(size: int) -> Wire:
 
 
 def redis(size: int) -> Wire:
-    """RESP 2, as Redis speaks it to subscribers. It answers every PUBLISH with a number."""
+    """Redis' protocol, RESP 2. The server answers every PUBLISH with a number."""
     return Wire(
         size,
         before=b"*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$%d\r\n" % size,

@@ -18,7 +18,7 @@ from tester.tally import Tally
 
 
 async def subscribe(options: Options, reactor: Any, give_up: GiveUp) -> None:
-    """Print messages until there were enough or the user ends it."""
+    """Print messages until there are as many as wanted, or the user ends the program."""
     tally = Tally(time.monotonic)
     render = as_it_is(b"\n" if options.framing == "line" else b"") if options.raw else as_line
     printer = Printer(sys.stdout.buffer, render, tally, options.count)
@@ -41,7 +41,7 @@ async def subscribe(options: Options, reactor: Any, give_up: GiveUp) -> None:
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     run(partial(subscribe, parse()))
 
 

@@ -8,26 +8,26 @@ from tester.options import ConnectionOptions, Parser, add_connection_options, ch
 
 
 class Options(ConnectionOptions):
-    """What the client is told."""
+    """The options of the client."""
 
     count: int | None
     raw: bool
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """The options that `arguments` (by default the process's own) give; exits with one line if they are wrong."""
+    """Parse `arguments`, by default those of the process. Ends the program with one line if they are wrong."""
     parser = Parser(
         prog="python -m tester.client",
-        description="Subscribe, and print every message: when it came, its number since the start, its length in"
-        " bytes, its checksum and its first characters, escaped. Waits for a relay that is not there yet and comes"
-        " back to one that left. Ctrl-C ends it.",
+        description="Subscribe, and print a line for every message: the time, a number that counts from the start, the"
+        " length in bytes, a checksum and the first characters, escaped. Waits for a relay that is not there yet, and"
+        " connects again to one that restarts. Ctrl-C ends it.",
     )
     add_connection_options(parser, port=8002)
     parser.add_argument("--count", metavar="N", type=whole(minimum=1), help="end after N messages (default: never)")
     parser.add_argument(
         "--raw",
         action="store_true",
-        help="print the bytes of the messages and nothing else (with --framing line: and their newlines)",
+        help="print only the bytes of the messages; with --framing line, a newline follows each",
     )
     options = parser.parse_args(arguments, Options())
     check_tls(parser, options)

@@ -16,20 +16,20 @@ from tester.tally import plural
 
 
 class Subscriber(Protocol):
-    """One connection, for receiving: whole messages go to `printer`. A subclass knows the framing.
+    """One connection that receives: whole messages go to `printer`. A subclass knows the framing.
 
-    `ended` fires when `printer` has as many as it wants, or with its error when it cannot print.
-    Messages of more than `longest` bytes end the connection.
+    `ended`: fires when `printer` is done, and fails with its OSError if it cannot print. `longest`: bytes that a
+    message may have; a longer one ends the connection. `say`: shows lines to a person.
     """
 
     transport: Any  # ITCPTransport; Twisted says ITransport or None
 
     def __init__(self, printer: Printer, ended: Deferred[None], longest: int, say: Say) -> None:
-        self.MAX_LENGTH = longest  # where Twisted's receivers look
+        self.MAX_LENGTH = longest  # the attribute that Twisted's receivers use
         self._printer = printer
         self._ended = ended
         self._say = say
-        self._incomplete = 0  # bytes that came and belong to no whole message yet
+        self._incomplete = 0  # bytes received of a message that is not complete
         self._refused = False
 
     def split(self, data: bytes) -> None:
@@ -37,12 +37,12 @@ class Subscriber(Protocol):
         raise NotImplementedError
 
     def deliver(self, payload: bytes, framing: int) -> None:
-        """One whole message, which came with so many bytes of framing."""
+        """Print a whole message; `framing`: how many bytes of framing came with it."""
         self._incomplete -= len(payload) + framing
         self._printer.message(payload)
 
     def refuse(self, length: int) -> None:
-        """A message is too long: it has at least `length` bytes."""
+        """End the connection because of a message that is too long; it has at least `length` bytes."""
         self._refused = True
         self._say(f"a message of at least {length:,} bytes is longer than --max-message {self.MAX_LENGTH}")
         self.transport.abortConnection()
@@ -61,7 +61,7 @@ class Subscriber(Protocol):
                 self._ended.callback(None)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """Say why, unless this side ended it, and whether a message was cut."""
+        """Say why the connection ended and whether a message was cut, unless this side ended it."""
         if self._refused or self._ended.called or reason.check(ConnectionAborted):
             return
         cut = f", within a message: {plural(self._incomplete, 'byte')} of it had come" if self._incomplete else ""
@@ -69,7 +69,7 @@ class Subscriber(Protocol):
 
 
 class Int32Subscriber(Subscriber, Int32StringReceiver):
-    """Frames as Twisted's own `Int32StringReceiver` understands them."""
+    """Parses frames with Twisted's `Int32StringReceiver`."""
 
     def split(self, data: bytes) -> None:
         Int32StringReceiver.dataReceived(self, data)
@@ -82,7 +82,7 @@ class Int32Subscriber(Subscriber, Int32StringReceiver):
 
 
 class LineSubscriber(Subscriber, LineOnlyReceiver):
-    """Frames as Twisted's own `LineOnlyReceiver` understands them."""
+    """Parses frames with Twisted's `LineOnlyReceiver`."""
 
     delimiter = b"\n"
 
@@ -97,7 +97,7 @@ class LineSubscriber(Subscriber, LineOnlyReceiver):
 
 
 class RawSubscriber(Subscriber):
-    """No frames: what one read brings counts as a message."""
+    """Takes the bytes of each read as one message."""
 
     def split(self, data: bytes) -> None:
         self.deliver(data, framing=0)

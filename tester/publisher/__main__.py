@@ -14,11 +14,11 @@ from tester.publisher.options import Options, parse
 from tester.publisher.publisher import PUBLISHERS, Outlet
 from tester.publisher.report import Report
 
-PATIENCE = 1.0  # seconds: a relay that has not answered our end by then has its reasons, or is none
+PATIENCE = 1.0  # seconds: longer than a relay needs to answer our end, unless it is blocked or is no relay
 
 
 def choose(options: Options, reactor: Any) -> AsyncIterator[bytes]:
-    """The messages that the options ask for, when they ask for them."""
+    """The messages that `options` ask for, at the pace that they ask for."""
     if options.file is None:
         messages = random_texts(options.size)
     else:
@@ -31,7 +31,10 @@ def choose(options: Options, reactor: Any) -> AsyncIterator[bytes]:
 
 
 async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
-    """Publish until the messages end or the user ends it; status 1 if the relay may not have read all of them."""
+    """Publish until the messages end, or the user ends the program.
+
+    The exit status is 1 if the relay may not have read all of them.
+    """
     messages = choose(options, reactor)
     outlet = Outlet()
     report = Report(partial(print, flush=True), time.monotonic)
@@ -44,7 +47,7 @@ async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
             report.sent(message)
         reactor.callLater(PATIENCE, say, "all is sent; waiting until the relay has read it")
         await outlet.finish()
-    except BaseException:  # Ctrl-C, or something that it cannot go on with
+    except BaseException:  # Ctrl-C, or an error that nobody handles
         reactor.callLater(PATIENCE, outlet.abort, "the relay does not read: what is queued is dropped")
         await outlet.finish()
         raise
@@ -56,7 +59,7 @@ async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     run(partial(publish, parse()))
 
 

@@ -1,6 +1,6 @@
-"""Where messages come from, and when: asynchronous iterators that produce a message only when it is asked for.
+"""Sources of messages, and their pace: asynchronous iterators that produce a message only when it is asked for.
 
-A program that asks for the next message after it could send the last one never holds more than one of them.
+A program that asks for a message only after it has sent the one before never holds more than one.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-CHUNK = 64 * 1024  # bytes: what a pipe holds
+CHUNK = 64 * 1024  # bytes read at once: as many as a pipe holds
 PRINTABLE = bytes(range(ord("!"), ord("~") + 1))
 _TO_PRINTABLE = bytes(PRINTABLE[byte % len(PRINTABLE)] for byte in range(256))
 
 
 def random_text(size: int) -> bytes:
-    """So many random characters of ASCII, printable ones and no spaces."""
+    """A text of `size` random printable characters of ASCII, without spaces."""
     return os.urandom(size).translate(_TO_PRINTABLE)
 
 
 async def random_texts(size: int) -> AsyncIterator[bytes]:
-    """Random messages without end."""
+    """Random texts of `size` bytes, without end."""
     while True:
         yield random_text(size)
 
 
 async def lines(chunks: AsyncIterator[bytes], longest: int, ending: bytes = b"") -> AsyncIterator[bytes]:
-    """The lines of a stream that comes in pieces, each with `ending` in place of its newline.
+    """The lines of a stream that arrives in `chunks`, each with `ending` instead of its newline.
 
-    A rest without a newline is a line too. A line of more than `longest` bytes ends the program.
+    What follows the last newline is a line, too, unless it is empty. A line of more than `longest` bytes ends the
+    program.
     """
     parts: list[bytes] = []
     held = 0
@@ -62,7 +63,7 @@ def _check_length(number: int, length: int, longest: int) -> None:
 
 
 async def limited(messages: AsyncIterator[bytes], count: int) -> AsyncIterator[bytes]:
-    """The first `count` (at least 1) of `messages`; does not ask for more."""
+    """The first `count` of `messages`, at least 1. No more than these are asked for."""
     async for message in messages:
         yield message
         count -= 1
@@ -71,7 +72,10 @@ async def limited(messages: AsyncIterator[bytes], count: int) -> AsyncIterator[b
 
 
 async def paced(messages: AsyncIterator[bytes], interval: float, clock: IReactorTime) -> AsyncIterator[bytes]:
-    """The same messages, `interval` seconds from one to the next. One that is asked for too late delays the rest."""
+    """The same messages, with at least `interval` seconds from one to the next.
+
+    If one is late, the rest are delayed as well: nothing catches up. `clock`: the reactor.
+    """
     due = clock.seconds()
     async for message in messages:
         await deferLater(clock, max(0.0, due - clock.seconds()))
@@ -80,7 +84,7 @@ async def paced(messages: AsyncIterator[bytes], interval: float, clock: IReactor
 
 
 def open_file(path: str) -> int:
-    """A file descriptor to `read` from. A named pipe is opened at once, whether or not anybody writes to it yet."""
+    """A file descriptor to `read` from. A named pipe is opened at once, even if nobody writes to it yet."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
@@ -88,19 +92,19 @@ def open_file(path: str) -> int:
 
 
 async def read(descriptor: int, reactor: Any) -> AsyncIterator[bytes]:
-    """What comes from a file descriptor, to its end, without ever blocking on a pipe or a terminal.
+    """The bytes of a file descriptor, to its end, without ever blocking on a pipe or a terminal.
 
-    The descriptor may be shared (a terminal always is), so it is not made non-blocking: it is read when
-    the reactor finds that it is readable.
+    The descriptor may be shared, as that of a terminal always is, so it is not made non-blocking. Instead it is read
+    when the reactor finds it readable.
     """
-    regular = stat.S_ISREG(os.fstat(descriptor).st_mode)  # the reactor polls those 1,000 times a second, at best
+    regular = stat.S_ISREG(os.fstat(descriptor).st_mode)  # the reactor would only poll a file, 1,000 times a second
     while chunk := os.read(descriptor, CHUNK) if regular else await Readable(descriptor, reactor).read():
         yield chunk
 
 
 @implementer(IReadDescriptor)
 class Readable:
-    """One read from a file descriptor once there is something to read."""
+    """Reads from a file descriptor once, as soon as there is something to read."""
 
     def __init__(self, descriptor: int, reactor: Any) -> None:
         self._descriptor = descriptor
@@ -108,7 +112,7 @@ class Readable:
         self._chunk: Deferred[bytes] = Deferred(lambda _: reactor.removeReader(self))
 
     def read(self) -> Deferred[bytes]:
-        """The next bytes; none at the end."""
+        """The next bytes; empty at the end."""
         self._reactor.addReader(self)
         return self._chunk
 
@@ -120,7 +124,7 @@ class Readable:
             self._chunk.errback(Failure())
 
     def connectionLost(self, reason: Failure) -> None:
-        # Nobody has a pipe open for writing any more, and there is nothing left in it.
+        # A pipe is empty, and nobody has it open for writing any more.
         self._chunk.callback(b"")
 
     def fileno(self) -> int:

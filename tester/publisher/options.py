@@ -11,7 +11,7 @@ SIZE = 1024  # bytes
 
 
 class Options(ConnectionOptions):
-    """What the publisher is told."""
+    """The options of the publisher."""
 
     size: int
     file: str | None
@@ -20,11 +20,11 @@ class Options(ConnectionOptions):
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """The options that `arguments` (by default the process's own) give; exits with one line if they are wrong."""
+    """Parse `arguments`, by default those of the process. Ends the program with one line if they are wrong."""
     parser = Parser(
         prog="python -m tester.publisher",
-        description="Publish random messages, or the lines of a file. Waits for a relay that is not there yet"
-        " and comes back to one that left. Ends once the relay has read everything; Ctrl-C ends it at once.",
+        description="Publish random messages, or the lines of a file. Waits for a relay that is not there yet, and"
+        " connects again to one that restarts. Ends once the relay has read everything; Ctrl-C ends it at once.",
     )
     add_connection_options(parser, port=8001)
     source = parser.add_mutually_exclusive_group()
@@ -38,8 +38,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     source.add_argument(
         "--file",
         metavar="FILE",
-        help="publish each line of FILE, or of standard input if it is -, and end after the last; the newline"
-        " is no part of the message except with --framing raw",
+        help="publish each line of FILE, and end after the last; - is standard input; the newline is part of the"
+        " message only with --framing raw",
     )
     parser.add_argument(
         "--interval",

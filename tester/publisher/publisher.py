@@ -2,13 +2,13 @@
 
 A program sends through an `Outlet`, which outlives connections:
 
-    publisher = await outlet.ready()  # waits while there is no relay, or it takes no more for now
+    publisher = await outlet.ready()  # waits while there is no relay, or while it takes no more
     publisher.send(payload)
 
-So at most one message more than a transport's buffer waits in this process. What had been sent when a
-connection broke is not sent again: there is no acknowledgement that would tell how much of it arrived.
-At the end, `Outlet.finish` closes the sending half and waits until the relay closes the other: TCP delivers
-in order, so a relay that answers our end with its own has read everything before it.
+So this process holds at most one message more than a transport's buffer. Messages sent before a connection broke are
+not sent again, because there is no acknowledgement that would tell how many arrived. At the end, `Outlet.finish` closes
+the sending half and waits until the relay closes the other. TCP delivers in order, so a relay that answers our end with
+its own has read everything before it.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from tester.connection import Say, explain
 
 @implementer(IPushProducer)
 class Outlet:
-    """Where messages leave: the connection of the moment, while its transport wants more."""
+    """Sends messages over the current connection, while its transport takes more."""
 
     def __init__(self) -> None:
         self.connection: Publisher | None = None
-        self.lossless = True  # False once a connection broke that may have had messages on their way
+        self.lossless = True  # False once a connection broke while messages may have been on their way
         self._paused = False
-        self._change: Deferred[None] = Deferred()  # fires at the next change, for the one who waits
+        self._change: Deferred[None] = Deferred()  # fires at the next change, for the one caller that waits
 
     async def ready(self) -> Publisher:
-        """Wait until a message can be sent, and by what."""
+        """Wait until a message can be sent. The result is the connection to send it with."""
         while self.connection is None or self._paused:
             await self._changed()
         return self.connection
 
     async def finish(self) -> None:
-        """End the connection, if there is one, and wait until the relay has read everything or it broke."""
+        """End the connection, if there is one, and wait until the relay has read everything or the connection broke."""
         if self.connection is not None:
             self.connection.end()
         while self.connection is not None:
             await self._changed()
 
     def abort(self, why: str) -> None:
-        """Drop the connection, if there is one, and what is queued."""
+        """Drop the connection, if there is one, and what is queued; `why`: for a person."""
         if self.connection is not None:
             self.connection.abort(why)
 
@@ -63,12 +63,12 @@ class Outlet:
         change.callback(None)
 
     def connected(self, connection: Publisher) -> None:
-        """There is a connection now."""
+        """Called by a new connection."""
         self.connection = connection
         self.resumeProducing()
 
     def disconnected(self, lossless: bool) -> None:
-        """There is none any more. Was everything that had been sent read?"""
+        """Called by a connection that has ended; `lossless`: whether the relay has read everything that it sent."""
         self.connection = None
         self.lossless = self.lossless and lossless
         self._tell()
@@ -86,19 +86,19 @@ class Outlet:
 
 @implementer(IHalfCloseableProtocol)
 class Publisher(Protocol):
-    """One connection, for sending. A subclass knows the framing."""
+    """One connection that sends. A subclass knows the framing."""
 
     transport: Any  # ITCPTransport and IConsumer in one: zope interfaces cannot say that
 
     def __init__(self, outlet: Outlet, say: Say) -> None:
         self._outlet = outlet
         self._say = say
-        self._sent = False  # whether anything was
-        self._all_taken = False  # whether the kernel has everything up to our end
-        self._reproached = False
+        self._sent = False  # whether anything was sent
+        self._all_taken = False  # whether the kernel has taken everything, including our end
+        self._reproached = False  # whether a person was told that the peer sends something
 
     def send(self, payload: bytes) -> None:
-        """Send one message. Ask `Outlet.ready` before each."""
+        """Send one message. Wait for `Outlet.ready` before each."""
         self._sent = True
         self.write_frame(payload)
 
@@ -107,9 +107,9 @@ class Publisher(Protocol):
         raise NotImplementedError
 
     def end(self) -> None:
-        """Send what is queued, then that no more comes. The relay answers by closing, or drops us."""
+        """Send what is queued, then our end. The relay answers by closing its side, or drops the connection."""
         self.transport.unregisterProducer()
-        if ISSLTransport.providedBy(self.transport):  # TLS has no half to close
+        if ISSLTransport.providedBy(self.transport):  # with TLS, Twisted cannot close one half
             self._all_taken = True
             self.transport.loseConnection()
         else:
@@ -126,17 +126,17 @@ class Publisher(Protocol):
         self._outlet.connected(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """A relay never speaks to a publisher: whatever this is, it is not a relay's port for publishers."""
+        """Say once that this peer is not a relay's port for publishers: a relay never sends anything to them."""
         if not self._reproached:
             self._reproached = True
             self._say("this peer sends something, which a relay never does to a publisher: is it the right port?")
 
     def writeConnectionLost(self) -> None:
-        """The kernel has everything, and our end."""
+        """Called when the kernel has taken everything, including our end."""
         self._all_taken = True
 
     def readConnectionLost(self) -> None:
-        """The relay has closed its side: it reads no more, so what is still queued cannot arrive."""
+        """Called when the relay has closed its side: it reads no more, so what is still queued cannot arrive."""
         if self._all_taken:
             self.transport.loseConnection()
         else:
@@ -150,28 +150,28 @@ class Publisher(Protocol):
 
 
 class Int32Publisher(Publisher, Int32StringReceiver):
-    """Frames as Twisted's own `Int32StringReceiver` makes them."""
+    """Makes frames with Twisted's `Int32StringReceiver`."""
 
     def write_frame(self, payload: bytes) -> None:
-        """A length of 4 bytes, big-endian, and the message."""
+        """Write the length in 4 bytes, big-endian, and the message."""
         self.sendString(payload)
 
 
 class LinePublisher(Publisher, LineOnlyReceiver):
-    """Frames as Twisted's own `LineOnlyReceiver` makes them."""
+    """Makes frames with Twisted's `LineOnlyReceiver`."""
 
     delimiter = b"\n"
 
     def write_frame(self, payload: bytes) -> None:
-        """The message and a newline."""
+        """Write the message and a newline."""
         self.sendLine(payload)
 
 
 class RawPublisher(Publisher):
-    """No frames."""
+    """Makes no frames."""
 
     def write_frame(self, payload: bytes) -> None:
-        """The message alone; the relay may read it in parts, or together with the next."""
+        """Write the message alone. The relay may read it in parts, or together with the next."""
         self.transport.write(payload)
 
 

@@ -1,4 +1,4 @@
-"""What the publisher says about what it sends: a line for each message while a person can follow, else one a second."""
+"""The publisher's output: a line for each message while a person can follow, otherwise a line per second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from tester.message import describe
 from tester.tally import Tally
 
-FOLLOWED = 10  # messages a second: more lines than that nobody reads
+FOLLOWED = 10  # messages per second: nobody reads more lines than that
 
 
 class Report:
@@ -20,10 +20,10 @@ class Report:
         self._total = Tally(clock)
         self._second = Tally(clock)
         self._until = 0.0
-        self._flood = False  # whether the last second had, or this one has, too many messages to show
+        self._flood = False  # whether the last second had too many messages to show, or this one has
 
     def sent(self, payload: bytes) -> None:
-        """One more message was sent."""
+        """Count one more message, and write about it."""
         now = self._clock()
         if now >= self._until:
             self._start_second(now)
@@ -42,5 +42,5 @@ class Report:
         self._until = now + 1.0
 
     def summary(self) -> str:
-        """All that was sent, as a line."""
+        """Everything that was sent, as a line for people."""
         return f"sent {self._total.summary()}"

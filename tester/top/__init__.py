@@ -1,1 +1,1 @@
-"""Shows what a relay does, in a terminal, from what its web port tells."""
+"""Shows in a terminal what a relay does, according to its web port."""

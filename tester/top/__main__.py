@@ -9,17 +9,17 @@ from tester.top.options import parse
 
 
 def check_installed() -> None:
-    """End the program if what it reads and shows figures with is missing."""
+    """End the program if a package that it needs is missing."""
     for module, package in (("rich", "rich"), ("prometheus_client", "prometheus-client")):
         if importlib.util.find_spec(module) is None:
             raise SystemExit(f"{package} is not installed; to get it: pip install '.[top]'")
 
 
 def main() -> None:
-    """The program. Ctrl-C is how it is meant to end."""
+    """Run the program, until Ctrl-C ends it."""
     options = parse()
     check_installed()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the terminal is put in order after that, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is restored then, too
     try:
         from tester.top.show import live, once
 

@@ -1,8 +1,8 @@
-"""Who is slow and who was disconnected: the rows of `/connections` that are worth a look.
+"""The slow subscribers and the connections that ended, from the relay's `/connections`.
 
-The pages have all connections, in the order in which they began, and those that lag are anywhere among them. A page
-costs the relay some 10 ms in which it does nothing else. So pages are turned only while somebody is missing, and never
-more than a few: with thousands of connections, those that lag may not all be found.
+Its pages list all open connections, oldest first, and subscribers that lag may be anywhere among them. A page costs the
+relay some 10 ms, during which it does nothing else. So a page is asked for only while a lagging subscriber has not been
+found yet, and never more than `PAGES`: with thousands of connections, not all may be found.
 """
 
 from __future__ import annotations
@@ -15,44 +15,44 @@ from typing import Any
 
 from tester.top.figures import NotARelayError
 
-PAGES = 3  # of 1,000 connections: some 30 ms of the relay's time, each time
+PAGES = 3  # of 1,000 connections each: some 30 ms of the relay's time for each view
 KEPT = 200  # rows: more than any screen has
-LARGEST = 2**63
+LARGEST = 2**63  # numbers up to this are believed
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What is told of any connection. Text is whatever it is: to be made harmless before it is shown."""
+    """What the relay tells of any connection. Its texts may be anything: make them `harmless` before showing them."""
 
     number: int
     role: str
     feed: str
-    """Empty if the relay knows of none."""
+    """Empty if the relay does not tell it."""
     peer: str
     since: datetime
     messages: int
     bytes: int
     subject: str
-    """Of its certificate; empty if it showed none."""
+    """The subject of its certificate; empty if it showed none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lagging:
-    """A subscriber that lacks something."""
+    """A subscriber that lacks messages."""
 
     connection: Connection
     state: str
     messages: int
-    """That it lacks,"""
+    """How many messages it lacks."""
     bytes: int
-    """which are so many,"""
+    """How many bytes it lacks."""
     seconds: float
-    """and the age of the first of them."""
+    """The age of the first message that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A connection that is gone."""
+    """A connection that has ended."""
 
     connection: Connection
     until: datetime
@@ -61,22 +61,23 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Slowest:
-    """The subscribers that lag, most bytes behind first: of those that were looked at."""
+    """The lagging subscribers among the connections that were looked at, those that lack the most bytes first."""
 
     rows: tuple[Lagging, ...] = ()
+    """At most `KEPT`."""
     found: int = 0
-    """How many there were."""
+    """How many lagging subscribers were found."""
     looked: int = 0
-    """Among how many connections."""
+    """How many connections were looked at."""
     everywhere: bool = True
-    """Whether those are all that there is to look at."""
+    """Whether nothing is missing because the search ended early."""
 
 
-Get = Callable[[str], bytes]  # the body of a page
+Get = Callable[[str], bytes]  # takes a path of the web port, and returns the body of the response
 
 
 def slowest(get: Get, lagging: int) -> Slowest:
-    """Those of `lagging` subscribers that a few pages have. Raises NotARelayError."""
+    """The lagging subscribers on the first pages. `lagging`: how many there are. Raises NotARelayError."""
     found: list[Lagging] = []
     looked, after = 0, 0
     for _ in range(PAGES if lagging else 0):
@@ -92,12 +93,12 @@ def slowest(get: Get, lagging: int) -> Slowest:
 
 
 def ended(get: Get) -> tuple[Ended, ...]:
-    """The last connections that ended, the newest first. Raises NotARelayError."""
+    """The last connections that ended, newest first. Raises NotARelayError."""
     content = _content(get("/connections?ended"))
     return tuple(map(_ended, _rows(content.get("ended"))[:KEPT]))
 
 
-Fields = dict[str, Any]  # Any: JSON, which is looked at before it is used
+Fields = dict[str, Any]  # Any: JSON, whose values are checked before they are used
 
 
 def _content(body: bytes) -> Fields:
@@ -163,7 +164,7 @@ def _text(row: Fields, name: str, missing: str | None = None) -> str:
 
 def _number(row: Fields, name: str) -> float:
     found = row.get(name)
-    if not isinstance(found, int | float) or not abs(found) < LARGEST:  # which NaN is not either
+    if not isinstance(found, int | float) or not abs(found) < LARGEST:  # this rejects NaN, too
         raise NotARelayError(f"/connections: {name}")
     return found
 
@@ -171,6 +172,6 @@ def _number(row: Fields, name: str) -> float:
 def _time(row: Fields, name: str) -> datetime:
     try:
         found = datetime.fromisoformat(_text(row, name))
-        return found.astimezone()  # as the person in front of the screen counts it
+        return found.astimezone()  # to the time zone of the person at the screen
     except (ValueError, OverflowError):
         raise NotARelayError(f"/connections: {name}") from None

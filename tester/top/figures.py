@@ -1,7 +1,7 @@
-"""From a relay's metrics to what a person wants to know: numbers in, numbers out.
+"""Turns a relay's metrics into the figures that a person wants to know.
 
-A relay counts since its start. What it does now is the difference of two scrapes; if it was restarted between them
-there is none. Labels that are not asked for are summed over, so that a metric may get more of them.
+A relay counts from its start. What it does now is the difference between two scrapes, unless it was restarted between
+them. Labels that are not asked for are summed over, so that a metric may get new labels.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from prometheus_client.samples import Sample
 
 
 class NotARelayError(ValueError):
-    """These are not the metrics, or connections, of a relay."""
+    """The text is not that of a relay's metrics or connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Messages and bytes: since the start of the relay, or in a second."""
+    """An amount of messages and bytes, or their rates per second."""
 
     messages: float
     bytes: float
@@ -31,30 +31,33 @@ class Scrape:
     """A relay at one moment. Totals are since its start; sizes are in bytes, times in seconds."""
 
     at: float
-    """By a clock of ours, for differences."""
+    """When it was made, by a monotonic clock of this program."""
     version: str
     started: float
-    """Since 1970, UTC."""
+    """When the relay was started, in seconds since 1970, UTC."""
     published: Flow
     delivered: Flow
     skipped: float
-    """Messages."""
+    """Messages that subscribers lost."""
     publishers: int
     subscribers: int
     most_connections: int
     live: int
     lagging: int
     furthest: Flow
-    """The most that a subscriber lacks,"""
+    """The most messages, and the most bytes, that a subscriber lacks."""
     furthest_seconds: float
-    """and for how long."""
+    """The age of the oldest message that a subscriber lacks."""
     used: float
-    """Memory that the buffer takes, of"""
+    """Memory that the buffer uses."""
     limit: float
+    """Memory that the buffer may use."""
     blocked: bool
+    """Whether publishers are not read now."""
     blocked_seconds: float
+    """Time during which publishers were not read."""
     ended: int
-    """Connections."""
+    """Connections that have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +67,19 @@ class Rates:
     published: Flow
     delivered: Flow
     blocked: float
-    """The share of the time in which publishers were not read, from 0 to 1."""
+    """The share of the time during which publishers were not read, from 0 to 1."""
 
 
 def read(text: str, at: float) -> Scrape:
-    """The figures in the text that `/metrics` answered with at a time. Raises NotARelayError."""
+    """The figures in `text`, the response of `/metrics`; `at`: when it came, in seconds. Raises NotARelayError."""
     try:
         return _scrape(_Samples(text), at)
-    except (ValueError, LookupError, TypeError) as error:  # whatever Prometheus' parser makes of any text
+    except (ValueError, LookupError, TypeError) as error:  # Prometheus' parser raises all of these
         raise NotARelayError(str(error)) from None
 
 
 def rates(before: Scrape, after: Scrape) -> Rates | None:
-    """What happened between two scrapes; None if no time passed, or it is not the same run of the relay."""
+    """What happened between two scrapes; None if no time passed, or if the relay was restarted between them."""
     seconds = after.at - before.at
     if seconds <= 0 or not same_run(before, after):
         return None
@@ -88,7 +91,7 @@ def rates(before: Scrape, after: Scrape) -> Rates | None:
 
 
 def same_run(before: Scrape, after: Scrape) -> bool:
-    """Whether the relay was not restarted in between: it says when it was, and no total ever gets less."""
+    """Whether both scrapes are of one run of the relay: it has the same start, and no total has decreased."""
     return before.started == after.started and all(
         now >= then for then, now in zip(_totals(before), _totals(after), strict=True)
     )
@@ -116,12 +119,12 @@ class _Samples:
                 self._found[sample.name].append(sample)
 
     def label(self, name: str, label: str) -> str:
-        """The value of a label of the only sample of that name."""
+        """The value of `label` in the only sample called `name`."""
         (sample,) = self._found[name]
         return sample.labels[label]
 
     def sum(self, name: str, **labels: str) -> float:
-        """Of all samples of that name that have those labels; there has to be one of that name."""
+        """The sum of all samples called `name` that have these labels. There must be a sample called `name`."""
         samples = self._found[name]
         if not samples:
             raise NotARelayError(f"no {name}")
@@ -131,7 +134,7 @@ class _Samples:
         return found
 
     def count(self, name: str, **labels: str) -> int:
-        """The same, of what is counted in whole numbers."""
+        """The same sum as `sum`, for metrics with whole numbers."""
         return int(self.sum(name, **labels))
 
 

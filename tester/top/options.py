@@ -10,11 +10,11 @@ from pathlib import Path
 from tester.options import Parser, seconds
 from tester.top.web import Address, read_token
 
-SHORTEST = 0.1  # seconds: to tell its numbers costs a relay with 10,000 connections up to 0.05
+SHORTEST = 0.1  # seconds: one answer costs a relay with 10,000 connections up to 0.05 s
 
 
 class Options(argparse.Namespace):
-    """What the view is told."""
+    """The options of the terminal view."""
 
     address: Address
     token_file: Path | None
@@ -23,11 +23,12 @@ class Options(argparse.Namespace):
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """The options that `arguments` (by default the process's own) give; exits with one line if they are wrong."""
+    """Parse `arguments`, by default those of the process. Ends the program with one line if they are wrong."""
     parser = Parser(
         prog="python -m tester.top",
-        description="Show what a relay does, anew every second: rates and totals, who is connected, the buffer, the"
-        " slowest subscribers, and who was disconnected and why. Waits for a relay that is not there. Ctrl-C ends it.",
+        description="Show what a relay does, updated every second: rates and totals, the number of connections, the"
+        " buffer, the slowest subscribers, and which connections ended and why. Waits for a relay that is not there."
+        " Ctrl-C ends it.",
     )
     parser.add_argument(
         "address",
@@ -35,25 +36,26 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         nargs="?",
         type=web_address,
         default="http://127.0.0.1:8003",
-        help="what the relay was started with as --web (default: %(default)s)",
+        help="the address of the relay's web port, its --web (default: %(default)s)",
     )
     parser.add_argument(
         "--token-file",
         metavar="FILE",
         type=token_file,
-        help="what the relay was started with as --web-token-file, or a copy; it is read anew each time",
+        help="the relay's --web-token-file, or a copy; it is read anew for each request",
     )
     parser.add_argument(
         "--interval",
         metavar="SECONDS",
         type=seconds,
         default=1.0,
-        help=f"how long to wait before asking again, at least {SHORTEST:g} (default: %(default)g)",
+        help=f"seconds between two updates, at least {SHORTEST:g} (default: %(default)g)",
     )
     parser.add_argument(
         "--once",
         action="store_true",
-        help="ask twice, --interval apart, print what there is as plain text, and end: with status 1 if that fails",
+        help="ask the relay twice, --interval apart, print one view as plain text, and end; the exit status is 1 if"
+        " the relay does not answer",
     )
     options = parser.parse_args(arguments, Options())
     if options.interval < SHORTEST:
@@ -62,7 +64,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 
 def web_address(text: str) -> Address:
-    """A conversion for argparse: an address of HTTP, or HOST:PORT."""
+    """A conversion for argparse: a URL of http or https, or HOST:PORT."""
     url = text if "://" in text else f"http://{text}"
     found = re.fullmatch(r"(https?)://(?:([\w.-]+)|\[([\da-fA-F:.]+)\])(?::(\d{1,5}))?(/[!-~]*)?", url, re.ASCII)
     if found is None or "?" in url or "#" in url:
@@ -74,7 +76,7 @@ def web_address(text: str) -> Address:
 
 
 def token_file(text: str) -> Path:
-    """A conversion for argparse: a file that has a token in it now."""
+    """A conversion for argparse: a file that holds a token now."""
     try:
         read_token(Path(text))
     except OSError as error:

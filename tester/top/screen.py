@@ -1,6 +1,6 @@
-"""A view of a relay as lines of a terminal: 80 by 24 are enough, and more rows and columns show more of it.
+"""A view of a relay as lines of a terminal. 80 by 24 characters are enough; a larger terminal shows more.
 
-All text that came from elsewhere passes `harmless` on its way to the screen, and none of it is read as markup.
+All text that came from elsewhere goes through `harmless` on its way to the screen, and none is parsed as markup.
 """
 
 from __future__ import annotations
@@ -21,30 +21,32 @@ from tester.top.watch import View
 from tester.top.words import harmless, megabytes, pace, size, span
 
 WIDEST = 160
-"""Columns: what is further apart is not read as one line."""
+"""Columns: people do not read wider lines as one line."""
 LABEL = 13
+"""Columns for the name of a figure."""
 FLOWS = {"messages/s": 13, "MB/s": 11, "messages": 21, "bytes": 10}
-"""And how wide they are."""
+"""The columns of the table of flows, and their widths."""
 MIB = 2**20
 HALF, FULL = 0.5, 0.75
-"""Of the buffer: with `--slow block`, publishers wait from half of it on; at its end, somebody is cut or skips."""
+"""Shares of the buffer above which its bar is yellow, and red. With `--slow block`, publishers wait from half of it on;
+when it is full, slow subscribers are disconnected or skip."""
 
 
 @dataclass
 class Lines:
-    """What the screen shows, from the top, and how many lines that is."""
+    """What the screen shows, from the top, and how many lines that takes."""
 
     shown: list[RenderableType] = field(default_factory=list)
     count: int = 0
 
     def add(self, renderable: RenderableType, lines: int = 1) -> None:
-        """Put that below everything; it has so many lines."""
+        """Put `renderable`, which takes `lines` lines, below everything else."""
         self.shown.append(renderable)
         self.count += lines
 
 
 class Screen:
-    """For rich: a view, as large as there is room, and at its top `hint`."""
+    """A view that rich can show, as large as there is room for; `hint`: shown at the top."""
 
     def __init__(self, view: View, hint: str = "") -> None:
         self.view = view
@@ -128,7 +130,7 @@ def _subscribers(scrape: Scrape) -> Text:
 
 
 def _publishers(scrape: Scrape, rates: Rates | None) -> Text:
-    """Whether they are read, and were."""
+    """Whether publishers are read now, and how long they were not."""
     if not scrape.blocked and not scrape.blocked_seconds:
         return Text("not blocked")
     now = ("blocked", "bold red") if scrape.blocked else ("not blocked", "")
@@ -149,7 +151,7 @@ def _buffer(scrape: Scrape, width: int, ascii_only: bool) -> Text:
 
 
 def _rows(lines: Lines, view: View, scrape: Scrape, width: int, height: int) -> None:
-    """Those who lag and those who are gone, in what is left of the height: half of it for each, if both need it."""
+    """Lagging subscribers and ended connections, in the rest of the height: half of it each, if both need it."""
     slowest, gone = view.slowest, view.ended
     lines.add(_lag(scrape))
     if not slowest.everywhere:

@@ -1,4 +1,4 @@
-"""Between the views of a relay and the terminal: one of them as text, or one after the other in place."""
+"""Shows views of a relay in the terminal: one as plain text, or each in place of the one before."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tester.top.watch import Watch
 from tester.top.web import WebPort
 
 HINT = "Ctrl-C ends it"
-REFRESHES = 4  # a second: how soon a window of another size is filled; the relay is not asked for it
+REFRESHES = 4  # per second, so that a window whose size changes is soon filled; the relay is not asked again for them
 
 
 def watch(options: Options) -> Watch:
-    """What looks at the relay that the options name; what the output has no characters for is spelled from now on."""
+    """A `Watch` of the relay that the options name. From now on, standard output escapes what it cannot encode."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     port = WebPort(options.address, options.token_file)
@@ -29,7 +29,7 @@ def watch(options: Options) -> Watch:
 
 
 def once(options: Options) -> None:
-    """Print a view, with the rates between two; exits with one line and status 1 if there is none."""
+    """Print one view, with the rates between two. Ends the program with one line and status 1 if there is none."""
     watched = watch(options)
     for pause in (options.interval, 0):
         view = watched.look()
@@ -38,17 +38,17 @@ def once(options: Options) -> None:
         time.sleep(pause)
     console = Console(force_terminal=False, color_system=None)
     try:
-        with console.capture() as printed:  # rich would end the program if the reader has enough
-            console.print(Screen(view), height=console.height - 1)  # and a line for the prompt
+        with console.capture() as printed:  # rich itself would end the program if the reader of the output has left
+            console.print(Screen(view), height=console.height - 1)  # one line is for the prompt
         print(printed.get(), end="", flush=True)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would flush it again
-        if not isinstance(error, BrokenPipeError):  # a reader that has enough is none
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would flush it again, and fail
+        if not isinstance(error, BrokenPipeError):  # it is no error that the reader has left
             raise SystemExit(error.strerror) from None
 
 
 def live(options: Options) -> None:
-    """Show view after view, until somebody ends it with KeyboardInterrupt."""
+    """Show view after view, until KeyboardInterrupt."""
     console = Console()
     if not console.is_terminal or console.is_dumb_terminal:
         raise SystemExit("a live view needs a terminal; --once needs none")

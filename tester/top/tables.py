@@ -1,4 +1,4 @@
-"""The rows of the screen: subscribers that lag, and connections that ended; with more columns where there is room."""
+"""The tables of the screen: lagging subscribers and ended connections. A wide terminal gets more columns."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from tester.top.connections import Ended, Lagging
 from tester.top.words import harmless, moment, span
 
 QUIET = ("peer closed", "shutdown")
-"""Ends that are nobody's concern."""
+"""Close reasons that need nobody's attention."""
 WIDE, WIDER = 110, 140
-"""Columns of a terminal from which on there is more to see."""
+"""Widths of a terminal, in characters, from which on tables have more columns."""
 
 Row = TypeVar("Row", Lagging, Ended)
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """One thing that is told of each row."""
+    """A column of a table."""
 
     name: str
     tell: Callable[[Row], str]
+    """Returns the text of a row."""
     width: int
-    """Characters at least, so that columns stay where they are; 0: what is left."""
+    """The least width in characters, so that columns stay where they are; 0: the column takes what is left."""
     style: str = ""
     right: bool = False
+    """Whether the text is aligned to the right."""
 
 
 def slowest_table(rows: Sequence[Lagging], width: int) -> Table:
-    """A line for each, and one above them."""
+    """A line for each lagging subscriber, below a line with the names of columns; `width`: of the terminal."""
     columns: list[Column[Lagging]] = [Column("subscriber", lambda row: row.connection.peer, 0, "bold")]
     if any(row.connection.feed for row in rows):
         columns.append(Column("feed", lambda row: row.connection.feed, 6))
@@ -56,7 +58,7 @@ def slowest_table(rows: Sequence[Lagging], width: int) -> Table:
 
 
 def ended_table(rows: Sequence[Ended], width: int) -> Table:
-    """A line for each, and one above them."""
+    """A line for each ended connection, below a line with the names of columns; `width`: of the terminal."""
     columns: list[Column[Ended]] = [
         Column("ended", lambda row: moment(row.until, datetime.now()), 11),
         Column("reason", lambda row: row.reason, 21, "yellow"),

@@ -1,4 +1,4 @@
-"""Looks at a relay again and again, and knows after each look what there is to be shown."""
+"""Asks a relay again and again, and keeps what is to be shown after each answer."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ NOBODY = Slowest()
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that is known of a relay."""
+    """What is known of a relay."""
 
     address: str
     trouble: str = ""
-    """Why there are no figures now: a line. Those that there are, are old then."""
+    """Why the relay gave no figures the last time, as one line: the figures here are old then. Empty if it did."""
     when: datetime | None = None
-    """When the relay was asked for the figures."""
+    """When the relay gave the figures."""
     scrape: Scrape | None = None
-    """None until it answered once."""
+    """None until the relay has answered once."""
     rates: Rates | None = None
-    """None without a scrape of the same run before it."""
+    """None unless the scrape before was of the same run of the relay."""
     slowest: Slowest = NOBODY
     ended: tuple[Ended, ...] = ()
-    """The newest first."""
+    """Newest first."""
 
 
 class Watch:
-    """Remembers the last look, for differences, and for when the next fails."""
+    """Asks a relay, and keeps the last view: to compare the next with it, and to show it if the next attempt fails."""
 
     def __init__(self, address: str, get: Get, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
-        """`get` is a page of the web port and raises WebError. `clock` never goes back; `now` is the time of day."""
+        """`get`: asks the web port; raises WebError. `clock`: in seconds, never goes back. `now`: the time of day."""
         self.view = View(address)
         self._get = get
         self._clock = clock
         self._now = now
 
     def look(self) -> View:
-        """Ask the relay; the view has its answer, or what is wrong."""
+        """Ask the relay. Returns a view with its answer, or with what went wrong."""
         try:
             self.view = self._look()
         except WebError as trouble:
@@ -69,7 +69,7 @@ class Watch:
         )
 
     def _ended(self, last: View, scrape: Scrape) -> tuple[Ended, ...]:
-        """Asked for only if there are others than last time."""
+        """The connections that ended, which are asked for only if there are new ones since the `last` view."""
         if last.scrape and same_run(last.scrape, scrape) and last.scrape.ended == scrape.ended:
             return last.ended
         return ended(self._get) if scrape.ended else ()

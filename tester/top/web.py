@@ -1,6 +1,6 @@
-"""A relay's web port, as who asks it sees it: a path in, a body out, or one line about what is wrong and the way out.
+"""Asks a relay's web port for a path; gets its body, or one line about what is wrong and what to do.
 
-The server at the other end may be anything, so an answer has a largest size and a longest time.
+The server at the other end may be anything, so the size of an answer and the time for it are limited.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 
-TIMEOUT = 5.0  # seconds: a relay answers in some 0.03, and who looks at a screen wants to know
-LARGEST = 16 * 2**20  # bytes: a page of /connections has some 300,000
-TOKEN = 4096  # bytes: more is another file
+TIMEOUT = 5.0  # seconds: a relay answers in some 0.03 s, and somebody waits at the screen
+LARGEST = 16 * 2**20  # bytes of an answer: a page of /connections has some 300,000
+TOKEN = 4096  # bytes of a token's file: a longer file is not meant to hold a token
 WAY_OUT = "name the port that the relay's --web names"
 
 
 class WebError(Exception):
-    """There are no figures now, and why: one line for people."""
+    """The web port gave no answer to use. The text is one line for people that says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the web port is; what is asked for goes behind `path`, for a proxy's sake."""
+    """The address of a web port. `path`: comes before all paths that are asked for, in case a proxy needs it."""
 
     tls: bool
     host: str
@@ -38,7 +38,7 @@ class Address:
 
 
 class WebPort:
-    """Asks one web port, each time with a connection and a token of its own."""
+    """Asks one web port. Each request makes a connection, and reads the token from its file anew."""
 
     def __init__(self, address: Address, token_file: Path | None, timeout: float = TIMEOUT) -> None:
         self.address = address
@@ -46,7 +46,7 @@ class WebPort:
         self._timeout = timeout
 
     def get(self, path: str) -> bytes:
-        """The body of that page. Raises WebError."""
+        """The body of the response for `path`. Raises WebError."""
         try:
             headers = self._headers()
         except OSError as error:
@@ -107,7 +107,7 @@ class WebPort:
                 return f"ends the connection without an answer: if it does so always, {WAY_OUT}"
             case HTTPException():
                 return f"speaks no HTTP: {WAY_OUT}"
-            case UnicodeError():  # Python's own name for a name that cannot be looked up
+            case UnicodeError():  # what Python raises for a host name that cannot be encoded
                 return "has no address: there is no such name"
             case _:
                 return f"cannot be reached: {error.strerror or error}"
@@ -121,13 +121,13 @@ def _body(response: HTTPResponse, deadline: float) -> bytes:
             raise WebError(f"answers with more than {LARGEST:,} bytes, which no relay does: {WAY_OUT}")
         if time.monotonic() > deadline:
             raise TimeoutError
-    if response.length:  # of its Content-Length: what did not come
+    if response.length:  # bytes of the Content-Length that are missing
         raise ConnectionResetError
     return bytes(body)
 
 
 def read_token(file: Path) -> bytes:
-    """The token in a file, without space around it. Raises OSError, and ValueError if it is no token."""
+    """The token in `file`, without surrounding whitespace. Raises OSError, or ValueError if there is no token in it."""
     with file.open("rb") as opened:
         text = opened.read(TOKEN + 1)
     words = text.split()

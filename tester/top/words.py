@@ -1,4 +1,4 @@
-"""How numbers and text are written for people, in as few characters as tell them."""
+"""Short spellings of numbers and texts for people."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from datetime import datetime
 
 from tester.message import beginning
 
-LONGEST = 200  # characters of any text that a peer chose
+LONGEST = 200  # characters shown of any text that a peer chose
 UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
 def harmless(text: str) -> str:
-    """Text in which everything prints: the rest is spelled as Python escapes, and so are backslashes."""
+    """The beginning of `text`, with Python escapes for backslashes and for all that does not print."""
     return beginning(text.encode("utf-8", "backslashreplace"), LONGEST)
 
 
 def pace(per_second: float | None) -> str:
-    """So many a second: `12,345`, `1.5`; `-` if that is not known."""
+    """A rate: `12,345`, `1.5`; `-` if it is not known."""
     if per_second is None:
         return "-"
     return f"{per_second:,.0f}" if per_second >= 100 or per_second == 0 else f"{per_second:,.1f}"
 
 
 def megabytes(per_second: float | None) -> str:
-    """Bytes a second, as millions: `12.34`; `-` if that is not known."""
+    """Bytes per second as millions: `12.34`; `-` if they are not known."""
     return "-" if per_second is None else f"{per_second / 1e6:,.2f}"
 
 
@@ -47,5 +47,5 @@ def span(seconds: float) -> str:
 
 
 def moment(when: datetime, now: datetime) -> str:
-    """A time of the day if it was today, otherwise the day as well; both are times of the same place."""
+    """The time of day if `when` is today, otherwise month, day and time; both arguments are in the same time zone."""
     return f"{when:%H:%M:%S}" if when.date() == now.date() else f"{when:%m-%d %H:%M}"
