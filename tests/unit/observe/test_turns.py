@@ -1,8 +1,10 @@
 """How long turns are: that one is measured from a timer to the next turn, and counted where it belongs."""
 
+from __future__ import annotations
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.observe.turns import BOUNDS
+from relay.observe.turns import BOUNDS, MEASURE
 from relay.observe.turns import Turns as Measured
 from tests.kit.fakes import Turns
 
@@ -19,3 +21,10 @@ class TurnsTests(SynchronousTestCase):
             turns.run()
         self.assertEqual(measured.counts, [2, 1, *[0] * (len(BOUNDS) - 2), 1])
         self.assertEqual(measured.seconds, 0.0005 + BOUNDS[0] + 0.002 + 5.0)
+
+    def test_one_in_a_quarter_of_a_second_is_measured(self) -> None:
+        measured = Measured(Turns().call_soon, lambda: 0.0)
+        asked: list[tuple[float, object]] = []
+        measured.register(lambda seconds, call: asked.append((seconds, call)))
+        self.assertEqual(asked, [(MEASURE, measured.measure)])
+        self.assertEqual(MEASURE, 0.25)

@@ -5,111 +5,36 @@ from __future__ import annotations
 import json
 from array import array
 from datetime import datetime
-from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay import __version__
-from relay.core.budget import Budget
 from relay.core.cursor import Tally
-from relay.core.hub import Hub
 from relay.core.log import Log
-from relay.observe.stats import Stats
-from relay.observe.turns import Turns as Measured
-from relay.peers.admission import Admission
 from relay.peers.ended_connection import EndedConnection
-from relay.peers.intake import Intake
-from relay.peers.publisher import Publisher, PublisherFactory
-from relay.peers.rate_limited_log import RateLimitedLog
-from relay.peers.registry import Registry
-from relay.peers.subscriber import Subscriber, SubscriberFactory
 from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, ended_json, printable, tail
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Framing, Int32, Line, Raw
-from tests.kit.fakes import Turns, frame
+from tests.kit.fakes import frame
+from tests.kit.relays import FRAME, START, RelayCase
 
-PEER = IPv4Address("TCP", "192.0.2.1", 40001)
-START = 1_000_000_000.0
 STARTED = "2001-09-09T01:46:40.000+00:00"  # `date --utc --date @1000000000`
-FRAME = len(frame(b"x" * 96))
 
 
-class Transport(StringTransport):
-    """Says pause when the test wants that."""
-
-    full = False
-
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        if self.full and self.producer is not None:
-            self.producer.pauseProducing()
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        pass
-
-
-class StatusTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.begin()
+class StatusTests(RelayCase):
+    feeds = ("tcp", "ws")
 
     def begin(self, replay: int = 0) -> None:
-        """A relay that nobody knows."""
-        self.now = 0.0
-        self.time = START
+        super().begin(replay)
         self.unready = ""
         self.settings: dict[str, object] = {"slow": "disconnect", "stall-timeout": 60.0}
-        self.turns = Turns()
-        limits, lines = Admission(10_000), RateLimitedLog()
-        self.intake = Intake(lambda: self.now)
-        self.hub = Hub(
-            Log(Int32.ends),
-            Budget(2**20),
-            self.intake,
-            call_soon=self.turns.call_soon,
-            clock=lambda: self.now,
-            replay=replay,
-        )
-        accepted = partial(Registry, admission=limits, lines=lines, now=lambda: self.time)
-        publishing, subscribing, sockets = (
-            accepted("publisher"),
-            accepted("subscriber"),
-            accepted("subscriber", feed="ws"),
-        )
-        self.publishers = PublisherFactory(publishing, self.hub, self.intake, partial(Int32, 2**17))
-        self.subscribers = {one.feed: SubscriberFactory(one, self.hub, "") for one in (subscribing, sockets)}
-        stats = Stats(
-            self.hub,
-            self.intake,
-            publishing,
-            [subscribing, sockets],
-            lines,
-            reloads={True: 0, False: 0},
-            clock=lambda: self.now,
-            turns=Measured(self.turns.call_soon, lambda: self.now),
-        )
         self.status = Status(
-            stats, self.hub.log, Int32, lambda: self.settings, lambda: self.unready, "k3f9x2", lambda: self.time
+            self.stats, self.hub.log, Int32, lambda: self.settings, lambda: self.unready, "k3f9x2", lambda: self.time
         )
-
-    def publisher(self) -> Publisher:
-        publisher = self.publishers.buildProtocol(PEER)
-        publisher.makeConnection(StringTransport(peerAddress=PEER))
-        return publisher
-
-    def subscriber(self, feed: str = "tcp") -> tuple[Subscriber, Transport]:
-        subscriber, transport = self.subscribers[feed].buildProtocol(PEER), Transport(peerAddress=PEER)
-        subscriber.makeConnection(transport)
-        return subscriber, transport
-
-    def publish(self, publisher: Publisher, messages: int) -> None:
-        publisher.dataReceived(frame(b"x" * 96) * messages)
-        self.turns.run_all()
 
     def test_a_relay_that_nobody_knows_has_nothing_but_its_limits(self) -> None:
         self.time += 5.5
