@@ -53,6 +53,8 @@ def accept(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
         return handshake.send(AcceptConnection())
     except Base64Error as error:
         raise Refused(400, f"no WebSocket handshake: the key is not base64: {error}") from None
+    except UnicodeError:
+        raise Refused(400, "no WebSocket handshake: a header is not ASCII") from None
     except (ProtocolError, HandshakeError) as error:
         hint = getattr(error, "event_hint", None)
         status = hint.status_code if isinstance(hint, RejectConnection) else 400

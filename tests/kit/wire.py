@@ -5,23 +5,20 @@ from __future__ import annotations
 import socket
 from collections.abc import Generator
 from contextlib import suppress
-from struct import pack
 from typing import Any, Self, TypeVar
 
 from websockets.datastructures import Headers
-from websockets.frames import CLOSE, PING, PONG, Close, CloseCode, Frame, Opcode
+from websockets.frames import CLOSE, PING, PONG, Close, CloseCode, Frame
 from websockets.http11 import Response
 from websockets.streams import StreamReader
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websockets_connect
 from websockets.utils import accept_key
 
+from tests.kit.frames import legal
 from tests.kit.process import DEADLINE, Relay, roomy
 
-NOT_UTF_8 = (b"\xff", b"a\xe2\x82", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80")  # RFC 3629
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-MASK = b"\xa5\x00\x3c\xff"
-MOST = 4096  # bytes of a message from a peer
 T = TypeVar("T")
 PRESENT = 'relay_connections{feed="ws",role="subscriber"}'
 
@@ -38,22 +35,6 @@ def request(port: int, line: str = "GET /ws HTTP/1.1", **changes: str | None) ->
     }
     lines = [line, *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items() if value is not None)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-
-
-def raw(first: int, payload: bytes = b"", announced: bytes | None = None) -> bytes:
-    """A frame that need not be one: its first byte, and the bytes that tell the length, with the bit for the mask."""
-    if announced is None:
-        size = len(payload)
-        announced = bytes([0x80 | size]) if size < 126 else pack("!BH", 0xFE, size)
-    return bytes([first]) + announced + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
-
-
-def legal(opcode: Opcode, payload: bytes = b"", fin: bool = True) -> bytes:
-    return Frame(opcode, payload, fin).serialize(mask=True)
-
-
-def closing(code: int, reason: bytes = b"") -> bytes:
-    return raw(0x88, pack("!H", code) + reason)
 
 
 class Wire:

@@ -10,16 +10,16 @@ import random
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from struct import pack
 
 import pytest
-from websockets.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, Close, Frame
+from websockets.frames import BINARY, CLOSE, PING, PONG, Close, Frame
 from websockets.utils import accept_key
 
 from tests.kit.fakes import frame
+from tests.kit.frames import ENDS, IGNORED, legal, raw
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.web import relay, wait_for_metric
-from tests.kit.wire import KEY, MOST, NOT_UTF_8, PRESENT, Wire, closing, legal, publisher, raw, request
+from tests.kit.wire import KEY, PRESENT, Wire, publisher, request
 
 
 @pytest.fixture(scope="module")
@@ -90,22 +90,6 @@ def test_what_is_no_request_is_no_handshake(running: tuple[Relay, int], size: in
             assert peer.recv(100) in (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-HALF = legal(TEXT, b"a", fin=False)  # the beginning of a message
-IGNORED: list[tuple[bytes, list[bytes]]] = [  # what is sent, and the pongs that answer it
-    *((legal(PING, payload), [payload]) for payload in (b"", b"ping", bytes(125))),
-    (b"\x89\x81" + bytes(4) + b"p", [b"p"]),  # the mask is all zeros
-    (legal(PONG, b"nobody asked for it") + legal(PONG), []),
-    *((legal(TEXT, "\u20ac".encode()) + legal(TEXT), []), (legal(BINARY, b"\xff") + legal(BINARY), [])),
-    (legal(BINARY, bytes(MOST)) + legal(TEXT, bytes(MOST)), []),
-    (legal(BINARY, bytes(MOST // 8)) * 15, []),
-    (HALF + legal(CONT, b"b", fin=False) + legal(CONT), []),
-    (legal(BINARY, bytes(MOST // 2), fin=False) + legal(CONT, bytes(MOST // 2)), []),
-    (legal(TEXT, b"\xe2\x82", fin=False) + legal(CONT, b"\xac"), []),  # one character
-    (HALF + legal(PING, b"p") + legal(CONT, b"b"), [b"p"]),
-    (legal(TEXT, b"\xe2", fin=False) + legal(PONG) + legal(CONT, b"\x82\xac"), []),
-]
-
-
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "in pieces"])
 @pytest.mark.parametrize(("sent", "pongs"), IGNORED, ids=range(len(IGNORED)))
 def test_what_a_peer_may_send_is_ignored_and_pings_are_answered(
@@ -132,37 +116,6 @@ def test_of_many_pings_at_once_the_last_is_answered(running: tuple[Relay, int]) 
 def test_what_comes_in_one_piece_with_the_request_is_read(running: tuple[Relay, int]) -> None:
     with Wire.subscribed(running[1], behind=legal(PING, b"early")) as wire:
         assert wire.receive() == Frame(PONG, b"early")
-
-
-CONTROL = (0x8, 0x9, 0xA)
-ENDS: list[tuple[int | None, bytes]] = [  # with which code of a close it is answered, and what is sent
-    *((code, closing(code)) for code in (1000, 1001, 1003, 1007, 1011, 3000, 3999, 4000, 4999)),
-    *((None, raw(0x88)), (1000, closing(1000, "\u20ac".encode() * 41)), (1000, HALF + closing(1000))),
-    (1001, legal(PING) * 50 + legal(BINARY, b"x") * 50 + closing(1001)),
-    # Closes that none may send (section 7.4)
-    *((1002, closing(code)) for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535)),
-    *((1002, raw(0x88, b"\x03")), (1007, closing(1000, b"\xff")), (1007, closing(1000, b"\xe2\x82"))),
-    # Without a mask (section 5.1)
-    *((1002, Frame(code, b"\x03\xe8").serialize(mask=False)) for code in (TEXT, BINARY, PING, CLOSE)),
-    # Reserved bits and opcodes, and what a control frame cannot be (sections 5.2 and 5.5)
-    *((1002, raw(first | bit)) for first in (0x82, 0x89) for bit in (0x40, 0x20, 0x10)),
-    *((1002, raw(0x80 | code, b"x")) for code in (*range(3, 8), *range(11, 16))),
-    *((1002, raw(code)) for code in CONTROL),
-    *((1002, raw(0x80 | code, bytes(126))) for code in CONTROL),
-    # Fragments (section 5.4)
-    *((1002, legal(CONT, b"x")), (1002, legal(CONT, fin=False)), (1002, HALF + legal(CONT) + legal(CONT))),
-    *((1002, HALF + legal(TEXT, b"b")), (1002, HALF + legal(BINARY, b"b", fin=False))),
-    # Text (section 8.1)
-    *((1007, legal(TEXT, text)) for text in NOT_UTF_8),
-    (1007, HALF + legal(CONT, b"\xe2") + legal(CONT, b"a")),
-    # Lengths (section 5.2): as short as can be, and the first bit is 0
-    *((1009, legal(BINARY, bytes(MOST + 1))), (1009, legal(BINARY, bytes(65536)))),
-    (1009, legal(TEXT, "\u20ac".encode() * (MOST // 3 + 1))),
-    (1009, legal(BINARY, bytes(MOST), fin=False) + legal(CONT, b"x", fin=False)),
-    (1009, raw(0x82, bytes(MOST + 1), b"\xff" + pack("!Q", 2**63 - 1))),
-    (1002, raw(0x82, b"x", b"\xff" + pack("!Q", 2**63))),
-    *((1002, raw(0x82, b"x", b"\xfe\x00\x01")), (1002, raw(0x82, bytes(126), b"\xff" + pack("!Q", 126)))),
-]
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "in pieces"])

@@ -15,9 +15,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import BINARY, PING, PONG, Close, Frame
 
 from tests.kit.fakes import frame
+from tests.kit.frames import NOT_UTF_8, legal, raw
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.web import metric, relay, rows, wait_for_metric
-from tests.kit.wire import NOT_UTF_8, PRESENT, Wire, connect, legal, over, publisher, raw, request
+from tests.kit.wire import PRESENT, Wire, connect, over, publisher, request
 
 CHROMIUM = Path("/usr/bin/chromium")
 
