@@ -51,6 +51,7 @@ class Pages:
 
         `unready`: returns why nobody should connect now, empty if the relay is ready. `token`: returns the token that
         a request has to show, None if it needs none. `streams`: by path, what answers with a stream that does not end.
+        `stopping`: returns whether the relay has begun to stop; from then on only `WHILE_STOPPING` is answered.
         """
         self._stats = stats
         self._metrics = metrics

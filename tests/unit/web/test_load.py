@@ -6,13 +6,24 @@ import sys
 from dataclasses import replace
 from unittest.mock import patch
 
+from prometheus_client.parser import text_string_to_metric_families as parse
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Faults, configure
 from relay.daemon.assembly import Surroundings, assemble
-from relay.web.load import require_packages
+from relay.observe.stats import Stats
+from relay.observe.turns import Turns
+from relay.peers.admission import Admission
+from relay.peers.intake import Intake
+from relay.peers.rate_limited_log import RateLimitedLog
+from relay.peers.registry import Registry
+from relay.peers.subscriber import Subscriber
+from relay.web.load import Access, Contents, load_site, require_packages
 from relay.web.request import Request, Response
+from relay.web.site import Channel
+from tests.kit.connections import PEER, FakeTransport
+from tests.kit.feeds import FeedTests
 
 
 class LoadTests(SynchronousTestCase):
@@ -44,3 +55,106 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(status("/readyz"), 200)
         relay.appliers.web.token = b"secret"
         self.assertEqual((status("/"), status("/", "secret"), status("/", "wrong")), (401, 200, 401))
+
+
+class SiteTests(FeedTests):
+    """The site over a transport of the test's own, with feeds whose turns are the test's."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.lines, self.reactor = RateLimitedLog(), MemoryReactorClock()
+        admission = Admission()
+        self.events, self.sockets = (
+            Registry("subscriber", admission, self.lines, feed=feed) for feed in ("events", "ws")
+        )
+        self.access = Access()
+        self.unready = ""
+        stats = Stats(
+            self.hub,
+            Intake(lambda: self.now),
+            Registry("publisher", admission, self.lines),
+            [Registry("subscriber", admission, self.lines), self.events, self.sockets],
+            self.lines,
+            {True: 0, False: 0},
+            lambda: self.now,
+            Turns(self.turns.call_soon, lambda: self.now),
+        )
+        contents = Contents(
+            stats,
+            self.feeds,
+            self.events,
+            self.sockets,
+            settings=dict,
+            stopping=lambda: False,
+            unready=lambda: self.unready,
+            access=self.access,
+            lines=self.lines,
+        )
+        self.site = load_site(contents, self.reactor)
+
+    def ask(self, path: str, *headers: str) -> tuple[bytes, bytes]:
+        """The status and the body of the response."""
+        channel, transport = self.site.buildProtocol(PEER), FakeTransport()
+        assert isinstance(channel, Channel)
+        channel.makeConnection(transport)
+        request = "\r\n".join([f"GET {path} HTTP/1.1", "Host: relay.example", *headers, "", ""])
+        channel.dataReceived(request.encode())
+        self.turns.run_all()
+        head, _, body = transport.value().partition(b"\r\n\r\n")
+        return head.split()[1], body
+
+    def test_what_does_not_end_is_there_beside_what_does(self) -> None:
+        for path in ("/", "/healthz", "/readyz", "/metrics", "/connections", "/events", "/status"):
+            self.assertEqual(self.ask(path)[0], b"200", path)
+        socket = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+        self.assertEqual(self.ask("/ws", *socket, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")[0], b"101")
+
+    def test_subscribers_are_in_their_registries_and_viewers_stay_connections_to_the_web_port(self) -> None:
+        self.ask("/events")
+        [subscriber] = self.events.open
+        self.assertIsInstance(subscriber, Subscriber)
+        self.assertEqual((len(self.sockets.open), len(self.site.open)), (0, 0))
+        self.ask("/status")
+        self.assertEqual(len(self.site.open), 1)
+
+    def test_the_metrics_count_the_connections_to_the_web_port_this_one_included(self) -> None:
+        self.ask("/status")
+        families = {family.name: family for family in parse(self.ask("/metrics")[1].decode())}
+        [sample] = families["relay_web_connections"].samples
+        self.assertEqual(sample.value, 2)
+
+    def test_the_status_begins_with_an_update(self) -> None:
+        _, body = self.ask("/status")
+        self.assertIn(b'data: {"epoch":', body)
+
+    def test_one_who_cannot_have_a_stream_is_told_so(self) -> None:
+        for path in ("/status", "/events", "/ws"):
+            channel, transport = self.site.buildProtocol(PEER), FakeTransport()
+            assert isinstance(channel, Channel)
+            channel.makeConnection(transport)
+            channel.dataReceived(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            self.assertEqual(transport.value().split()[1], b"505", path)
+
+    def test_what_may_change_is_asked_for_each_time(self) -> None:
+        self.unready = "draining"
+        self.assertEqual(self.ask("/readyz"), (b"503", b"draining\n"))
+        self.access.token = b"s3cret"
+        self.assertEqual(self.ask("/metrics")[0], b"401")
+        self.assertEqual(self.ask("/metrics", "Authorization: Bearer s3cret")[0], b"200")
+
+    def test_a_page_of_another_origin_may_read_messages_from_the_moment_when_it_is_allowed(self) -> None:
+        self.assertEqual(self.ask("/events", "Origin: https://example.org")[0], b"403")
+        self.access.origins = ("https://example.org",)
+        self.assertEqual(self.ask("/events", "Origin: https://example.org")[0], b"200")
+
+    def test_those_who_serve_streams_are_swept(self) -> None:
+        asked: list[float] = []
+        self.site.register(lambda seconds, call: asked.append(seconds))
+        self.assertEqual(asked, [1.0, 1.0])
+
+    def test_positions_of_events_and_of_the_status_are_of_one_epoch(self) -> None:
+        _, events = self.ask("/events")
+        _, status = self.ask("/status")
+        epoch = events.partition(b"id: ")[2].partition(b"-")[0]
+        self.assertRegex(epoch, b"^[0-9a-f]{12}$")
+        self.assertIn(b'"epoch":"%b"' % epoch, status)
