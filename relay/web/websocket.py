@@ -105,7 +105,8 @@ class Input:
                 case CloseConnection() if self._connection.state is ConnectionState.REMOTE_CLOSING:
                     return pong, Closed(CloseReason.PEER_CLOSED, self._connection.send(event.response()))
                 case CloseConnection():
-                    return pong, self._end(event.code, event.reason or "what is no WebSocket frame")
+                    detail = f": {event.reason}" if event.reason else ""
+                    return pong, self._end(event.code, f"what no WebSocket client may send{detail}")
         return pong, None
 
     def _end(self, code: int, why: str) -> Closed:

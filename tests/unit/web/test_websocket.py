@@ -195,8 +195,8 @@ class InputTests(SynchronousTestCase):
         for sent, reason, why in (
             (legal(CLOSE), CloseReason.PEER_CLOSED, ""),
             (legal(CLOSE, b"\x03\xe8bye"), CloseReason.PEER_CLOSED, ""),
-            (raw(0x83), CloseReason.PROTOCOL_ERROR, "it sent "),
-            (legal(TEXT, b"\xff"), CloseReason.PROTOCOL_ERROR, "it sent "),
+            (raw(0x83), CloseReason.PROTOCOL_ERROR, "it sent what no WebSocket client may send: "),
+            (legal(TEXT, b"\xff"), CloseReason.PROTOCOL_ERROR, "it sent what no WebSocket client may send: "),
             (
                 legal(BINARY, bytes(MOST + 1)),
                 CloseReason.MESSAGE_TOO_LONG,
@@ -226,4 +226,6 @@ class InputTests(SynchronousTestCase):
     @example([HALF, legal(PING, b"p")], 1)
     def test_any_chunking_comes_to_the_same(self, sent: list[bytes], size: int) -> None:
         data = b"".join(sent)
-        self.assertEqual(receive(pieces(data, size)), receive([data]))
+        (pong, parts), (last, whole) = receive(pieces(data, size)), receive([data])
+        self.assertEqual(pong, last)
+        self.assertEqual(parts and (parts.reason, parts.answer), whole and (whole.reason, whole.answer))
