@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -11,13 +10,12 @@ from relay.config.config import Faults
 from relay.config.file import read_file, texts
 from relay.config.setting import Given
 from relay.config.settings import SETTINGS
+from tests.kit.folders import temporary_folder
 
 
 class FileTests(SynchronousTestCase):
     def read(self, text: str) -> dict[str, Given]:
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.file = f"{folder.name}/relay.toml"
+        self.file = str(temporary_folder(self) / "relay.toml")
         Path(self.file).write_text(text)
         return read_file(self.file)
 

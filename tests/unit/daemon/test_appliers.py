@@ -6,8 +6,6 @@ import resource
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_network
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from OpenSSL import SSL
@@ -25,6 +23,7 @@ from relay.web.streams import Takeover
 from relay.wire.websocket import text
 from tests.kit.certificates import Authority
 from tests.kit.fakes import said
+from tests.kit.folders import temporary_folder
 
 SKIP = SLOW_POLICIES["skip"]
 ORIGIN = "https://example.org"
@@ -32,10 +31,9 @@ ORIGIN = "https://example.org"
 
 class AppliersTests(SynchronousTestCase):
     def setUp(self) -> None:
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.authority = Authority(Path(folder.name))
-        self.token = Path(folder.name) / "token"
+        folder = temporary_folder(self)
+        self.authority = Authority(folder)
+        self.token = folder / "token"
         self.token.write_text("secret")
         self.config = replace(
             configure({}),

@@ -7,8 +7,6 @@ import os
 import signal
 import sys
 from io import StringIO
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from twisted.internet import reactor
 from twisted.logger import Logger, LogLevel, LogPublisher
@@ -16,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.daemon.logs import Output, as_json
 from relay.wire.close_reason import CloseReason
+from tests.kit.folders import temporary_folder
 
 
 class JsonTests(SynchronousTestCase):
@@ -86,9 +85,7 @@ class OutputTests(SynchronousTestCase):
         self.addCleanup(signal.signal, signal.SIGUSR1, signal.getsignal(signal.SIGUSR1))
         calls: list[object] = []
         self.patch(reactor, "callFromThread", calls.append)
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        file = Path(folder.name, "relay.log")
+        file = temporary_folder(self) / "relay.log"
         output = Output()
         output.format, output.file, output.nodaemon = "json", str(file), False
         self.emit(output, LogLevel.info)

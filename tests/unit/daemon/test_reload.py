@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +15,7 @@ from relay.daemon.reload import Applier, Change, Reload
 from relay.net.credentials import load_credentials
 from tests.kit.certificates import Authority
 from tests.kit.fakes import said
+from tests.kit.folders import temporary_folder
 
 
 class ReloadTests(SynchronousTestCase):
@@ -96,17 +95,16 @@ class ReloadTests(SynchronousTestCase):
 
     def test_what_contradicts_that_which_cannot_change_is_refused(self) -> None:
         """The TLS port stays until a restart, so that its certificate cannot go before."""
-        with TemporaryDirectory() as folder:
-            certificate = str(Authority(Path(folder)).issue("relay.example"))
-            running = replace(self.config, publish_tls=("tcp:1",), certificate=certificate)
-            self.reload = self.make(running)
-            [(_, text)] = self.says()
+        certificate = str(Authority(temporary_folder(self)).issue("relay.example"))
+        running = replace(self.config, publish_tls=("tcp:1",), certificate=certificate)
+        self.reload = self.make(running)
+        [(_, text)] = self.says()
         self.assertEqual(text, "reload failed, everything stays as it was: --certificate: TLS needs one")
 
     def test_a_certificate_is_named_with_its_end(self) -> None:
-        with TemporaryDirectory() as folder:
-            self.now = replace(self.config, certificate=str(Authority(Path(folder)).issue("relay.example")))
-            [(_, text)] = self.says()
+        certificate = str(Authority(temporary_folder(self)).issue("relay.example"))
+        self.now = replace(self.config, certificate=certificate)
+        [(_, text)] = self.says()
         self.assertRegex(
             str(text), r"changed: certificate \S+; certificate relay.example, valid until \d{4}-\d\d-\d\d$"
         )

@@ -6,15 +6,14 @@ import contextlib
 import os
 import socket
 import sys
-import tempfile
 import unittest
-from pathlib import Path
 
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.daemon.systemd import NotifySocket, Supervisor, supervisor
 from tests.kit.fakes import said
+from tests.kit.folders import temporary_folder
 
 
 class Listener:
@@ -37,9 +36,7 @@ class Listener:
 
 class NotifySocketTests(SynchronousTestCase):
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()  # trial's own is too deep for the path of a socket
-        self.addCleanup(directory.cleanup)
-        self.path = str(Path(directory.name, "notify"))
+        self.path = str(temporary_folder(self) / "notify")
         self.manager = Listener(self, self.path)
         self.notify = NotifySocket(self.path, clock=lambda: 12.345678)
 

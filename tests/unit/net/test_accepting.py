@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import socket
-import tempfile
 from errno import EMFILE, ENFILE
 from typing import cast
 
@@ -17,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.net.accepting import BACKLOG, TCP_KEEPIDLE, ListeningSocket, equip
 from relay.net.tcp import SubscriberTransport
+from tests.kit.folders import temporary_folder
 from tests.kit.transports import Collector, at_once
 
 
@@ -108,9 +108,8 @@ class EquipTests(SynchronousTestCase):
         self.assertRaises(OSError, listening.accept)
 
     def test_a_unix_socket_keeps_its_own(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        port = self.listen(unix.Port(f"{folder.name}/port".encode(), Factory(), reactor=self.reactor))
+        folder = temporary_folder(self)
+        port = self.listen(unix.Port(f"{folder}/port".encode(), Factory(), reactor=self.reactor))
         own = port.transport
         equip(port, transport=at_once, keepalive=60, exhausted=self.exhausted.append)
         self.assertIs(port.transport, own)

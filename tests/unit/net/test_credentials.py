@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from OpenSSL import SSL
 from twisted.python.failure import Failure
@@ -13,13 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.config.config import Faults, configure
 from relay.net.credentials import Credentials, RenewableContext, explain, load_credentials
 from tests.kit.certificates import Authority
+from tests.kit.folders import temporary_folder
 
 
 class CredentialsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.authority = Authority(Path(folder.name))
+        self.authority = Authority(temporary_folder(self))
         self.config = replace(configure({}), certificate=str(self.authority.issue("relay.example")))
 
     def test_without_a_certificate_there_is_nothing(self) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import select
 import ssl
-import tempfile
 import time
 from itertools import accumulate, pairwise
-from pathlib import Path
-from shutil import rmtree
 
 from OpenSSL import SSL
 from twisted.internet import main
@@ -22,6 +19,7 @@ from relay.net.credentials import RenewableContext
 from relay.net.secure import MAX_ENCRYPTED, MAX_RECORD, SecureTransport, direct
 from relay.net.tcp import SubscriberTransport
 from tests.kit.certificates import Authority
+from tests.kit.folders import temporary_folder
 from tests.kit.transports import TransportTests, at_once
 
 
@@ -48,9 +46,7 @@ class SecureTransportTests(TransportTests):
     secure: SecureTransport
 
     def setUp(self) -> None:
-        folder = tempfile.mkdtemp()
-        self.addCleanup(rmtree, folder)
-        authority = Authority(Path(folder))
+        authority = Authority(temporary_folder(self))
         certificate = str(authority.issue("localhost"))
         door = RenewableContext()
         door.context = SSL.Context(SSL.TLS_METHOD)

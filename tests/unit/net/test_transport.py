@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import tempfile
 from functools import partial
 from typing import cast
 
@@ -21,6 +20,7 @@ from relay.net.haproxy import Header
 from relay.net.secure import direct
 from relay.net.tcp import PublisherTransport, SubscriberTransport
 from relay.net.transport import AcceptedTransport
+from tests.kit.folders import temporary_folder
 from tests.kit.transports import TransportTests, at_once
 
 MEMBERS = {name for name in vars(AcceptedTransport) if not name.startswith("_")}
@@ -67,8 +67,7 @@ class AcceptedTransportTests(TransportTests):
         return [*found, ("Unix socket", self.unix())]
 
     def unix(self) -> AcceptedTransport:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
+        folder = temporary_folder(self)
         reactor = MemoryReactorClock()
         protocols: list[Protocol] = []
 
@@ -76,12 +75,12 @@ class AcceptedTransportTests(TransportTests):
             def connectionMade(self) -> None:
                 protocols.append(self)
 
-        port = unix.Port(f"{folder.name}/port".encode(), Factory.forProtocol(Kept), reactor=reactor)
+        port = unix.Port(f"{folder}/port".encode(), Factory.forProtocol(Kept), reactor=reactor)
         port.startListening()
         self.addCleanup(port.connectionLost, Failure(main.CONNECTION_DONE))
         peer = socket.socket(socket.AF_UNIX)
         self.addCleanup(peer.close)
-        peer.connect(f"{folder.name}/port")
+        peer.connect(f"{folder}/port")
         port.doRead()
         transport = protocols[0].transport
         self.addCleanup(cast(unix.Server, transport).connectionLost, Failure(main.CONNECTION_DONE))
