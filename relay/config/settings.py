@@ -52,8 +52,8 @@ SETTINGS = (
         "slow",
         "disconnect",
         one_of(SLOW_POLICIES),
-        "what happens when a subscriber falls further behind than the buffer reaches: disconnect: it is disconnected; "
-        "skip: it goes on with newer messages; block: publishers wait, so that nobody falls that far behind",
+        "what happens when a subscriber falls further behind than the buffer reaches: disconnect it, skip the messages "
+        "that it lacks, or block publishers in time, so that it never falls that far behind",
         reload=Part.HUB,
         shown=True,
     ),
