@@ -54,7 +54,7 @@ def texts(setting: Setting, value: object) -> list[str]:
     return [str(one) for one in values] or ["none"]
 
 
-def _parse(file: str) -> dict[str, Any]:  # Any: as tomllib has it
+def _parse(file: str) -> dict[str, Any]:  # Any: as tomllib declares it
     import tomllib  # a relay without a file need not load it
 
     try:

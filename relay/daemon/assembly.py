@@ -62,9 +62,9 @@ class Readiness:
     """Whether publishers and subscribers should connect now."""
 
     obstacle: str = "starting: not every port listens yet"
-    """Why they should not, for people; empty once all is well."""
+    """Why they should not, in words for people; empty if they should."""
     stopping: bool = False
-    """Whether the relay has begun to stop: nobody should connect any more."""
+    """Whether the relay has begun to stop, so that nobody should connect any more."""
 
 
 class Entrance(NamedTuple):
@@ -193,7 +193,7 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
     )
 
 
-def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as above
+def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Surroundings
     call_soon = partial(reactor.callLater, 0)
     admission, lines, intake = Admission(), RateLimitedLog(), Intake(time.monotonic)
     hub = Hub(

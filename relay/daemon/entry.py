@@ -1,4 +1,4 @@
-"""What Twisted loads for `twistd relay`: signals are held before anything else is loaded, which takes a moment."""
+"""What Twisted loads for `twistd relay`. Signals are held first, because loading the rest takes a moment."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class RelayService(Service):
 
     def _reload(self) -> None:
         if not self.running:
-            return  # nothing is worth changing any more
+            return  # it stops: no change is worth making
         self._supervisor.reloading()
         try:
             self.relay.reload()

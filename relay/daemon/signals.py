@@ -11,7 +11,7 @@ STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 class Held:
-    """The handler of SIGHUP while the relay starts: there is no configuration yet that could be read again."""
+    """The handler of SIGHUP while the relay starts, when there is nothing to reload yet: it remembers the signal."""
 
     def __init__(self) -> None:
         self.came = False
@@ -22,9 +22,9 @@ class Held:
 
 
 def hold() -> None:
-    """Have signals do while the relay starts what they do when it runs, until `Signals.take`.
+    """Handle signals while the relay starts, until `Signals.take`.
 
-    SIGTERM and SIGINT end the process with status 0. SIGHUP is kept until there is something to reload.
+    SIGTERM and SIGINT end the process with status 0, as they do later. SIGHUP is remembered until `Signals.take`.
     """
     for number in STOP:
         signal.signal(number, lambda number, frame: sys.exit(0))
@@ -49,8 +49,8 @@ class Signals:
     def take(self) -> None:
         """Replace the reactor's signal handlers, which would have the process die of the signal.
 
-        To be called when the reactor runs, because it installs its handlers when it starts. A SIGHUP that came before (see
-        `hold`) is obeyed now. SIGUSR1 is ignored from then on, unless it has a handler already, such as the one that
+        To be called when the reactor runs, because it installs its handlers when it starts. A SIGHUP that came since
+        `hold` is obeyed now. SIGUSR1 is ignored from then on, unless it has a handler already, such as the one that
         rotates twistd's log file.
         """
         for number in STOP:

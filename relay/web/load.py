@@ -51,9 +51,9 @@ class Contents(NamedTuple):
     sockets: Registry
     """Subscribers by WebSocket."""
     settings: Callable[[], dict[str, object]]
-    """Says which settings are in force, of those that are to be shown."""
+    """Returns the settings in force that the status page shows."""
     stopping: Callable[[], bool]
-    """Says whether the relay has begun to stop."""
+    """Returns whether the relay has begun to stop."""
     unready: Callable[[], str]
     """Returns why nobody should connect now; empty if the relay is ready."""
     access: Access

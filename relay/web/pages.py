@@ -17,9 +17,9 @@ from relay.web.token import opens
 
 METHODS = ("GET", "HEAD")
 WHILE_STOPPING = ("/healthz", "/metrics")
-"""What is still answered while the relay stops: who watches it wants to know that it does."""
+"""Paths that are still answered while the relay stops, for those who monitor it."""
 RETRY_AFTER = 1
-"""Seconds after which a client that a stopping relay sent away may try again: by then there is often another relay."""
+"""Seconds after which a client that a stopping relay turned away may try again: often another relay runs by then."""
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="relay", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))
 PAGE_LOADS = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
