@@ -1,24 +1,20 @@
-"""What takes minutes begins before the first test, and goes on beside the others; its own test waits for its end."""
+"""How pytest runs the tests, and what many of them need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import os
 
 import pytest
 
-from tests.kit.certificates import Authority
-from tests.kit.two_minutes import two_minutes_of_slow_and_silent_peers
+pytest.register_assert_rewrite("tests.kit")
+
+from tests.kit.certificates import Authority  # noqa: E402  # what is imported before is not rewritten
 
 
-@pytest.fixture(scope="session", autouse=True)
-def two_minutes(request: pytest.FixtureRequest) -> Iterator[Future[None] | None]:
-    """The two minutes of `long/test_two_minutes`, if its test is to be run."""
-    if not any(item.path.stem == "test_two_minutes" for item in request.session.items):
-        yield None
-        return
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(two_minutes_of_slow_and_silent_peers)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """With `-n auto`, two for each core: most of these tests wait for something most of the time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="module")

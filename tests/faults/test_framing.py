@@ -20,6 +20,8 @@ from tests.kit.peers import connection, receive, receive_all, subscribers
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Fault, Proxy
 
+pytestmark = pytest.mark.alone
+
 LIMIT = 99_999
 INT = Struct("i")
 LONG = 8 * 2**20 - 4

@@ -21,7 +21,10 @@ from tests.kit.healthy import HEALTHY_FRAME, MARK, descriptors, memory
 from tests.kit.peers import connection, receive, refused, wait_for_message
 from tests.kit.process import Relay, wait_until
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has"),
+]
 
 IDLE = 4096
 """Bytes that the relay may need for a connection where nothing happens; it took 1,600."""

@@ -34,6 +34,8 @@ from tests.kit.peers import connection, receive, receive_all, reset, subscribers
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Fault, Proxy
 
+pytestmark = pytest.mark.alone
+
 UNREAD = 512 * 1024
 """Bytes that the relay's kernel may hold for one that does not read: 256 KiB (--send-buffer) that it has not sent, and
 what it has, which is what the peer's own kernel has room for: 64 KiB, as long as nothing is read."""

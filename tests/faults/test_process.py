@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.kit.crowd import BLOCK, Beside, Flood
+from tests.kit.fakes import frame
 from tests.kit.healthy import descriptors
 from tests.kit.peers import MESSAGE, connection, receive, receive_all, slow_subscriber, subscribers
-from tests.kit.process import DEADLINE, TWISTD, Relay, free_port, start, wait_until
+from tests.kit.process import DEADLINE, TWISTD, Relay, free_port, roomy, start, wait_until
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has"),
+]
 
 
 def read_to_the_end(peer: socket.socket, data: bytearray | None = None) -> bytearray:
@@ -148,6 +152,31 @@ def finished(port: int, peer: int) -> bool:
         if here.endswith(f":{port:04X}") and there.endswith(f":{peer:04X}"):
             return state == "04"
     return False
+
+
+@pytest.mark.parametrize("half_closed", [False, True])
+def test_a_subscriber_that_has_everything_in_its_kernel_and_reads_nothing_does_not_keep_the_relay_from_stopping(
+    half_closed: bool,
+) -> None:
+    """Found by the fuzzer. Its socket is not writable while more than half of `--send-buffer` is unsent."""
+    message = frame(b"x" * 9996)
+    with (
+        Relay("--drain-timeout", "0.5") as relay,
+        roomy(relay.subscribe_port, 4096) as stuck,
+        connection(relay.subscribe_port) as reading,
+        connection(relay.publish_port) as publisher,
+    ):
+        if half_closed:
+            stuck.shutdown(socket.SHUT_WR)
+        relay.log.wait_for("subscriber .* connected", 2)
+        for _ in range(20):  # 200 kB: more than 128 KiB, which is half, and less than 256
+            publisher.sendall(message)
+            assert receive(reading, len(message)) == message
+        relay.log.process.terminate()
+        try:
+            assert relay.log.wait_for_end(10.0) == 0
+        finally:
+            relay.log.process.kill()
 
 
 def test_a_second_sigterm_ends_it_at_once_with_status_0() -> None:

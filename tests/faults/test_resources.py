@@ -121,8 +121,9 @@ def publish_in_step(relay: Relay, reader: socket.socket, count: int) -> None:
 # Descriptors
 
 
+@pytest.mark.alone
 def test_the_limit_of_connections_follows_that_of_open_files() -> None:
-    """Of 164 descriptors the relay keeps 64 for itself, as documented in `relay.limits`."""
+    """Of 164 descriptors the relay keeps 64 for itself, as documented in `relay.peers.admission`."""
     with Under(*limited(164)) as relay, Beside(relay), ExitStack() as stack:
         before = descriptors(relay.pid)
         holders = [stack.enter_context(connection(relay.subscribe_port)) for _ in range(100 - 2)]
@@ -145,6 +146,7 @@ def test_a_limit_of_open_files_that_is_too_low_for_max_connections_ends_the_star
     assert "Traceback" not in relay.text
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("error", ["ENFILE", "ENOBUFS"])
 def test_a_system_that_has_no_room_is_asked_again_a_second_later_and_not_at_once(error: str) -> None:
     """The kernel's answer is changed by strace, for the next two that the relay would accept."""
@@ -174,6 +176,7 @@ def test_a_system_that_has_no_room_is_asked_again_a_second_later_and_not_at_once
         assert len(lines) == 2
 
 
+@pytest.mark.alone
 def test_a_stuck_subscriber_costs_the_kernel_less_than_a_mebibyte() -> None:
     """By the kernel's own count of what waits in the relay's send queues (`skmem` in ss(8))."""
     ss, count = tool("ss", "iproute2"), 10
@@ -227,6 +230,7 @@ class Piped(Under):
         return status
 
 
+@pytest.mark.alone
 def test_a_log_that_nobody_reads_stops_the_relay_when_the_pipe_is_full_and_nothing_is_lost() -> None:
     """It is blocking: lines are written where they are made, in the reactor's thread, and a full pipe holds that until
     somebody reads it. The 20 lines of a kind in a second are what keeps a peer from causing it quickly; a pipe of Linux
@@ -254,6 +258,7 @@ def test_a_log_that_nobody_reads_stops_the_relay_when_the_pipe_is_full_and_nothi
         wait_for_message(relay)
 
 
+@pytest.mark.alone
 def test_a_full_device_behind_standard_output_stops_no_message() -> None:
     with open("/dev/full", "w") as full:
         with Unlogged(full) as relay, Beside(relay):
@@ -282,6 +287,7 @@ class Unlogged(Under):
         return Lines(process)
 
 
+@pytest.mark.alone
 def test_a_full_disk_under_the_log_file_stops_no_message_and_the_log_goes_on_when_there_is_room(tmp_path: Path) -> None:
     unshare = tool("unshare", "util-linux")
     script = f'mount -t tmpfs -o size=64k relay {tmp_path} && exec "$@"'
@@ -365,6 +371,7 @@ def faked(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     )
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("step", ["+1d", "-1d"])
 def test_a_wall_clock_that_jumps_by_a_day_neither_fires_a_timer_nor_stops_one(step: str, tmp_path: Path) -> None:
     """The dates in the log show that it did jump."""
@@ -387,6 +394,7 @@ def test_a_wall_clock_that_jumps_by_a_day_neither_fires_a_timer_nor_stops_one(st
         assert len(dates) >= 2, "the clock did not jump"
 
 
+@pytest.mark.alone
 def test_busy_neighbours_on_the_processor_delay_nobody() -> None:
     """As many as there are cores, at the same niceness."""
     neighbours = [

@@ -7,11 +7,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from struct import unpack_from
 
+import pytest
+
 from tests.kit.flood import MIB, complete, flood, numbered, read_to
 from tests.kit.healthy import MARK, STAMP, Healthy
 from tests.kit.peers import connection, receive_all, reset, wait_until_attached
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Fault, Proxy
+
+pytestmark = pytest.mark.alone
 
 
 def test_disconnect_ends_a_slow_reader_after_whole_messages_in_order() -> None:

@@ -74,6 +74,7 @@ def test_many_connections_are_kept_apart() -> None:
                     assert read(server, 9) == b"%d" % number
 
 
+@pytest.mark.alone
 def test_a_delay_is_that_of_every_byte_and_keeps_the_order() -> None:
     with through(up=Fault(delay=0.1)) as (peer, server):
         for data in (BLOB[:1000], BLOB[1000:2000]):
@@ -87,6 +88,7 @@ def test_a_delay_is_that_of_every_byte_and_keeps_the_order() -> None:
         assert time.monotonic() - begin < 0.1, "the other direction has no delay"
 
 
+@pytest.mark.alone
 def test_a_rate_is_kept_to_and_felt_by_the_sender() -> None:
     rate = 1_000_000
     with through(down=Fault(rate=rate)) as (peer, server):

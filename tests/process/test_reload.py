@@ -9,6 +9,8 @@ import ssl
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors, dial
 from tests.kit.fakes import frame
@@ -24,6 +26,7 @@ def reload(relay: Relay, count: int) -> str:
     return relay.log.wait_for("reloaded; |reload failed", count).string
 
 
+@pytest.mark.alone
 def test_200_reloads_with_alternating_certificates_lose_no_connection(tmp_path: Path) -> None:
     """One in five is broken, and leaves the newest good one in force."""
     authority = Authority(tmp_path)
@@ -68,6 +71,7 @@ def knock(port: int) -> None:
         pass
 
 
+@pytest.mark.alone
 def test_limits_and_policies_change_while_it_runs_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_text("buffer = '4MiB'\n")

@@ -175,6 +175,7 @@ def test_a_reload_is_told_with_its_beginning_and_its_end(manager: Manager) -> No
     assert relay.process.poll() is None
 
 
+@pytest.mark.alone
 def test_the_watchdog_is_fed_by_a_relay_that_runs_and_by_no_other(manager: Manager) -> None:
     relay = manager.start(WATCHDOG_USEC="400000")  # the pid is for whoever starts it through a wrapper
     manager.wait_for("READY=1")

@@ -86,6 +86,7 @@ def test_bad_frames_over_tls_deliver_what_came_before_once_and_nothing_after(aut
             assert receive(subscriber, len(expected)) == expected
 
 
+@pytest.mark.alone
 def test_a_handshake_that_is_not_completed_in_time_ends_the_connection(authority: Authority) -> None:
     with Doors(authority.issue(), "--tls-timeout", "1") as relay, Healthy(relay):
         hello = ssl.MemoryBIO()
@@ -104,6 +105,7 @@ def test_a_handshake_that_is_not_completed_in_time_ends_the_connection(authority
             relay.log.wait_for(f"{role} .* disconnected: TLS handshake timeout, .*; it took more than 1 s", 2)
 
 
+@pytest.mark.alone
 def test_plain_text_at_a_tls_port_is_one_line_and_the_end(authority: Authority) -> None:
     with Doors(authority.issue()) as relay, Healthy(relay):
         for port, said in (
@@ -152,6 +154,7 @@ def test_who_has_no_certificate_of_the_right_authority_never_reaches_the_hub(
         assert len(relay.log.find("publisher .* connected$")) == 1
 
 
+@pytest.mark.alone
 def test_a_publisher_that_vanishes_without_a_goodbye_is_a_lost_connection(authority: Authority) -> None:
     with Doors(authority.issue()) as relay, Healthy(relay):
         with dial(relay.publish_tls_port, authority.client()) as publisher:
@@ -161,6 +164,7 @@ def test_a_publisher_that_vanishes_without_a_goodbye_is_a_lost_connection(author
         relay.log.wait_for("publisher .* disconnected: connection lost, 1 messages, 14 bytes$")
 
 
+@pytest.mark.alone
 def test_a_thousand_handshakes_at_once_keep_nobody_waiting(authority: Authority) -> None:
     class Client:
         def __init__(self, port: int, context: ssl.SSLContext) -> None:

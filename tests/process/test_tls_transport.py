@@ -22,6 +22,8 @@ from tests.kit.peers import connection, receive_all
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Proxy
 
+pytestmark = pytest.mark.alone
+
 SECRET = b"nobody on the way may read this"
 
 
