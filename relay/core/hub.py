@@ -68,10 +68,8 @@ class Hub:
     ) -> None:
         """Keep messages in `log`, within `budget`.
 
-        `inflow`: all publishers, to be paused and resumed. `self_delimiting`: whether the framing is (see `Framing`).
-        `max_read`: most bytes read from a publisher at once. `slow`: the slow policy. `stall_timeout`: seconds without
-        progress after which a subscriber is ended; 0 for never. `replay`: recent messages that a new subscriber starts
-        with.
+        `inflow`: all publishers. `self_delimiting`: the framing's. `max_read`: bytes that one read may bring at most.
+        `stall_timeout`: seconds, 0 for never. `replay`: recent messages that a new subscriber starts with.
         """
         self.log = log
         self.budget = budget

@@ -13,7 +13,7 @@ from relay.config.setting import Part
 from relay.core.hub import Hub
 from relay.daemon.reload import Applier, Change
 from relay.feeds.feeds import Feeds
-from relay.net.credentials import RenewableContext, load_credentials
+from relay.net.certificates import RenewableContext, load_credentials
 from relay.peers.admission import (
     MAX_CONNECTIONS,
     MAX_WEB_CONNECTIONS,

@@ -24,8 +24,8 @@ from relay.daemon.reload import Reload
 from relay.daemon.reports import StatusLine, Totals
 from relay.daemon.systemd import Supervisor
 from relay.feeds.feeds import Feeds
-from relay.net.accepting import BACK_OFF, Transport
-from relay.net.credentials import RenewableContext
+from relay.net.certificates import RenewableContext
+from relay.net.listening import BACK_OFF, Transport
 from relay.net.ports import CannotStart, Ports
 from relay.net.tcp import PublisherTransport, SubscriberTransport
 from relay.observe.stats import Stats

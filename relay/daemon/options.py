@@ -19,7 +19,7 @@ from relay.config.file import read_file
 from relay.config.setting import Given, Setting
 from relay.config.settings import SETTINGS
 from relay.daemon.logs import output
-from relay.net.credentials import load_credentials
+from relay.net.certificates import load_credentials
 from relay.web.load import require_packages
 from relay.web.token import read_token
 

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from twisted.internet.interfaces import IPushProducer, ISSLTransport, ITCPTransport
 from zope.interface import implementer
 
-from relay.net.secure import direct
+from relay.net.tls import direct
 from relay.net.transport import AcceptedTransport
 from relay.wire.framing import Buffer
 

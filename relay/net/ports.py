@@ -16,8 +16,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.config.config import Config
-from relay.net.accepting import Exhausted, Transport, equip
 from relay.net.addresses import address_name
+from relay.net.listening import Exhausted, Transport, equip
 
 ROLES = {
     "publish": "publishers",

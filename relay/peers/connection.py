@@ -15,7 +15,7 @@ from zope.interface import implementer
 from relay.core.cursor import Lag, Tally
 from relay.core.state import Lifecycle, State
 from relay.net.addresses import address_name, is_ip_address
-from relay.net.credentials import explain, subject
+from relay.net.certificates import explain, subject
 from relay.net.transport import AcceptedTransport
 from relay.peers.registry import TCP, Registry
 from relay.wire.close_reason import CloseReason

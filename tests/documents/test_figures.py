@@ -14,7 +14,7 @@ from relay.config.settings import SETTINGS
 from relay.core import hub, log, pending
 from relay.core.timing import SWEEP
 from relay.feeds import feeds
-from relay.net import accepting, outlet, secure
+from relay.net import listening, outlet, tls
 from relay.observe import roster, turns
 from relay.peers import admission, ended_connection, rate_limited_log
 from relay.web import site, socket_dialogue, status, token, viewers, websocket
@@ -45,8 +45,8 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (OPERATIONS, "at least {1 MiB}, and at least 8 of the longest messages", config.MIN_BUFFER),
     (OPERATIONS, "at least 1 MiB, and at least {8} of the longest messages", config.MIN_MESSAGES),
     (OPERATIONS, "raised to the hard one), at most {65,536}", admission.MAX_CONNECTIONS),
-    (OPERATIONS, "TCP asks, {six} times in a minute", accepting.KEEPALIVE_PROBES),
-    (OPERATIONS, "TCP asks, {six} times in a minute", 60 / accepting.KEEPALIVE_INTERVAL),
+    (OPERATIONS, "TCP asks, {six} times in a minute", listening.KEEPALIVE_PROBES),
+    (OPERATIONS, "TCP asks, {six} times in a minute", 60 / listening.KEEPALIVE_INTERVAL),
     (OPERATIONS, "0: never; at most {32,767}", config.MAX_KEEPALIVE),
     (OPERATIONS, "at least {4 KiB}, and less than 2 GiB", config.MIN_SEND_BUFFER),
     (OPERATIONS, "at least 4 KiB, and less than {2 GiB}", config.MAX_SEND_BUFFER + 1),
@@ -74,28 +74,28 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (OPERATIONS, "one is measured every {quarter} of a second", turns.MEASURE),
     (OPERATIONS, "One for each connection, {64} for the rest", admission.RESERVE),
     (OPERATIONS, "with `--web` {500} more", admission.MAX_WEB_CONNECTIONS),
-    (OPERATIONS, "completes up to {4,096} connections", accepting.BACKLOG),
+    (OPERATIONS, "completes up to {4,096} connections", listening.BACKLOG),
     (OPERATIONS, "A WebSocket subscriber may send messages of at most {4,096} bytes", websocket.MAX_MESSAGE),
     (PROTOCOL, "the smallest of {256 KiB}, `--max-message`", hub.MAX_READ),
     (PROTOCOL, "messages of at most {4,096} bytes", websocket.MAX_MESSAGE),
     (PROTOCOL, "sent a message of more than {4,096} bytes", websocket.MAX_MESSAGE),
     (PROTOCOL, "read at {8 KiB} a second", socket_dialogue.MAX_INPUT / SWEEP),
     (RELIABILITY, "{20} log lines of each kind a second", rate_limited_log.MAX_LINES / SWEEP),
-    (RELIABILITY, "accepted in the end, {64} a turn", accepting.MAX_ACCEPTS),
-    (RELIABILITY, "accepting pauses for {a} second", accepting.BACK_OFF),
+    (RELIABILITY, "accepted in the end, {64} a turn", listening.MAX_ACCEPTS),
+    (RELIABILITY, "accepting pauses for {a} second", listening.BACK_OFF),
     (RELIABILITY, "Up to {1,000} subscribers, a turn", hub.MANY),
     (RELIABILITY, "reads of less than {16 KiB} would cost", hub.LEAST_READ),
     (PERFORMANCE, "a turn carries up to {256 KiB}, so", hub.MAX_READ),
     (PERFORMANCE, "a turn carries less than {256 KiB}, so", hub.MAX_READ),
     (PERFORMANCE, "Flushing after {256 KiB}", hub.FLUSH),
-    (PERFORMANCE, "sent 48 KiB at once and not {64}", secure.MAX_ENCRYPTED // 2**10),
+    (PERFORMANCE, "sent 48 KiB at once and not {64}", tls.MAX_ENCRYPTED // 2**10),
     (DESIGN, "Past {256 KiB}, or an eighth of the buffer", hub.FLUSH),
     (DESIGN, "pieces of {64 KiB} and more become batches", pending.LARGE),
     (DESIGN, "{128 MiB} for all subscribers together", hub.TURN),
     (DESIGN, "never less than {16 KiB} from one publisher", hub.LEAST_READ),
     (DESIGN, "and {512} bytes for its objects", log.OVERHEAD),
     (DESIGN, "at most {1 MiB} a turn", hub.CATCH_UP),
-    (DESIGN, "encrypts {64 KiB}", secure.MAX_ENCRYPTED),
+    (DESIGN, "encrypts {64 KiB}", tls.MAX_ENCRYPTED),
     (DESIGN, "slices of {32 KiB} to `write`", outlet.SLICE),
     (DESIGN, "do that above {64 KiB}", FileDescriptor.bufferSize),
     (DESIGN, "at most {96 KiB} are copied", COPIED),
@@ -104,7 +104,7 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (DESIGN, "holds an {eighth} of the buffer", feeds.PART),
     (DESIGN, "{two} eighths of the buffer to catch up in", feeds.LEFT),
     (DESIGN, "log {five} eighths are kept", feeds.KEPT),
-    (DESIGN, "stops for {a} second instead", accepting.BACK_OFF),
+    (DESIGN, "stops for {a} second instead", listening.BACK_OFF),
     (DESIGN, "written {20} times a second", rate_limited_log.MAX_LINES / SWEEP),
 )
 """A document, a phrase of it with the figure in braces, and the value of the constant that the figure stands for."""

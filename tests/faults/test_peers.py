@@ -22,7 +22,7 @@ from twisted.logger import capturedLogs
 from relay.core.budget import Budget
 from relay.core.hub import Hub
 from relay.core.log import Log
-from relay.net.accepting import equip
+from relay.net.listening import equip
 from relay.net.tcp import SubscriberTransport
 from relay.peers.subscriber import SubscriberFactory
 from relay.wire.close_reason import CloseReason

@@ -12,7 +12,7 @@ from relay.config.setting import Part
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
 from relay.daemon.reload import Applier, Change, Reload
-from relay.net.credentials import load_credentials
+from relay.net.certificates import load_credentials
 from tests.kit.certificates import Authority
 from tests.kit.fakes import said
 from tests.kit.folders import temporary_folder

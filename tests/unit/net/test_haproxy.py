@@ -8,7 +8,7 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.net.credentials import RenewableContext
+from relay.net.certificates import RenewableContext
 from relay.net.haproxy import Header
 from relay.wire.close_reason import CloseReason
 

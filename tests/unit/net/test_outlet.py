@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides, implementer
 
 from relay.net.outlet import SLICE, CopyingOutlet, outlet
-from relay.net.secure import SecureTransport
 from relay.net.tcp import SubscriberTransport
+from relay.net.tls import SecureTransport
 
 FULL = 64 * 1024  # bytes above which Twisted's transports say pause (`bufferSize` in twisted.internet.abstract)
 

@@ -15,10 +15,10 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from relay.net.credentials import RenewableContext
+from relay.net.certificates import RenewableContext
 from relay.net.haproxy import Header
-from relay.net.secure import direct
 from relay.net.tcp import PublisherTransport, SubscriberTransport
+from relay.net.tls import direct
 from relay.net.transport import AcceptedTransport
 from tests.kit.folders import temporary_folder
 from tests.kit.transports import TransportTests, at_once

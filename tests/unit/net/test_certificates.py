@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Faults, configure
-from relay.net.credentials import Credentials, RenewableContext, explain, load_credentials
+from relay.net.certificates import Credentials, RenewableContext, explain, load_credentials
 from tests.kit.certificates import Authority
 from tests.kit.folders import temporary_folder
 

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.config.config import Config, Faults
-from relay.net.secure import SecureTransport
+from relay.net.tls import SecureTransport
 
 Value = TypeVar("Value")
 

@@ -15,9 +15,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from relay.net.credentials import RenewableContext
-from relay.net.secure import MAX_ENCRYPTED, MAX_RECORD, SecureTransport, direct
+from relay.net.certificates import RenewableContext
 from relay.net.tcp import SubscriberTransport
+from relay.net.tls import MAX_ENCRYPTED, MAX_RECORD, SecureTransport, direct
 from tests.kit.certificates import Authority
 from tests.kit.folders import temporary_folder
 from tests.kit.transports import TransportTests, at_once

@@ -14,7 +14,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.net.accepting import BACKLOG, TCP_KEEPIDLE, ListeningSocket, equip
+from relay.net.listening import BACKLOG, TCP_KEEPIDLE, ListeningSocket, equip
 from relay.net.tcp import SubscriberTransport
 from tests.kit.folders import temporary_folder
 from tests.kit.transports import Collector, at_once
