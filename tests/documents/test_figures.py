@@ -24,7 +24,7 @@ from tests.kit.page import table
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
-PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
+PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md")])
 WORDS = {"two": 2, "three": 3, "five": 5, "six": 6, "eighth": 8, "twenty-fourth": 24, "a": 1, "half a": 0.5}
 UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "%": 0.01, "millisecond": 0.001, "quarter": 0.25}
 

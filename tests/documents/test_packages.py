@@ -129,13 +129,6 @@ def test_a_module_can_be_read_in_one_sitting_and_a_function_seen_at_once(file: P
 # Names in pages
 
 
-def test_every_file_that_a_page_names_is_there() -> None:
-    tops = "relay|tester|tests|docs|deploy|examples|twisted"
-    for page in PAGES:
-        for path in re.findall(rf"`((?:{tops})/(?!test_)[\w./-]*)`", page.read_text()):
-            assert (ROOT / path).exists(), f"{page.name} names {path}"
-
-
 def test_every_module_that_a_page_or_a_docstring_names_is_there() -> None:
     """`relay.service` and the like are files, and what `relay` begins otherwise is a name in Python."""
     files = {"crt", "service", "socket", "toml"}

@@ -30,9 +30,10 @@ from relay.wire.framing import Buffer, Int32
 from tests.kit.fakes import FakeIntake, accepted, frame, frames
 from tests.kit.flood import MIB, flood, numbered, numbers, read_to
 from tests.kit.healthy import Healthy, memory
-from tests.kit.peers import connection, receive, receive_all, reset, subscribers, wait_until_attached
+from tests.kit.peers import connection, receive, receive_all, subscribers, wait_until_attached
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Fault, Proxy
+from tests.kit.resets import reset
 
 pytestmark = pytest.mark.alone
 

@@ -30,7 +30,6 @@ from tests.kit.healthy import HEALTHY_FRAME, descriptors, processor_time
 from tests.kit.peers import (
     MESSAGE,
     connection,
-    end_with_reset,
     receive,
     refused,
     slow_subscriber,
@@ -38,6 +37,7 @@ from tests.kit.peers import (
     wait_for_message,
 )
 from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, free_port, start, wait_until
+from tests.kit.resets import end_with_reset
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
 

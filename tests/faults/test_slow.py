@@ -11,9 +11,10 @@ import pytest
 
 from tests.kit.flood import MIB, complete, flood, numbered, read_to
 from tests.kit.healthy import MARK, STAMP, Healthy
-from tests.kit.peers import connection, receive_all, reset, wait_until_attached
+from tests.kit.peers import connection, receive_all, wait_until_attached
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Fault, Proxy
+from tests.kit.resets import reset
 
 pytestmark = pytest.mark.alone
 

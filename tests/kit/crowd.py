@@ -11,7 +11,6 @@ import json
 import resource
 import select
 import socket
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -22,8 +21,8 @@ import pytest
 
 from tests.kit.fakes import frame
 from tests.kit.healthy import Healthy, descriptors
-from tests.kit.peers import end_with_reset
-from tests.kit.process import Lines, Relay, start, wait_until
+from tests.kit.process import Lines, Relay, start_program, wait_until
+from tests.kit.resets import end_with_reset
 
 BLOCK = b"".join(frame(b"%05d" % number + b"f" * 1011) for number in range(64))
 """What a flood repeats: 64 messages, 64 KiB + 256 bytes."""
@@ -73,11 +72,11 @@ class _Peers:
     """A process that runs beside the relay until `leave`."""
 
     def __init__(self, *arguments: object) -> None:
-        self._arguments = [str(argument) for argument in arguments]
+        self._arguments = arguments
         self.lines: Lines
 
     def begin(self) -> None:
-        self.lines = start(sys.executable, "-m", "tests.kit.crowd", *self._arguments, stdin=subprocess.PIPE)
+        self.lines = start_program("tests.kit.crowd", *self._arguments)
 
     def leave(self) -> dict[str, Any]:  # Any: numbers of several kinds
         """End all connections; returns what was seen."""

@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 from tests.kit.healthy import descriptors, memory
 from tests.kit.ledger import FramedLedger, Ledger, RawLedger, Reader
-from tests.kit.peers import reset
 from tests.kit.process import DEADLINE, Relay
+from tests.kit.resets import reset
 
 PUBLISHERS = 12
 SUBSCRIBERS = 12

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from struct import pack
 
 from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, Relay
@@ -87,20 +86,6 @@ def slow_subscriber(relay: Relay) -> Iterator[socket.socket]:
         peer.connect(("127.0.0.1", relay.subscribe_port))
         relay.log.wait_for("subscriber .* connected", known + 1)
         yield peer
-
-
-def end_with_reset(peer: socket.socket) -> None:
-    """Have a connection end with a reset when it is closed: the relay hears of that at once, even if it is idle.
-
-    After an orderly end it may not: that a subscriber sends no more is no reason to end it.
-    """
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
-
-
-def reset(peer: socket.socket) -> None:
-    """Close a connection with a reset."""
-    end_with_reset(peer)
-    peer.close()
 
 
 def wait_until_attached(peers: list[socket.socket]) -> None:

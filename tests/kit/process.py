@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -91,6 +92,13 @@ def start(*command: str, **options: object) -> Lines:
         **options,
     )
     return Lines(process)
+
+
+def start_program(module: str, *arguments: object) -> Lines:
+    """Start a program of the kit, whose standard input is a pipe. What it runs is not the relay: it is not measured."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    command = (sys.executable, "-m", module, *map(str, arguments))
+    return start(*command, stdin=subprocess.PIPE, env=environment)
 
 
 class Relay:

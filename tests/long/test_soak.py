@@ -5,11 +5,7 @@ from __future__ import annotations
 import os
 import random
 
-import pytest
-
 from tests.kit.soak import soak
-
-pytestmark = pytest.mark.alone
 
 SECONDS = 20.0
 SEED = 1 if os.environ.get("CI") else random.SystemRandom().randrange(10**6)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.kit.peers import reset
 from tests.kit.process import DEADLINE
 from tests.kit.proxy import HELD, NONE, Fault, Proxy
+from tests.kit.resets import reset
 
 BLOB = random.Random(1).randbytes(3_000_000)
 

@@ -15,8 +15,9 @@ from tests.kit.certificates import Authority
 from tests.kit.doors import Doors, dial
 from tests.kit.fakes import frame
 from tests.kit.healthy import Healthy
-from tests.kit.peers import ends, receive, reset
+from tests.kit.peers import ends, receive
 from tests.kit.process import DEADLINE
+from tests.kit.resets import reset
 
 
 def test_messages_arrive_whole_and_in_order_and_a_subscriber_counts_from_its_handshake_on(authority: Authority) -> None:

@@ -26,8 +26,8 @@ from tester.top.web import LARGEST, Address, WebError, WebPort
 from tester.top.words import size
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
-from tests.kit.peers import reset
 from tests.kit.process import DEADLINE, Relay, roomy
+from tests.kit.resets import reset
 from tests.kit.web import relay, rows, wait_for_metric
 
 # The web port

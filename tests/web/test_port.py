@@ -21,8 +21,8 @@ from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.wire.close_reason import CloseReason
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
-from tests.kit.peers import reset
 from tests.kit.process import DEADLINE, TWISTD, Relay, roomy, start
+from tests.kit.resets import reset
 from tests.kit.web import WEB_PORT, ask, metric, relay, rows, wait_for_metric
 
 
