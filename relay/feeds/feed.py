@@ -1,12 +1,12 @@
-"""A feed: the log from some position on, in another encoding, for all subscribers who want that.
+"""A feed: the log from some position on, in another encoding, for all subscribers that want that encoding.
 
-A feed is a consumer of the hub, which encodes what it is given, and a hub of its own, with a log of its own, of the
-encoded messages. So a message is encoded once for all its subscribers, and the same bytes go to each; and whoever is
-slow among them is lagging, overrun, or stalled by the same rules as everywhere.
+A feed is a consumer of the main hub, which encodes what it is given. It also has a hub of its own, whose log holds the
+encoded messages. So a message is encoded once for all subscribers of the feed, and each is sent the same bytes. A slow
+subscriber of a feed is lagging, overrun or stalled by the same rules as any other.
 
-It encodes only while it was given time for it, which `Feeds` does. A feed that cannot keep up lags behind the hub as
-any subscriber does, and overruns in the end. One whose subscribers all lag waits for the first of them: so what they
-lack is in the hub's log, which is larger.
+A feed encodes only during the time that `Feeds` gives it. A feed that cannot keep up lags behind the main hub like any
+subscriber, and overruns in the end. A feed whose subscribers all lag waits for the one furthest ahead, so that what
+they lack stays in the main hub's log, which is larger.
 """
 
 from __future__ import annotations
@@ -30,48 +30,48 @@ from relay.wire.encoding import Encoding
 from relay.wire.framing import Frames, Framing
 
 STEP = 16
-"""Messages encoded between two looks at the clock."""
+"""Most messages encoded between two looks at the clock."""
 STEP_SIZE = 64 * 1024
-"""Bytes of these, about."""
+"""Most bytes of messages encoded between two looks at the clock, unless one message alone is larger."""
 
 
 class Member(Consumer, Protocol):
-    """What a feed needs of its subscribers besides what a hub does."""
+    """What a feed needs of its subscribers, besides what a hub needs."""
 
     def joined(self, feed: Feed, subscription: Subscription) -> None:
-        """It is a subscriber of that feed from now on."""
+        """The member is now a subscriber of `feed`, which knows it as `subscription`."""
         ...
 
 
 class Owner(Protocol):
-    """What a feed needs of whoever made it."""
+    """What a feed needs of the object that made it."""
 
     @property
     def hub(self) -> Hub:
-        """Where the messages come from."""
+        """The main hub, from which the messages come."""
         ...
 
     @property
     def framing(self) -> type[Framing]:
-        """How the messages are framed there."""
+        """How messages are framed in the main hub's log."""
         ...
 
     @property
     def call_soon(self) -> CallSoon:
-        """As the hub's."""
+        """What the main hub uses to defer calls."""
         ...
 
     @property
     def clock(self) -> Clock:
-        """As the hub's."""
+        """The main hub's clock."""
         ...
 
     def work_soon(self) -> None:
-        """There is something to encode: give the feed time for it."""
+        """Give feeds time soon: there is something to encode."""
         ...
 
     def remove(self, feed: Feed) -> None:
-        """The feed is over."""
+        """Forget the feed: it has ended."""
         ...
 
 
@@ -81,24 +81,24 @@ class Feed:
     logger = Logger()
 
     def __init__(self, owner: Owner, encoding: Encoding, first: int, memory: int) -> None:
-        """Begin with the message at position `first`, which the hub's log must still have.
+        """Begin with the message at position `first`, which the main hub's log must still have.
 
-        `memory`: bytes that the encoded messages may take.
+        `memory`: bytes that the log of encoded messages may hold.
         """
         self.encoding = encoding
         self.lifecycle = Lifecycle()
         self.next = first
         """Position of the message that is encoded next."""
         self.lost = 0
-        """Messages that it was not given, and so none of its subscribers (--slow skip)."""
+        """Messages that the feed, and so each of its subscribers, had to skip (`--slow skip`)."""
         self.paused = False
-        """Whether it waits for its subscribers (--slow block)."""
-        self._until = 0.0  # when the time for encoding is over, in seconds of the owner's clock; 0 while there is none
+        """Whether the feed waits for its slowest subscriber (`--slow block`)."""
+        self._until = 0.0  # when to stop encoding, in seconds of the owner's clock; 0 while encoding is not allowed
         self._owner = owner
         self._main = owner.hub
-        self._shift = first - 1  # what a message's position in the hub's log is more than that in ours
-        self._whole = 1  # from which position of ours on that is so
-        self._final: Lag | None = None
+        self._shift = first - 1  # a message's position in the main hub's log, minus that in ours
+        self._shift_from = 1  # the position in our log from which `_shift` holds
+        self._final: Lag | None = None  # how far we were behind when the main hub ended us
         budget = Budget(memory)
         budget.loan().keep(memory)
         self.hub = Hub(
@@ -114,17 +114,17 @@ class Feed:
 
     @property
     def first(self) -> int:
-        """Position of the oldest message with which a subscriber may begin."""
-        return max(self.hub.log.first, self._whole) + self._shift
+        """Position, in the main hub's log, of the oldest message with which a subscriber may begin."""
+        return max(self.hub.log.first, self._shift_from) + self._shift
 
     @property
     def live(self) -> bool:
-        """Whether it has encoded everything."""
+        """Whether the feed has encoded everything."""
         return self.lifecycle.state is State.LIVE
 
     @property
     def waits(self) -> bool:
-        """Whether there is enough of what it encoded that none of its subscribers has taken."""
+        """Whether all its subscribers lag, and even the first of them by over a quarter of what its log may hold."""
         hub = self.hub
         if hub.live or not hub.lagging:
             return False
@@ -132,30 +132,31 @@ class Feed:
         return hub.log.behind(first) > hub.budget.limit // 4
 
     def attach(self, subscriber: Member, position: int, greeting: bytes = b"") -> None:
-        """Give a subscriber all messages from that position on, which must be one from `first` to `next`."""
+        """Give a subscriber `greeting`, then all messages from `position` on, which must be from `first` to `next`."""
         subscriber.joined(self, self.hub.attach(subscriber, position - self._shift, greeting))
 
     def lag(self) -> Lag:
-        """How far it is behind the hub itself."""
+        """How far the feed is behind the newest message."""
         return self._final or self.subscription.cursor.lag(self._owner.clock, exact=False)
 
     def encode_until(self, time: float) -> None:
-        """Encode what the hub has for it, until all is done or it is that time, in seconds of the owner's clock."""
+        """Encode what the main hub has, until all is done or the owner's clock says `time`."""
         self._until = time
         self._main.resume(self.subscription)
         self._until = 0.0
 
     def leave(self) -> None:
-        """Nobody needs it any more."""
+        """End the feed: nobody needs it."""
         self._main.detach(self.subscription)
         self.lifecycle.become(State.ENDED)
 
     # What the hub that has the messages calls
 
     def deliver(self, pieces: object) -> int:
-        """Encode what the hub has for us, as far as there is time; in the middle of its handing out there is none.
+        """Encode messages while `encode_until` allows; take nothing while the main hub delivers to everybody.
 
-        The messages come from the log itself, because `pieces` may be cut anywhere.
+        The messages are read from the main hub's log, because `pieces` may be cut anywhere. Returns how many bytes of
+        that log were encoded.
         """
         if not self._until:
             return 0
@@ -169,7 +170,7 @@ class Feed:
     deliver_one = deliver
 
     def _publish(self, messages: Messages) -> int:
-        """Encode messages, and publish them in our own hub; returns how many bytes they are then."""
+        """Encode messages and publish them in our own hub. Returns the size of the encoded bytes."""
         framing = self._owner.framing
         header, trailer = framing.header_size, framing.trailer_size
         data = messages.data
@@ -180,20 +181,20 @@ class Feed:
         return len(encoded)
 
     def await_room(self, error: OSError | None) -> None:
-        """Not everything was encoded."""
+        """Ask for time: not everything was encoded."""
         self._owner.work_soon()
 
     def unsent(self) -> int:
-        """There is no kernel in between."""
+        """Always 0: there is no kernel in between."""
         return 0
 
     def skipped(self, gap: Lag) -> None:
-        """The hub went on without us: nobody can begin with what is missing, or before it."""
+        """Count messages that we lost. No subscriber can begin before the gap, or with a message in it."""
         self.hub.flush()
         self.next += gap.messages
         self.lost += gap.messages
         self._shift += gap.messages
-        self._whole = self.hub.log.next
+        self._shift_from = self.hub.log.next
         self.logger.warn(
             "feed {feed} skipped {messages:,} messages: it was {seconds:.1f} s behind",
             feed=self.encoding.name,
@@ -202,7 +203,7 @@ class Feed:
         )
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
-        """The hub let go of us: nobody here can be given what is missing."""
+        """End all our subscribers for `reason`: they can no longer be given what the feed lacks."""
         self._final = lag
         self.lifecycle.become(State.ENDED)
         self._owner.remove(self)
@@ -210,20 +211,20 @@ class Feed:
             self.hub.end(subscription, reason)
 
     def fail(self, error: Exception) -> None:
-        """To encode failed."""
+        """Log that encoding failed, and end all our subscribers."""
         self.logger.failure("feed {feed} failed", failure=Failure(error), feed=self.encoding.name)
         self.end(CloseReason.ERROR, Lag(0, 0, 0.0))
 
     # What our own hub calls
 
-    alone = False  # nothing of a transport reads us
+    alone = False  # asked only at the end of a read, and our hub reads no transport
 
     def pause(self, lag: Lag) -> None:
-        """Encode no more until its slowest subscriber has caught up; the hub then blocks the publishers in time."""
+        """Stop encoding until the slowest subscriber has caught up. As we then lag, the main hub pauses publishers."""
         self.paused = True
         self._until = 0.0
 
     def resume(self) -> None:
-        """Go on."""
+        """Encode again."""
         self.paused = False
         self._owner.work_soon()

@@ -1,12 +1,13 @@
-"""All feeds: who gets which, when they encode, and what they may keep.
+"""All feeds: which subscriber gets which, when they encode, and what they may keep.
 
-To encode costs a microsecond or two for each message, where to pass it on costs next to nothing. That must not slow the
-others down: it never happens while the hub hands out, and where the reactor has something else to do it takes a
-twentieth of the time or so.
+Encoding costs a microsecond or two per message, while passing a message on costs next to nothing. Encoding must not
+slow down subscribers that need none. So it never happens while the hub delivers, and while the reactor has other work
+it takes about a twentieth of the time.
 
-Who comes back and wants to go on from some message joins a feed whose log has it. If none has, a feed that begins there
-is made of the hub's log, and its subscribers join the others as soon as both have everything. Of each encoding there
-are at most as many feeds as `FEEDS`; who would need one more is told what it lost.
+A subscriber that comes back and wants to go on from some message joins a feed whose log has that message. If none has
+it, a new feed is made from the hub's log, beginning there; its subscribers join another feed of the same encoding as
+soon as both feeds have everything. There are at most `FEEDS` feeds per encoding; a subscriber that would need one more
+is told what it lost.
 
 What the logs of feeds hold is borrowed from the hub's budget.
 """
@@ -24,35 +25,37 @@ from relay.wire.encoding import Encoding
 from relay.wire.framing import Framing
 
 SHARE = 1 / 24
-"""Of the time, for encoding, while the reactor is busy."""
+"""Share of the time spent encoding while the reactor is busy."""
 PAUSE = 0.003
-"""Seconds between two slices of encoding then: shorter ones cost more for their beginning and end than for encoding."""
+"""Least seconds between two slices of encoding while the reactor is busy. With shorter pauses, and so shorter slices,
+starting and ending a slice would cost more than the encoding in it."""
 IDLE = 0.00005
 """Seconds: if the reactor returns within this time it was idle, and encoding may continue."""
 TIME_SLICE = 0.0005
-"""Seconds of encoding in one turn, at most, also when nobody else needs the time."""
+"""Most seconds of encoding in one turn, even when nobody else needs the time."""
 LOOK = 0.01
-"""Seconds until the next look whether somebody takes what was encoded, when nobody did."""
+"""Seconds until feeds that wait for their subscribers are looked at again."""
 FEEDS = 2
-"""Feeds of one encoding at once: that of most subscribers, and one for those who are behind its log."""
+"""Most feeds per encoding: the one of most subscribers, and one for subscribers that are behind its log."""
 PART = 8
-"""The log of one feed may hold the buffer's size divided by this."""
+"""The log of one feed may hold the size of the buffer divided by this."""
 KEPT = 5
-"""Eighths of the buffer that the hub's log keeps for those who come back."""
+"""Eighths of the buffer that the hub's log keeps for subscribers that come back."""
 LEFT = 2
-"""Eighths of the buffer that must be left of what the hub's log may hold behind whoever begins with an old message: one
-for the feed that is made for it, and one in which to catch up while messages go on coming."""
+"""Eighths of the buffer, at least, between the oldest message that the hub's log may hold and where a new feed begins:
+one is lent to the feed, and one gives its subscribers time to catch up while messages keep coming."""
 OLD = 1.0
-"""Seconds that messages which wait to be encoded may be old, and still be given to somebody who wants only new ones."""
+"""Seconds that a feed may be behind and still be given to a subscriber that wants only new messages."""
 LITTLE = 1024 * 1024
-"""Bytes of history that the hub's log keeps when nobody may come back for more: they stay in the processor's cache."""
+"""Bytes of history that the hub's log keeps when more would not pay: they stay in the processor's cache."""
 ENOUGH = 2.0
-"""Seconds that a full buffer must reach back to be kept for those who come back: in a flood it would be too short for
-that, and memory that is not used again at once costs a tenth of the rate (64-byte messages to 10 subscribers)."""
+"""Seconds of traffic that the buffer must be able to hold for history to be kept for subscribers that come back. In a
+flood the history would be too short for them, and memory that is not used again at once costs a tenth of the rate
+(64-byte messages to 10 subscribers)."""
 
 
 class Feeds:
-    """Makes feeds, gives them time, and ends those that nobody needs."""
+    """Makes feeds, gives them time to encode, and ends those that nobody needs."""
 
     def __init__(
         self,
@@ -63,9 +66,10 @@ class Feeds:
         call_later: Callable[[float, Callable[[], None]], object],
         clock: Clock,
     ) -> None:
-        """`hub`: where the messages come from, framed as `framing` says. `call_soon` and `clock`: the hub's.
+        """Start without feeds.
 
-        `call_later`: runs a function after so many seconds.
+        `hub`: where the messages come from. `framing`: how they are framed there. `call_soon`, `clock`: the hub's.
+        `call_later`: runs a function after a number of seconds.
         """
         self.hub = hub
         self.framing = framing
@@ -75,9 +79,10 @@ class Feeds:
         self._call_later = call_later
         self._scheduled = False
         self._looks_again = False
-        self._encoded = self._looked = clock()  # when encoding was last over, and when we last had nothing more to do
-        self._used = False  # somebody may come back
-        self._size = 0  # bytes published, at the last sweep
+        self._last_encoded = clock()  # when a slice of encoding last ended
+        self._last_worked = self._last_encoded  # when `_work` last returned to the reactor
+        self._used = False  # whether there ever was a subscriber, who may come back
+        self._size = 0  # bytes ever published, at the last sweep
         self._loan = hub.budget.loan()
         self._loan.reserve(hub.budget.size - self._kept)
         self._loan.keep(min(LITTLE, self._kept))
@@ -88,15 +93,16 @@ class Feeds:
 
     @property
     def reach(self) -> int:
-        """Bytes of the hub's log, back to which somebody may begin, however much more it holds at that moment."""
+        """The newest bytes of the hub's log in which a new feed may begin, however much more the log holds just now."""
         budget = self.hub.budget
         return max(0, min(self._kept, budget.limit - budget.size * LEFT // 8))
 
     def provide(self, encoding: Encoding, wanted: int | None) -> tuple[Feed, int] | None:
-        """A feed, made if need be, and the position of the message there to begin with.
+        """A feed for a new subscriber, made if need be, and the position of the message to begin with.
 
-        `wanted`: position of the message that is wanted first; None for the next one that is published. If it cannot be
-        had, the answer is the oldest after it that can. None if all feeds are behind it and no other may be made.
+        `wanted`: position of the first message wanted; None for the next one that is published. If `wanted` cannot be
+        had, the position returned is the oldest after it that can. Returns None if all feeds have yet to reach `wanted`
+        and no more may be made.
         """
         self._used = True
         self.hub.flush()
@@ -124,18 +130,18 @@ class Feeds:
         return feed
 
     def _drop(self, feed: Feed) -> None:
-        """Nobody needs it."""
+        """End a feed that nobody needs."""
         feed.leave()
         self.remove(feed)
 
     def remove(self, feed: Feed) -> None:
-        """It is over."""
+        """Forget a feed that has ended."""
         self._open.remove(feed)
 
     # When they encode
 
     def work_soon(self) -> None:
-        """There is something to encode."""
+        """Give feeds time in the next turn: there is something to encode."""
         if not self._scheduled:
             self._scheduled = True
             self.call_soon(self._work)
@@ -150,12 +156,12 @@ class Feeds:
         self.work_soon()
 
     def _work(self) -> None:
-        """Encode for a while, unless others need the time, and hand it out."""
+        """Encode for a while, unless others need the time, and deliver the result."""
         now = self.clock()
-        idle = now - self._looked < IDLE
-        since = now - self._encoded
+        idle = now - self._last_worked < IDLE
+        since = now - self._last_encoded
         if not idle and since < PAUSE:
-            self._looked = now
+            self._last_worked = now
             self.call_soon(self._work)
             return
         time = TIME_SLICE if idle else min(since * SHARE, TIME_SLICE)
@@ -166,15 +172,15 @@ class Feeds:
             self._look_later()
         for feed in working:
             feed.encode_until(self.clock() + time / len(working))
-        self._encoded = self.clock()
+        self._last_encoded = self.clock()
         for feed in tuple(self._open):
             feed.hub.flush()
         self._unite()
         self._settle()
-        self._looked = self.clock()
+        self._last_worked = self.clock()
 
     def _unite(self) -> None:
-        """Have those who caught up join the others."""
+        """Merge feeds of one encoding that have everything and whose subscribers do."""
         done: dict[Encoding, Feed] = {}
         for feed in tuple(self._open):
             if feed.live and not feed.hub.lagging:
@@ -188,15 +194,15 @@ class Feeds:
     # What they keep
 
     def _settle(self) -> None:
-        """Borrow what their logs hold."""
+        """Borrow as much as the logs of all feeds hold."""
         self._loan.hold(sum(feed.hub.log.held for feed in self._open))
 
     def register(self, every: Every) -> None:
-        """Have `sweep` called."""
+        """Have `sweep` called every `SWEEP` seconds."""
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """End whoever is stalled, and feeds that nobody needs; `passed` is as for the hub's own sweep."""
+        """End stalled subscribers and unneeded feeds; decide how much history to keep. `passed`: as in `Hub.sweep`."""
         for feed in tuple(self._open):
             feed.hub.sweep(passed)
             if not feed.hub.subscriptions and feed in self._open:
@@ -208,6 +214,6 @@ class Feeds:
         self._loan.keep(self._kept if worth else min(LITTLE, self._kept))
 
     def change(self, slow: SlowPolicy, stall_timeout: float) -> None:
-        """Go on with another policy, and another stall timeout in seconds."""
+        """Change the slow policy, and the stall timeout in seconds."""
         for feed in self._open:
             feed.hub.change(slow, stall_timeout)

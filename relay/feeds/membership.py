@@ -1,4 +1,4 @@
-"""One subscriber's place in whatever feed has the messages that it wants: feeds come and go, and it may be moved."""
+"""One subscriber's membership in a feed that has the messages it wants. The subscriber may be moved to another feed."""
 
 from __future__ import annotations
 
@@ -16,39 +16,38 @@ from relay.wire.framing import Buffer
 
 
 class Membership:
-    """A subscriber's source of messages in one encoding (see `relay.peers.source`), and its stand-in with the feed's
-    hub.
+    """A subscriber's source of messages in one encoding (see `relay.peers.source`).
 
-    What that hub asks of the subscriber is passed on to it.
+    It is also the consumer that the feed's hub knows, and passes that hub's calls on to the subscriber.
     """
 
     __slots__ = ("_before", "_consumer", "_encoding", "_feed", "_feeds", "_lost", "_wanted", "subscription")
 
     def __init__(self, feeds: Feeds, encoding: Encoding, wanted: int | None) -> None:
-        """`wanted`: position of the message to begin with, None for the next one that is published."""
+        """`wanted`: position of the message to begin with; None for the next one that is published."""
         self.subscription: Subscription | None = None
         self._feeds = feeds
         self._encoding = encoding
         self._wanted = wanted
         self._feed: Feed | None = None
         self._consumer: Consumer
-        self._before = NOTHING  # what it was given by feeds that it is no longer a subscriber of
-        self._lost = 0  # of what the feed had lost when this joined it
+        self._before = NOTHING  # what earlier feeds gave to the subscriber
+        self._lost = 0  # messages that the feed had lost when the subscriber joined it
 
     # What the subscriber asks
 
     @property
     def hub(self) -> Hub:
-        """The feed's; that of all messages before there is a feed."""
+        """The feed's hub; the main hub until there is a feed."""
         return self._feeds.hub if self._feed is None else self._feed.hub
 
     @property
     def live(self) -> bool:
-        """Whether there is a feed, which has encoded everything."""
+        """Whether the subscriber has a feed, and that has encoded everything."""
         return self._feed is not None and self._feed.live
 
     def attach(self, consumer: Consumer, greeting: Callable[[int], bytes]) -> bool:
-        """Have messages delivered; as `relay.peers.source.Source` says."""
+        """Join a feed, as `relay.peers.source.Source.attach` promises."""
         found = self._feeds.provide(self._encoding, self._wanted)
         if found is None:
             return False
@@ -58,19 +57,19 @@ class Membership:
         return True
 
     def tally(self) -> Tally:
-        """What the subscriber was given so far, by this feed and those before."""
+        """What the subscriber was given so far, by this feed and earlier ones."""
         if self._feed is None or self.subscription is None:
             return NOTHING
         return self._before + self.subscription.given() + Tally(0, 0, self._feed.lost - self._lost)
 
     def behind(self) -> Lag:
-        """How far the feed is behind."""
+        """How far the feed is behind the newest message."""
         return NO_LAG if self._feed is None or self._feed.live else self._feed.lag()
 
     # What the feed and its hub call
 
     def joined(self, feed: Feed, subscription: Subscription) -> None:
-        """The subscriber is given the messages of that feed from now on."""
+        """The subscriber is now given the messages of `feed`."""
         self._before = self.tally()
         self._feed, self.subscription, self._lost = feed, subscription, feed.lost
 
