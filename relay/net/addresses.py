@@ -1,4 +1,4 @@
-"""Addresses of peers and of ports: how they are written, and which networks they belong to."""
+"""Addresses of peers and ports: how they are written, and which networks they belong to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relay.config.values import Network
 
 
 def address_name(address: IAddress | None) -> str:
-    """How an address is written in the log: `127.0.0.1:8001`, `[::1]:8001`, `unix:/run/relay.sock`.
+    """An address as the log writes it: `127.0.0.1:8001`, `[::1]:8001`, `unix:/run/relay.sock`.
 
     An address of any other kind is written as its `repr`.
     """
@@ -26,7 +26,7 @@ def address_name(address: IAddress | None) -> str:
 
 
 def is_ip_address(host: object) -> bool:
-    """Whether `host` is the text of an IP address: a PROXY header may carry anything."""
+    """Whether `host` is an IP address as text: a PROXY header may carry anything."""
     try:
         ip_address(str(host))
     except ValueError:
@@ -35,9 +35,9 @@ def is_ip_address(host: object) -> bool:
 
 
 def within(host: str, networks: Iterable[Network]) -> bool:
-    """Whether an IP address belongs to one of the networks.
+    """Whether the IP address `host` belongs to one of the networks.
 
-    An IPv4 address that a socket for both versions shows as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
+    An IPv4 address counts as IPv4 even if a dual-stack socket shows it as IPv6 (`::ffff:192.0.2.1`).
     """
     address = ip_address(host)
     if isinstance(address, IPv6Address) and address.ipv4_mapped:

@@ -1,7 +1,7 @@
-"""TLS: the certificate that the relay shows, and those that it wants to see.
+"""TLS credentials: the certificate that the relay shows, and the authorities that sign the peers' certificates.
 
-The TLS of each role goes through a context that can be replaced while it is in use: connections that are made from then
-on get the new certificate, and those that exist are left alone.
+Each role has a TLS context that can be replaced at any time: new connections get the new certificate, and existing ones
+are left alone.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the files of a configuration hold, as TLS needs it. Without a certificate there is nothing."""
+    """What the files of a configuration hold, ready for TLS. All empty without a certificate."""
 
     publishers: SSL.Context | None = None
     """For the TLS connections of publishers."""
     subscribers: SSL.Context | None = None
-    """For those of subscribers."""
+    """For the TLS connections of subscribers."""
     name: str = ""
-    """Of the certificate: for whom it is, and until when."""
+    """For whom the relay's certificate is, and until when."""
 
 
 def load_credentials(config: Config) -> Credentials:
-    """Read the files that a configuration names. Raises Faults with everything that is wrong with them."""
+    """Read the files that `config` names. Raises Faults with everything that is wrong with them."""
     if not config.certificate:
         return Credentials()
     key_file = config.private_key or config.certificate
@@ -66,7 +66,7 @@ def load_credentials(config: Config) -> Credentials:
 
 
 def _load(name: str, file: str, parse: Callable[[bytes], Value], faults: list[str]) -> Value | None:
-    """What is in the file of the setting `name`; None without a file, or when `faults` was told what is wrong."""
+    """The parsed file of the setting `name`. None without a file, or if it is wrong: `faults` then gets a line."""
     if not file:
         return None
     try:
@@ -79,7 +79,7 @@ def _load(name: str, file: str, parse: Callable[[bytes], Value], faults: list[st
 
 
 def _names(certificate: x509.Certificate) -> str:
-    """For whom a certificate is: its host names, or its subject if it has none."""
+    """For whom a certificate is: its alternative names (host names, say), or its subject if it has none."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -90,17 +90,19 @@ def _names(certificate: x509.Certificate) -> str:
 def _context(
     chain: list[x509.Certificate], key: PrivateKeyTypes, trusted: list[x509.Certificate] | None
 ) -> SSL.Context:
-    """TLS 1.2 and up, with Twisted's choice of ciphers.
+    """A context for TLS 1.2 and up, with Twisted's choice of ciphers.
 
-    `chain` begins with the relay's own certificate, to which `key` belongs. If there is `trusted`, peers must have a
-    certificate that one of these signed.
+    `chain`: the relay's own certificate first, then the ones above it. `key`: the private key of the first. `trusted`:
+    authorities, one of which must have signed the peer's certificate; None to ask peers for none.
     """
     certificate, *rest = map(crypto.X509.from_cryptography, chain)
     root = None
     if trusted is not None:
         root = trustRootFromCertificates([Certificate(crypto.X509.from_cryptography(one)) for one in trusted])
     options = CertificateOptions(
-        privateKey=crypto.PKey.from_cryptography_key(cast(Any, key)),  # Any: of a kind that a certificate can have
+        privateKey=crypto.PKey.from_cryptography_key(
+            cast(Any, key)
+        ),  # Any: its type includes kinds that no certificate has
         certificate=certificate,
         extraCertChain=rest,
         raiseMinimumTo=TLSVersion.TLSv1_2,
@@ -112,35 +114,35 @@ def _context(
 
 @implementer(IOpenSSLServerConnectionCreator)
 class RenewableContext:
-    """Makes the TLS connections of one role, with the context of the moment."""
+    """Makes the TLS connections of one role, with whatever context is current."""
 
     def __init__(self) -> None:
         self.context: SSL.Context | None = None
-        """May be replaced at any time; connections that exist keep the old one. None: nobody connects here."""
+        """May be replaced at any time; existing connections keep the old one. None while this role has no TLS."""
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         assert self.context is not None
         return SSL.Connection(self.context, None)
 
     def wrap(self, factory: Factory) -> TLSMemoryBIOFactory:
-        """A factory for TLS connections, inside of which are those of `factory`."""
+        """A factory for TLS connections that carry the connections of `factory`."""
         made = TLSMemoryBIOFactory(self, False, factory)
         made.protocol = SecureTransport  # the default waits for more to write, and ours come in large pieces
         return made
 
 
 def subject(transport: ITransport) -> str:
-    """For whom the certificate is that a peer showed by TLS, as in RFC 4514; empty if it showed none."""
+    """Subject of the certificate that the peer showed, as RFC 4514 writes it; empty if it showed none."""
     certificate = cast("crypto.X509 | None", cast(ISSLTransport, transport).getPeerCertificate())
     return "" if certificate is None else certificate.to_cryptography().subject.rfc4514_string()
 
 
 def explain(failure: Failure) -> str:
-    """Why a handshake failed, in OpenSSL's words where it has any."""
+    """Why a TLS handshake failed, in OpenSSL's words if it has any."""
     return _reason(failure.value) if isinstance(failure.value, SSL.Error) else "the peer closed the connection"
 
 
 def _reason(error: SSL.Error) -> str:
-    """The last words of OpenSSL's queue of errors, which those of the system and of an end of the stream lack."""
+    """The last reason in OpenSSL's queue of errors. Errors of the system and ends of the stream have no queue."""
     errors = error.args[0] if error.args else None
     return str(errors[-1][-1]) if errors and isinstance(errors, list) else "the peer closed the connection"

@@ -1,7 +1,7 @@
-"""PROXY headers, as far as Twisted reads them: a header that it chokes on ends that connection, and nothing else.
+"""PROXY headers, as Twisted parses them, except that a bad header only ends its connection, with a reason of its own.
 
-Twisted's `haproxy:` endpoints let what their parser raises (a port that is no number, for example) climb into the
-reactor, and close a connection without a header as if the peer had ended it.
+With Twisted's `haproxy:` endpoints alone, exceptions of the parser (for a port that is not a number, say) reach the
+reactor, and a connection without a header is closed as if the peer had ended it.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from relay.wire.close_reason import CloseReason
 
 @runtime_checkable
 class Abortable(Protocol):
-    """A connection that keeps the reason why it ends."""
+    """A connection that records why it ends."""
 
     def abort(self, reason: CloseReason, why: str = "") -> None:
-        """Cut the connection; `why` explains `reason` to an operator."""
+        """Cut the connection for `reason`; `why` explains it to an operator."""
         ...
 
 
 class Header(HAProxyProtocolWrapper):
-    """Waits for the header, and passes on what follows."""
+    """Waits for the PROXY header, and passes on what follows it."""
 
     def dataReceived(self, data: bytes) -> None:
         try:
             super().dataReceived(data)
         except (ValueError, KeyError, struct.error):
             if self._proxyInfo is not None:
-                raise  # what follows the header caused it
+                raise  # the header was good, so what follows it is to blame
             self._refuse()
         else:
             if self._proxyInfo is None and self.disconnecting:
@@ -50,7 +50,7 @@ class Header(HAProxyProtocolWrapper):
 
 
 def guard(port: IListeningPort) -> None:
-    """Have a port that listens already read PROXY headers so, if it reads them at all."""
+    """Make a listening port refuse bad PROXY headers, if it reads them at all."""
     factory = getattr(port, "factory", None)
     if isinstance(factory, HAProxyWrappingFactory):
         factory.protocol = cast("type[HAProxyProtocolWrapper]", Header)

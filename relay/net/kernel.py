@@ -1,4 +1,4 @@
-"""What the kernel knows of a connection, and Twisted does not ask for."""
+"""What the kernel knows about a connection and Twisted does not ask for."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import Protocol, cast
 from relay.net.transport import AcceptedTransport
 
 SIOCOUTQ = 0x5411
-"""Linux: asks for the bytes in the send queue that the peer has not acknowledged (tcp(7), unix(7))."""
+"""Linux's ioctl for the number of bytes in the send queue that the peer has not acknowledged (tcp(7), unix(7))."""
 
 _INT = Struct("i")
 
 
 class _OnSocket(Protocol):
-    """A transport with its socket, which TLS and PROXY pass on from the transport below them."""
+    """A transport that has its socket. TLS and PROXY wrappers pass on the socket of the transport below."""
 
     socket: socket.socket
 
 
 def failed(transport: AcceptedTransport) -> bool:
-    """Whether the kernel has given up a connection that the reactor does not watch.
+    """Whether the kernel has given up the connection, which the reactor notices only on sockets that it watches.
 
-    That is so when the peer has reset it, or no longer answers TCP's keep-alive.
+    The kernel does so when the peer has reset the connection, or no longer answers TCP's keep-alive.
     """
     return bool(cast(_OnSocket, transport).socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 
 def unsent(transport: AcceptedTransport) -> int:
-    """How many bytes the kernel holds that the peer has not acknowledged; 0 where that cannot be known."""
+    """Bytes in the kernel that the peer has not acknowledged; 0 where that cannot be known."""
     return _send_queue(transport) or 0
 
 
 def acknowledged(transport: AcceptedTransport) -> bool:
-    """Whether the peer's kernel has acknowledged all that was sent, the end of our half included if there was one.
+    """Whether the peer's kernel has acknowledged everything that was sent, the end of our half included.
 
     Over a Unix socket: whether the peer has read it. False where that cannot be known.
     """
@@ -44,7 +44,7 @@ def acknowledged(transport: AcceptedTransport) -> bool:
 
 
 def _send_queue(transport: AcceptedTransport) -> int | None:
-    """Bytes in the send queue of the socket, also below TLS and PROXY; None where that cannot be known."""
+    """Bytes in the socket's send queue, below TLS and PROXY too (with TLS: encrypted); None where unknown."""
     if sys.platform != "linux":
         return None
     try:

@@ -1,7 +1,7 @@
-"""How a listening port accepts connections: of which class they are, how many at once, and what it does without room.
+"""How a listening port accepts connections: their class, how many at once, and what happens when there is no room.
 
-Twisted's ports are equipped when they listen already, because only then is there a socket; that works for ports that
-speak TLS or expect PROXY headers too.
+Twisted's ports are equipped once they listen, because only then is there a socket. That works for ports that speak TLS
+or expect PROXY headers too.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from twisted.internet import tcp
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 
 BACKLOG = 4096
-"""Connections that the kernel may hold until they are accepted; Twisted asks for 50, too few for a reconnect of all."""
+"""Connections that the kernel may hold until they are accepted. Twisted asks for 50: too few if all peers reconnect."""
 MAX_ACCEPTS = 64
-"""Connections accepted in a turn, so that nobody waits long for its end: with TLS, each costs half a millisecond.
-Twisted goes by how many came the last time, and would take all of a storm at once."""
+"""Most connections accepted in one turn, so that the turn ends soon: with TLS, each costs half a millisecond. Twisted
+goes by how many came the last time, and would accept a whole storm at once."""
 BACK_OFF = 1.0
-"""Seconds until accepting is tried again when the system had no room."""
+"""Seconds until accepting is tried again after the system had no room."""
 KEEPALIVE_INTERVAL = 10
-"""Seconds between two of TCP's questions whether a silent peer is still there."""
+"""Seconds between TCP's keep-alive probes to a silent peer."""
 KEEPALIVE_PROBES = 6
-"""Questions without an answer after which a peer is given up: after two minutes, with the default `--keepalive`. A
-minute without the network is survived."""
+"""Unanswered keep-alive probes after which a peer is given up: two minutes with the default `--keepalive`. A minute
+without the network is survived."""
 TCP_KEEPIDLE: int = socket.TCP_KEEPIDLE if sys.platform == "linux" else 0x10
-"""Linux: tcp(7). macOS calls it TCP_KEEPALIVE (netinet/tcp.h)."""
+"""Linux: tcp(7). macOS calls this option TCP_KEEPALIVE (netinet/tcp.h)."""
 
 Transport = Callable[..., tcp.Server]
-"""Makes the transport of a connection, from what Twisted passes to a `tcp.Server`."""
+"""Makes the transport of a connection, from the arguments that Twisted passes to `tcp.Server`."""
 Exhausted = Callable[[OSError], None]
-"""Told that the system has no room for more connections, with the error of `accept`."""
+"""Called with the error of `accept` when the system has no room for more connections."""
 
 
 class ListeningSocket(socket.socket):
-    """Accepts connections, and says when the system has no room for more, where Twisted would ask again at once."""
+    """Accepts connections, and reports when the system has no room for more, where Twisted would try again at once."""
 
     exhausted: Exhausted
 
@@ -52,11 +52,11 @@ class ListeningSocket(socket.socket):
 
 
 def equip(port: IListeningPort, *, transport: Transport, keepalive: int, exhausted: Exhausted) -> None:
-    """Have a port that listens already accept connections our way; one that is not TCP at all is left alone.
+    """Make a port that already listens accept connections our way. A port that is no `tcp.Port` is left alone.
 
-    `transport` makes the transports of its connections. A Unix socket's port, which is a `tcp.Port` too, keeps its own.
-    `keepalive` is the seconds of silence after which the kernel asks whether a peer is still there; 0: never.
-    `exhausted` is called when the system has no room; accepting is tried again `BACK_OFF` seconds later.
+    `transport`: makes the transports of connections; a Unix socket's port, which is a `tcp.Port` too, keeps its own.
+    `keepalive`: seconds of silence after which the kernel probes whether a peer is still there; 0 for never.
+    `exhausted`: called when the system has no room; accepting is tried again `BACK_OFF` seconds later.
     """
     if not isinstance(port, tcp.Port):
         return
@@ -77,14 +77,14 @@ def equip(port: IListeningPort, *, transport: Transport, keepalive: int, exhaust
 
 
 def _replace_socket(port: tcp.Port) -> ListeningSocket:
-    """Have the port listen with a socket of our class, on the same descriptor."""
+    """Make the port listen with a socket of our class, on the same descriptor."""
     listening = port.socket = ListeningSocket(fileno=port.socket.detach())
-    cast(Any, port).fileno = listening.fileno  # Any: it is a method, which Twisted's startListening replaces just so
+    cast(Any, port).fileno = listening.fileno  # Any: a method, which Twisted's startListening replaces in the same way
     return listening
 
 
 def _limit_accepts(port: tcp.Port) -> None:
-    """Have the port accept at most `MAX_ACCEPTS` connections in a turn of the reactor."""
+    """Make the port accept at most `MAX_ACCEPTS` connections in a turn of the reactor."""
     accept = port.doRead
 
     def accept_some() -> None:
@@ -95,7 +95,7 @@ def _limit_accepts(port: tcp.Port) -> None:
 
 
 def _keep_alive(listening: socket.socket, seconds: int) -> None:
-    """Set TCP's keep-alive, which connections inherit. A socket from systemd has what the relay before it wanted."""
+    """Set TCP's keep-alive, which connections inherit; off for 0, as a socket from systemd may still have it on."""
     if listening.family not in (socket.AF_INET, socket.AF_INET6):
         return
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, bool(seconds))

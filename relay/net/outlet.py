@@ -1,7 +1,7 @@
-"""How bytes leave a subscriber's connection: the one way in which the hub hands them over, whatever the transport.
+"""How bytes leave a subscriber's connection: the one interface through which the hub sends, whatever the transport.
 
-A transport that sends at once is an outlet itself, so that nothing of ours is in between. Any other copies what it is
-given and never refuses: `CopyingOutlet` hands small slices to its `write` until it says pause, so that what is copied
+A transport that sends at once is an outlet itself, with nothing in between. Any other transport copies what it is given
+and never refuses. `CopyingOutlet` writes small slices to such a transport until it says pause, so that what is copied
 for a peer that does not read stays below 100 KiB.
 """
 
@@ -18,39 +18,39 @@ from relay.net.transport import AcceptedTransport
 from relay.wire.framing import Buffer
 
 SLICE = 32 * 1024
-"""Bytes handed to a transport that copies. It says pause once it holds more than 64 KiB (`bufferSize` in
-twisted.internet.abstract), so that it holds 96 KiB at most."""
+"""Most bytes in one write to a transport that copies. It says pause once it holds more than 64 KiB (`bufferSize` in
+twisted.internet.abstract), so that it holds at most 96 KiB."""
 
 
 class Outlet(Protocol):
-    """Takes bytes, or not, at once. Whoever gives them is the producer: it is told when there is room again."""
+    """Takes or refuses bytes at once. The producer that gives them is told when there is room again."""
 
     @property
     def sendmsg(self) -> Callable[[Sequence[Buffer]], int]:
-        """Takes bytes, in order, and returns how many; an OSError says that it took none.
+        """Takes buffers, in order, and returns how many bytes it took. If it raises OSError it took none.
 
-        After fewer bytes than all, or an error, `await_room` has to be called.
+        If it took fewer bytes than all, or failed, call `await_room`.
         """
         ...
 
     @property
     def send(self) -> Callable[[Buffer], int]:
-        """The same for bytes in one piece."""
+        """Like `sendmsg`, for one buffer."""
         ...
 
     def begin(self, producer: IPushProducer) -> None:
-        """Have a producer told when there is room: `resumeProducing`, and `pauseProducing` where there is none."""
+        """Have `producer` told when there is room (`resumeProducing`) and when there is none (`pauseProducing`)."""
         ...
 
     def await_room(self, error: OSError | None) -> bool:
-        """The last call took too little, or failed with `error`: say when there is room.
+        """Have the producer told when there is room, after a call took too little or failed with `error`.
 
-        Returns False if the connection has failed, and its transport will not say so by itself.
+        Returns False if the connection has failed and its transport will not report that by itself.
         """
         ...
 
     def finish(self) -> None:
-        """End our half of the stream after what was taken; the whole of it, where there are no halves."""
+        """End our half of the stream after what was taken; where there are no halves, the whole connection."""
         ...
 
     @property
@@ -63,7 +63,7 @@ class Outlet(Protocol):
         ...
 
     def drop(self) -> None:
-        """End the connection now. What the kernel has taken still goes out where that is possible."""
+        """End the connection now. What the kernel has taken still goes out if possible."""
         ...
 
 
@@ -74,23 +74,23 @@ def outlet(transport: AcceptedTransport) -> Outlet:
 
 @implementer(IPushProducer)
 class CopyingOutlet:
-    """Any transport of Twisted's."""
+    """The outlet of any transport of Twisted's that copies."""
 
     def __init__(self, transport: AcceptedTransport) -> None:
         self._transport = transport
         self._producer: IPushProducer | None = None
         self._writing = False
-        self._full = False  # the transport said pause since the writing began
+        self._full = False  # whether the transport has said pause since writing began
 
     def begin(self, producer: IPushProducer) -> None:
         self._producer = producer
         self._transport.registerProducer(self, True)
 
     def sendmsg(self, pieces: Sequence[Buffer]) -> int:
-        """Hand copies to the transport until it says pause; returns how many bytes it was given.
+        """Write copies to the transport until it says pause. Returns how many bytes were written.
 
-        It says pause, and where it sends at once also resume, inside its `write`. The producer, which waits for this to
-        return, is told what became of it.
+        The transport says pause, and if it sends at once also resume, inside its `write`. The producer is waiting for
+        this call to return then, so it is told afterwards, and only if the transport is still paused.
         """
         self._full = False
         self._writing = True
@@ -132,13 +132,13 @@ class CopyingOutlet:
             self._producer.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The transport is gone; `connectionLost` follows."""
+        """Nothing to do: the transport is gone, and `connectionLost` follows."""
 
     def finish(self) -> None:
         if ISSLTransport.providedBy(self._transport):
             self._transport.loseConnection()  # TLS has no halves
         else:
-            cast(ITCPTransport, self._transport).loseWriteConnection()  # a Unix socket's has it too
+            cast(ITCPTransport, self._transport).loseWriteConnection()  # a Unix socket's transport has it too
 
     @property
     def finished(self) -> bool:

@@ -1,6 +1,6 @@
-"""The ports that the relay listens on: all of them, or the start ends with one line, which names the one that failed.
+"""The ports that the relay listens on. Either all listen, or the start ends with one line that names the failed one.
 
-Twisted's own services either only log a port that is taken and run on without it, or fail with a traceback.
+Twisted's own services either log that a port is taken and run on without it, or fail with a traceback.
 """
 
 from __future__ import annotations
@@ -26,26 +26,27 @@ ROLES = {
     "subscribe-tls": "subscribers with TLS",
     "web": "web",
 }
-"""Who connects to the ports that an option asks for."""
+"""Who connects to the ports of each option, in words for the log."""
 
 
-class CannotStart(SystemExit, Exception):  # noqa: N818  # it is what happened, in the words of Twisted
-    """The start ends with one line and status 1.
+class CannotStart(SystemExit, Exception):  # noqa: N818  # named for what happened, as Twisted's CannotListenError is
+    """Ends the start with one line and status 1.
 
-    It is both because twistd cleans up (pid file, the parent process that waits) after an Exception only, and the
-    interpreter leaves out the traceback after a SystemExit only.
+    It is an Exception because twistd cleans up (the pid file, the waiting parent process) only after an Exception, and
+    a SystemExit because the interpreter leaves out the traceback only after a SystemExit.
     """
 
 
 class Ports:
-    """What is listened on, by the option that asked for it."""
+    """The listening ports, each with the option that asked for it."""
 
     logger = Logger()
 
     def __init__(self, reactor: Any, *, keepalive: int, exhausted: Exhausted) -> None:  # Any: a reactor
-        """`keepalive`: seconds of silence after which the kernel asks whether a peer is still there; 0: never.
+        """Start without ports.
 
-        `exhausted` is called when the system has no room for more connections.
+        `keepalive`: seconds of silence after which the kernel probes whether a peer is still there; 0 for never.
+        `exhausted`: called when the system has no room for more connections.
         """
         self.open: list[tuple[str, IListeningPort]] = []
         self._reactor = reactor
@@ -53,9 +54,10 @@ class Ports:
         self.exhausted = exhausted
 
     def listen(self, option: str, endpoint: str, factory: IProtocolFactory, transport: Transport) -> None:
-        """Listen on an endpoint that `option` names; raises CannotStart if that does not succeed at once.
+        """Listen on `endpoint`. Raises CannotStart, and stops all ports, if that does not succeed at once.
 
-        `factory` makes the protocols of connections, and `transport` their transports, where they are TCP.
+        `option`: the name of the option that asked for it. `endpoint`: a string as for Twisted's `serverFromString`.
+        `factory`: makes the protocols of connections. `transport`: makes their transports, if they are TCP.
         """
         results: list[object] = []
         serverFromString(self._reactor, endpoint).listen(factory).addBoth(results.append)
@@ -72,13 +74,13 @@ class Ports:
         self.open.append((option, port))
 
     def stop(self, *options: str) -> list[Deferred[Any]]:  # Any: nobody looks at what comes out
-        """Stop listening on what these options asked for. Each Deferred fires when a port is closed."""
+        """Stop listening on the ports of `options`. Returns a Deferred per port, which fires when it is closed."""
         stopping = [one for one in self.open if one[0] in options]
         self.open = [one for one in self.open if one not in stopping]
         return [maybeDeferred(port.stopListening) for _, port in stopping]
 
     def announce(self, config: Config) -> None:
-        """Say in the log where the relay listens, and warn of ports that anybody can use."""
+        """Log where the relay listens, and warn of ports that anybody can use."""
         for option, port in self.open:
             self.logger.info(
                 "listening for {role} on {address}", role=ROLES[option], address=address_name(port.getHost())
@@ -106,7 +108,7 @@ class Ports:
 
 
 def _reachable(port: IListeningPort) -> bool:
-    """Whether other machines may connect to a port."""
+    """Whether other machines can connect to `port`."""
     host = getattr(port.getHost(), "host", None)
     return host is not None and not ip_address(host).is_loopback
 

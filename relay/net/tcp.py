@@ -1,16 +1,16 @@
 """TCP transports that do at once what Twisted's own put off.
 
 Twisted's `write` waits for the next writable event, which puts two `epoll_ctl` and one `epoll_wait` around every
-`send`, and copies what is left over into a buffer for each connection. `SubscriberTransport.send` is the kernel's
-own call and copies nothing: what the kernel does not take stays with the caller, who hears through `resumeProducing`
-when there is room again.
+`send`, and copies what is left over into a buffer for each connection. `SubscriberTransport.send` is the kernel's own
+call and copies nothing: what the kernel does not take stays with the caller, whose `resumeProducing` is called when
+there is room again.
 
-`PublisherTransport` reads up to 256 KiB at once where Twisted reads 64, and never more than it is allowed at that
-moment. A large `recv` that brings little keeps a page or more for it, so small reads go through one buffer that is used
-again, and are copied out of it.
+`PublisherTransport` reads up to 256 KiB at once where Twisted reads 64 KiB, and never more than `begin_read` allows at
+that moment. A large `recv` that brings little keeps a page or more of memory for it, so small reads go into one buffer
+that is used again and again, and are copied out of it.
 
-Both are the class of the connections that a listening port accepts (see `accepting`), which works below TLS and below
-the PROXY protocol too.
+Both are classes for the connections that a listening port accepts (see `accepting`). They work below TLS and below the
+PROXY protocol too.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from twisted.python.failure import Failure
 from relay.wire.framing import Buffer
 
 SMALL_READ = 64 * 1024
-"""Bytes of the buffer for small reads. A read that fills it makes the next one large."""
+"""Bytes in the buffer for small reads. A read that fills it makes the next one large."""
 
 TCP_NOTSENT_LOWAT: int = socket.TCP_NOTSENT_LOWAT if sys.platform == "linux" else 0x201
 """Linux: tcp(7). macOS: netinet/tcp.h, where it only delays the moment at which a peer counts as writable."""
 
-_small_read = bytearray(SMALL_READ)  # no read is under way while another begins: one buffer serves all connections
+_small_read = bytearray(SMALL_READ)  # reads never overlap, so one buffer serves all connections
 
 
 class SubscriberTransport(tcp.Server):
@@ -46,31 +46,31 @@ class SubscriberTransport(tcp.Server):
     def __init__(self, send_buffer: int, sock: socket.socket, *args: Any) -> None:  # args: what Twisted passes
         """`send_buffer`: bytes that the kernel takes although it cannot send them yet.
 
-        Its own limit is some megabytes for each peer that never reads. Bytes on their way to the peer are not limited:
-        a distant one is sent as much as ever.
+        The kernel's own limit is several megabytes for each peer that never reads. Bytes on their way to the peer do
+        not count, so sending to a distant peer is not slowed down.
         """
         super().__init__(sock, *args)
         sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, send_buffer)
 
     @property
     def sendmsg(self) -> Callable[[Sequence[Buffer]], int]:
-        """Gives pieces of bytes to the kernel, in order, and returns how many bytes it took.
+        """Passes buffers to the kernel, in order, and returns how many bytes it took; none, if it raises OSError.
 
-        An OSError says that it took none. After an error, or fewer bytes than all, call `await_room`. Do not use
-        `write` on the same connection. This is the socket's own `sendmsg`, so that a delivery costs no Python function.
+        If it took fewer bytes than all, or failed, call `await_room`. Do not use `write` on the same connection. This
+        is the socket's own `sendmsg`, so that a delivery costs no call of a Python function.
         """
         return self.socket.sendmsg
 
     @property
     def send(self) -> Callable[[Buffer], int]:
-        """The same as `sendmsg` for bytes in one piece."""
+        """Like `sendmsg`, for one buffer: the socket's own `send`."""
         return self.socket.send
 
     def await_room(self, error: OSError | None) -> bool:
         """Have the registered producer's `resumeProducing` called when the kernel takes bytes again.
 
-        `error` is what the kernel refused bytes with, if it did. One that does not mean "no room" ends the connection
-        in the reactor's next turn: not in here, in the middle of the caller's loop.
+        `error`: what the kernel refused bytes with, if it did. An error other than "no room" ends the connection, in
+        the reactor's next turn and not in the middle of the caller's loop.
         """
         self._short = True
         self._failed = error is not None and error.errno not in (EAGAIN, ENOBUFS)
@@ -80,7 +80,7 @@ class SubscriberTransport(tcp.Server):
     def put(self, data: bytes) -> bool:
         """Send encrypted bytes; keep what the kernel refuses. True if nothing is left.
 
-        Call it only while nothing is left of what was put before (`rest` is 0).
+        Call it only while nothing is left from before (`rest` is 0).
         """
         try:
             sent = self.socket.send(data)
@@ -88,28 +88,30 @@ class SubscriberTransport(tcp.Server):
             sent = 0  # the reactor meets the error again when it sends the rest, and ends the connection
         if sent == len(data):
             return True
-        self._tempDataBuffer.append(data[sent:])  # as `write`, which might say pause to a caller that is told anyway
+        self._tempDataBuffer.append(
+            data[sent:]
+        )  # as `write` does, but it may call pauseProducing, and our result says it
         self._tempDataLen += len(data) - sent
         self.startWriting()
         return False
 
     @property
     def rest(self) -> int:
-        """About how many bytes were put or written that the kernel has not taken."""
+        """About how many bytes passed to `put` or `write` the kernel has not taken; 0 is exact."""
         return self._tempDataLen + len(self.dataBuffer)
 
     def begin(self, producer: IPushProducer) -> None:
-        """Have a producer told when there is room again."""
+        """Have `producer` told when there is room again."""
         self.registerProducer(producer, True)
 
     def finish(self) -> None:
-        """End the stream now. Twisted would wait until the socket is writable, which it may never be again."""
+        """End our half of the stream, now if nothing is left to send: a socket may never be writable again."""
         self.loseWriteConnection()
         if not self.rest:
             super().doWrite()
 
     def close(self) -> None:
-        """Close now. What the kernel has still goes out, unless there are unread bytes of the peer: then it is lost."""
+        """Close now. What the kernel has still goes out, unless bytes from the peer are unread: then it is lost."""
         if self.connected:
             self.connectionLost(Failure(main.CONNECTION_DONE))
 
@@ -134,16 +136,16 @@ class SubscriberTransport(tcp.Server):
 
 
 class PublisherTransport(tcp.Server):
-    """A connection that reads as much at once as is good for everybody."""
+    """A connection that reads as many bytes at once as `begin_read` allows."""
 
     _large = False
 
     def __init__(
         self, begin_read: Callable[[], int], end_read: Callable[[], None], *args: Any
     ) -> None:  # args: as above
-        """`begin_read` is called before each read, and returns how many bytes it may bring.
+        """`begin_read`: called before each read; returns the most bytes that it may bring.
 
-        `end_read` is called after each read, when the bytes have been handed on.
+        `end_read`: called after each read, when its bytes have been passed on.
         """
         self._begin_read = begin_read
         self._end_read = end_read

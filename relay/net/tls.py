@@ -1,8 +1,8 @@
-"""TLS that sends at once, above a `SubscriberTransport`: it encrypts what it is given and hands that to the kernel.
+"""TLS that sends at once, above a `SubscriberTransport`: it encrypts what it is given and passes that to the kernel.
 
-What is encrypted cannot be taken back, so it is encrypted in small amounts, and of these no more than one waits in a
-connection. Where this cannot be had (Unix sockets, TLS behind a PROXY header), `direct` says so, and Twisted's own
-`write` serves.
+Encrypted bytes cannot be taken back, so bytes are encrypted in small amounts, of which at most one waits in each
+connection. Where that is impossible (Unix sockets, TLS behind a PROXY header) `direct` returns None, and Twisted's own
+`write` is used.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from relay.net.tcp import SubscriberTransport
 from relay.wire.framing import Buffer
 
 MAX_RECORD = 16 * 1024
-"""Bytes in a record of TLS, at most (RFC 8446, section 5.1): OpenSSL takes no more at once."""
+"""Most bytes in a TLS record (RFC 8446, section 5.1): OpenSSL takes no more at once."""
 MAX_ENCRYPTED = 64 * 1024
-"""Bytes that TLS encrypts, at most, before they are sent, and that may be left over when the kernel is full."""
+"""Most bytes that are encrypted before they are sent, and that may be left over when the kernel is full."""
 
 
 class SecureTransport(TLSMemoryBIOProtocol):
     """A TLS connection that reads and sends large pieces.
 
-    All that a read brought is handed on together, where Twisted does so record by record, of 16 KiB at most. And a
-    small message is sent at once, where with Twisted it takes a dozen functions on its way out, and a turn of the
-    reactor for what they leave.
+    Everything that a read brought is passed on together, where Twisted passes on one record of at most 16 KiB at a
+    time. A small message is sent at once, where Twisted takes a dozen function calls, and another turn of the reactor
+    for whatever they leave.
     """
 
     transport: SubscriberTransport
@@ -48,21 +48,21 @@ class SecureTransport(TLSMemoryBIOProtocol):
         except WantReadError:
             go_on = self._flushSendBIO
         except Error:
-            go_on = self._flushReceiveBIO  # which meets the error again, and knows what it means
+            go_on = self._flushReceiveBIO  # which meets the error again, and knows how to treat it
         if records and not self._aborted:
             cast(Protocol, self.wrappedProtocol).dataReceived(b"".join(records))
         go_on()
 
     def send(self, piece: Buffer) -> int:
-        """The same as `sendmsg` for bytes in one piece."""
+        """Like `sendmsg`, for one buffer."""
         return self.sendmsg((piece,))
 
     def sendmsg(self, pieces: Sequence[Buffer]) -> int:
-        """Encrypts pieces of bytes, in order, and gives them to the kernel; returns how many bytes it encrypted.
+        """Encrypt `pieces` in order, and pass them to the kernel. Returns how many bytes were encrypted.
 
-        It never raises an OSError. What was encrypted and the kernel did not take waits here, at most `MAX_ENCRYPTED`
-        bytes, and until it is gone nothing more is encrypted. After fewer bytes than all, call `await_room`. Do not use
-        `write` on the same connection.
+        It never raises OSError. What the kernel does not take waits here: at most `MAX_ENCRYPTED` bytes of messages,
+        encrypted. Until that is gone nothing more is encrypted. If fewer bytes than all were taken, call `await_room`.
+        Do not use `write` on the same connection.
         """
         below = self.transport
         if below.rest or self._lostTLSConnection:
@@ -87,9 +87,9 @@ class SecureTransport(TLSMemoryBIOProtocol):
         return taken + waiting
 
     def await_room(self, error: OSError | None) -> bool:
-        """Have the registered producer's `resumeProducing` called when nothing waits here any more.
+        """Have the registered producer's `resumeProducing` called when no encrypted bytes wait any more.
 
-        `error` is as for `SubscriberTransport.await_room`; here there is none.
+        `error`: always None here, because `sendmsg` raises no OSError.
         """
         cast(IPushProducer, self._producer).pauseProducing()
         self.transport.producerPaused = True
@@ -97,11 +97,11 @@ class SecureTransport(TLSMemoryBIOProtocol):
         return True
 
     def begin(self, producer: IPushProducer) -> None:
-        """Have a producer told when there is room again."""
+        """Have `producer` told when there is room again."""
         self.registerProducer(producer, True)
 
     def finish(self) -> None:
-        """End the stream after what was taken. TLS has no halves: its end is the end of the connection."""
+        """End the connection after what was taken: a TLS stream has no halves."""
         self.loseConnection()
 
     @property

@@ -1,7 +1,7 @@
 """What the transports of accepted connections have in common, whatever is below: TCP, a Unix socket, TLS, PROXY.
 
-Twisted's interfaces are narrower than its transports: `ITransport` knows neither `abortConnection` nor producers. What
-only some transports have (`setTcpNoDelay`, half-closing, certificates) is not here: ask for `ITCPTransport`,
+Twisted's interfaces are narrower than its transports: `ITransport` has neither `abortConnection` nor producers. What
+only some transports have (`setTcpNoDelay`, half-closing, certificates) is not here: check for `ITCPTransport`,
 `IHalfCloseableDescriptor` or `ISSLTransport` where it is needed.
 """
 
@@ -16,29 +16,29 @@ from zope.interface import implementer
 
 @implementer(ITransport)
 class AcceptedTransport(Protocol):
-    """What the relay relies on in every transport that a listening port of its own hands to a protocol."""
+    """What the relay relies on in the transport of every connection that it accepts."""
 
     def write(self, data: bytes) -> None:
         """Send bytes, after those of earlier calls. The transport copies and never refuses; see `registerProducer`."""
         ...
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
-        """The same as `write` for bytes in several pieces."""
+        """Like `write`, for bytes in several pieces."""
         ...
 
     def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
-        """Have a producer told to pause and to resume, as what was written exceeds the transport's buffer or goes out.
+        """Have `producer` told to pause when the transport's buffer is full, and to resume when it has been sent.
 
-        With `streaming`, `pauseProducing` may come in the middle of `write`.
+        `streaming`: True for a push producer. Its `pauseProducing` may be called in the middle of `write`.
         """
         ...
 
     def unregisterProducer(self) -> None:
-        """Tell the producer nothing more; a connection that is to be closed is closed once everything is sent."""
+        """Tell the producer nothing more. A `loseConnection` called before takes effect once everything is sent."""
         ...
 
     def pauseProducing(self) -> None:
-        """Read no more from the peer. The end of a connection that is not read goes unnoticed."""
+        """Read no more from the peer. While a connection is not read, its end goes unnoticed."""
         ...
 
     def resumeProducing(self) -> None:
@@ -46,11 +46,11 @@ class AcceptedTransport(Protocol):
         ...
 
     def loseConnection(self) -> None:
-        """Close the connection after what was written has been sent, for which a peer that does not read is waited."""
+        """Close the connection once everything written is sent. It waits for a peer that does not read."""
         ...
 
     def abortConnection(self) -> None:
-        """Close the connection in the reactor's next turn, and drop what was written and not sent."""
+        """Close the connection in the reactor's next turn. What was written but not sent is dropped."""
         ...
 
     def getPeer(self) -> IAddress:
@@ -62,5 +62,5 @@ class AcceptedTransport(Protocol):
         ...
 
     def fileno(self) -> int:
-        """The descriptor of the socket, or -1 once that is closed."""
+        """The descriptor of the socket; -1 once it is closed."""
         ...
