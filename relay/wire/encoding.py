@@ -1,7 +1,7 @@
-"""How messages look to a subscriber that does not get them as publishers sent them, but over HTTP or WebSocket.
+"""How messages are written for subscribers over HTTP or WebSocket, which do not get them as publishers sent them.
 
-An encoding takes messages and gives bytes, without I/O. What it makes of a message stands by itself, so that a stream
-can begin and end between any two, and so that the ends of messages can be found in it again when somebody asks.
+An encoding turns messages into bytes, without I/O. Each encoded message stands by itself, so that a stream can begin
+and end between any two messages, and the ends of messages can be found in the encoded bytes again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Encoding(Protocol):
         ...
 
     def encode(self, messages: Iterable[bytes], number: int) -> bytes:
-        """Write messages that follow each other, as they are sent. `number`: the position of the first of them."""
+        """The bytes to send for `messages`, which follow each other. `number`: position of the first message."""
         ...
 
     def ends(self, data: Buffer) -> array[int]:
-        """Where each message ends in what `encode` made, as ascending offsets."""
+        """Where each message ends in `data`, which `encode` made, as ascending offsets."""
         ...

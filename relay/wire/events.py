@@ -1,8 +1,7 @@
-"""Messages as server-sent events (HTML standard, section 9.2), each a chunk of HTTP's chunked coding (RFC 9112, section
-7.1).
+"""Messages as server-sent events (HTML standard, section 9.2), each in one chunk (RFC 9112, section 7.1).
 
-An event is `text`, with the message as it is, if it is UTF-8 without CR, which the format cannot carry; else it is
-`base64`. Its id is the position of the message.
+A message that is UTF-8 without CR, which the format cannot carry, becomes an event `text` with the message as it is.
+Any other becomes an event `base64`. The id of an event is the position of its message.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from relay.wire.framing import Buffer
 
 
 class EventEncoding:
-    """Each message is an event."""
+    """Writes each message as one event."""
 
     name = "events"
 
     def __init__(self, epoch: str) -> None:
-        """`epoch`: that of the messages' positions."""
+        """`epoch`: the epoch in the messages' positions."""
         self._epoch = epoch.encode()
 
     def encode(self, messages: Iterable[bytes], number: int) -> bytes:
@@ -52,5 +51,5 @@ class EventEncoding:
 
 
 def chunk(data: bytes) -> bytes:
-    """A chunk of HTTP's chunked coding; the last one is that without data."""
+    """`data` as a chunk of HTTP's chunked coding. The chunk without data is the last of a response."""
     return b"%x\r\n%b\r\n" % (len(data), data)

@@ -1,16 +1,16 @@
-"""Splits a byte stream into whole messages, for each way in which messages can be told apart on the wire.
+"""Splits a byte stream into whole messages, in each of the ways to tell messages apart on the wire.
 
-A framing is a class; an object of it reads one publisher's stream. `receive` takes the bytes as they come, in any
+A framing is a class; an instance of it reads one publisher's stream. `receive` takes the bytes as they come, in any
 chunking, and returns the whole frames among them, unchanged and concatenated: what came in is what goes out. Only
-headers and terminators are looked at, and a run of messages of one length is checked at once, so that the cost is
-that of the bytes, not of the messages. An incomplete message waits in a buffer of its own, where each byte is copied
-once, however it dribbles in.
+headers and terminators are looked at, and a run of messages of one length is checked at once, so that the cost depends
+on the bytes, not on the number of messages. An incomplete message waits in a buffer of its own, where each byte is
+copied once, however slowly it arrives.
 
 The three framings:
 
 - `int32`: a 4-byte big-endian unsigned length, then that many bytes. The wire format of Twisted's
   `Int32StringReceiver`.
-- `line`: a message ends in `\\n`, which stays on the wire.
+- `line`: a message ends with `\\n`, which is sent on too.
 - `raw`: every read is a message. Nothing on the wire tells them apart.
 """
 
@@ -25,69 +25,71 @@ Buffer = bytes | memoryview
 
 HEADER = Struct("!I")
 FEW = 8
-"""Messages of one length in a row after which the next are looked at together, and how fast their number grows."""
+"""Messages of one length in a row after which the next are compared together: `FEW` times as many as the row has."""
 VIEW = 32 * 1024
-"""Bytes from which on a part of a read is passed on as a view of it: a copy of less costs less than a view."""
+"""A part of a read with at least this many bytes is passed on as a view: copying less costs less than a view does."""
 
 
 class Frames(NamedTuple):
-    """Whole frames in the order in which they came, as they go out again."""
+    """Whole frames, in the order in which they arrived, as they are sent on."""
 
     data: Buffer
     messages: int
-    """How many there are in `data`, at least 1."""
+    """Messages in `data`, at least 1."""
     held: int
-    """Bytes of memory that `data` keeps alive: more than its length where it is a view of a larger read."""
+    """Bytes of memory that `data` keeps alive: more than its length if it is a view of a larger read."""
 
 
-class MessageTooLong(Exception):  # noqa: N818  # it is named for what the peer did
-    """The peer announced or sent a message that is longer than the limit: nothing after it can be trusted."""
+class MessageTooLong(Exception):  # noqa: N818  # named for what the peer did
+    """The peer announced or sent a message longer than the limit. Nothing after it can be trusted."""
 
     def __init__(self, length: int | None, limit: int, start: bytes, frames: list[Frames]) -> None:
         self.length = length
-        """Bytes announced; None where the framing does not say it beforehand."""
+        """Bytes that the peer announced; None if the framing announces no length."""
         self.limit = limit
+        """Most bytes that a message may have."""
         self.start = start
-        """The first bytes of the message as it stands on the wire, 4 at least."""
+        """The first bytes of the frame: its header, or up to 16 bytes of a line."""
         self.frames = frames
-        """The whole frames before it that had not been returned yet."""
+        """The whole frames before the message that `receive` has not returned yet."""
         size = "of more" if length is None else f"of {length:,} bytes, more"
         super().__init__(f"a message {size} than the limit of {limit:,} bytes")
 
 
 class Framing(Protocol):
-    """Reads one stream. The limit is on the payload of a message, in bytes."""
+    """Reads one stream."""
 
     self_delimiting: ClassVar[bool]
-    """Whether the boundaries of messages can be found in concatenated frames."""
+    """Whether the boundaries between messages can be found in concatenated frames."""
     header_size: ClassVar[int]
     """Bytes of a frame before its message."""
     trailer_size: ClassVar[int]
     """Bytes of a frame after its message."""
     limit: int
+    """Most bytes that a message may have, without header and trailer."""
 
     def __init__(self, limit: int) -> None: ...
 
     def receive(self, data: bytes) -> list[Frames]:
-        """Take the next bytes of the stream; returns the frames that they complete, in order.
+        """Take the next bytes of the stream. Returns the frames that they complete, in order.
 
-        Raises MessageTooLong once, at the same message however the stream was cut; returns nothing ever after.
+        Raises MessageTooLong once, at the same message however the stream was cut. After that it returns nothing.
         """
         ...
 
     @property
     def partial(self) -> int:
-        """Bytes of an incomplete message that wait for the rest of it."""
+        """Bytes of an incomplete message that wait for its rest."""
         ...
 
     @staticmethod
     def ends(data: Buffer) -> array[int]:
-        """Where each message in whole frames ends, as ascending offsets into `data`; the last is its length."""
+        """Where each frame in `data`, which must be whole frames, ends: ascending offsets. The last is its length."""
         ...
 
 
 def _part(data: bytes, start: int, stop: int, count: int) -> Frames:
-    """`data[start:stop]` as frames: copied if it is a small part, else a view that keeps all of `data` alive."""
+    """`data[start:stop]`, `count` messages, as frames: a copy if it is small, else a view that keeps `data` alive."""
     size = stop - start
     if size == len(data):
         return Frames(data, count, size)
@@ -97,10 +99,11 @@ def _part(data: bytes, start: int, stop: int, count: int) -> Frames:
 
 
 def _runs(data: Buffer, start: int, limit: int) -> Iterator[tuple[int, int]]:
-    """Walk over the whole `int32` frames from `start`; yields where each run of one length ends, and how many they are.
+    """Walk over the whole `int32` frames from `start`. Yields where each run of one length ends, and its messages.
 
-    Headers are read one by one until a few in a row are equal; then the next are compared at once, eight times as
-    many each time. To compare one costs a tenth of reading it, so a run that ends early wastes less than it saved.
+    It stops at a message over `limit`. Headers are read one by one until `FEW` in a row are equal. Then the next ones
+    are compared together, each time `FEW` times as many as the row has so far. Comparing a header costs a tenth of
+    reading it, so a row that ends early wastes less than it saved.
     """
     size = len(data)
     position = start
@@ -123,9 +126,9 @@ def _runs(data: Buffer, start: int, limit: int) -> Iterator[tuple[int, int]]:
 
 
 def _equal(data: Buffer, start: int, step: int, most: int) -> int:
-    """How many of the next `most` headers, `step` bytes apart, equal the one at `start` (which counts).
+    """How many of the `most` headers from `start` on, `step` bytes apart, equal the first, which counts too.
 
-    Each of the four bytes of a header is compared in all of them at once: a slice with a stride is a loop in C.
+    Each of the header's four bytes is compared in all headers at once: a slice with a stride is a loop in C.
     """
     stop = start + most * step
     equal = most
@@ -138,7 +141,7 @@ def _equal(data: Buffer, start: int, step: int, most: int) -> int:
 
 
 class Buffered:
-    """What framings have in common that wait for the rest of a message."""
+    """What framings that wait for the rest of a message have in common."""
 
     self_delimiting: ClassVar[bool] = True
     header_size: ClassVar[int] = 0
@@ -170,19 +173,19 @@ class Buffered:
         return frames
 
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
-        """Move bytes from the front of `data` to the partial message until it is whole; returns how many."""
+        """Move bytes from the front of `data` to the partial message until it is whole. Returns how many."""
         raise NotImplementedError
 
     def _whole(self, data: bytes, start: int) -> tuple[int, int]:
-        """Where the whole messages from `start` on end, as far as none is over the limit, and how many they are."""
+        """Where the whole messages from `start` on end, up to one over the limit, and how many they are."""
         raise NotImplementedError
 
     def _keep(self, data: bytes, start: int, frames: list[Frames]) -> None:
-        """Make the rest of `data` the partial message, or refuse it as soon as it shows that it is too long."""
+        """Make the rest of `data` the partial message, or refuse it if it is already known to be too long."""
         raise NotImplementedError
 
     def _finish(self, frames: list[Frames]) -> None:
-        """The partial message is whole."""
+        """Append the partial message, which is whole, to `frames`."""
         frames.append(Frames(bytes(self._partial), 1, len(self._partial)))
         self._partial = bytearray()
 
@@ -242,7 +245,7 @@ class Int32(Buffered):
 
 
 class Line(Buffered):
-    """`\\n` after each message. The terminator goes out too, but is not counted in the message's length."""
+    """`\\n` after each message. The terminator is sent on too, but does not count in the message's length."""
 
     trailer_size = 1
 
@@ -256,9 +259,10 @@ class Line(Buffered):
         return stop
 
     def _whole(self, data: bytes, start: int) -> tuple[int, int]:
-        """From one line's start, the last terminator within the limit is as far as one look can reach.
+        """As `Buffered._whole`. Each look from a line's start finds the last terminator within the limit.
 
-        Two looks cover at least the limit, so a byte is looked at about twice at most, whatever the lines' lengths.
+        Two looks together advance by at least the limit, so each byte is looked at about twice at most, however long
+        the lines are.
         """
         stop = start
         while found := data.rfind(b"\n", stop, stop + self.limit + 1) + 1:
@@ -281,7 +285,7 @@ class Line(Buffered):
 
 
 class Raw:
-    """No framing: what one read brought is a message. It is cut at the limit, and never refused."""
+    """No framing: each read is one message. A read over the limit is cut into several, and never refused."""
 
     self_delimiting: ClassVar[bool] = False
     header_size: ClassVar[int] = 0

@@ -1,4 +1,4 @@
-"""Where a message stands: in which unbroken numbering of messages, and its number there."""
+"""A message's position: an unbroken numbering of messages, and the message's number in it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The position of a message, written `EPOCH-NUMBER` wherever it is told: events, JSON, what a client sends back."""
+    """The position of a message, written `EPOCH-NUMBER` in events, in JSON and in what a client sends back."""
 
     epoch: str
-    """Names one unbroken numbering of messages: a relay that starts without a memory begins another."""
+    """Name of one unbroken numbering of messages. A relay that starts without its old messages begins a new one."""
     number: int
-    """The first message of an epoch is 1. 0 is the position before it: nothing was received yet."""
+    """1 for the first message of an epoch; 0 for the position before it, when nothing has been received."""
 
     def __str__(self) -> str:
         return f"{self.epoch}-{self.number}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `str` wrote, if the epoch is in hexadecimal and the number less than 10**18.
+        """The position that `str` wrote as `text`: a hexadecimal epoch, and a number below 10**18.
 
         Raises ValueError for anything else.
         """
@@ -33,5 +33,5 @@ class Position:
 
 
 def new_epoch() -> str:
-    """A name for an epoch that no other has: 48 random bits in hexadecimal."""
+    """A name for a new epoch: 48 random bits in hexadecimal, so that no other has it."""
     return os.urandom(6).hex()

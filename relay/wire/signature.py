@@ -1,4 +1,4 @@
-"""What speaks some other protocol, told by the first bytes that it sends: for those who took the wrong port."""
+"""Recognizes other protocols by the first bytes of a connection: a hint for peers that took the wrong port."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SIGNATURES = {
     b"\x16\x03\x03": "a TLS handshake",
     b"SSH-": "an SSH client",
 }
-"""First bytes of a connection, and what sends them (RFC 9110, 9.3; RFC 8446, 5.1; RFC 4253, 4.2)."""
+"""First bytes of a connection, and what they look like (RFC 9110, 9.3; RFC 8446, 5.1; RFC 4253, 4.2)."""
 
 
 def looks_like(start: bytes) -> str | None:
-    """What a peer took this port for, by the first bytes that it sent; None if they tell nothing."""
+    """What `start`, the first bytes that a peer sent, looks like; None if it is not in `SIGNATURES`."""
     return next((what for first, what in SIGNATURES.items() if start.startswith(first)), None)

@@ -1,4 +1,4 @@
-"""Messages as WebSocket frames (RFC 6455), each message a whole frame."""
+"""Messages as WebSocket frames (RFC 6455), each message in one frame."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from struct import Struct
 from relay.wire.framing import Buffer
 
 TEXT_FRAME = 0x81
+"""First byte of a frame that is a whole text message: FIN and opcode 1 (RFC 6455, section 5.2)."""
 BINARY_FRAME = 0x82
-"""First byte of a frame that is a whole message (RFC 6455, section 5.2): the last frame of it, and what it is."""
+"""First byte of a frame that is a whole binary message: FIN and opcode 2 (RFC 6455, section 5.2)."""
 _SHORT = Struct("!BB")
 _MIDDLE = Struct("!BBH")
 _LONG = Struct("!BBQ")
 
 
 class WebSocketEncoding:
-    """Each message is a frame, not masked, as those of a server are."""
+    """Writes each message as one frame. It is not masked, as a server's frames must not be (RFC 6455, section 5.1)."""
 
     def __init__(self, name: str, first_byte: Callable[[bytes], int]) -> None:
-        """`name`: a word for the log. `first_byte`: says for a message what the first byte of its frame is."""
+        """`name`: a word for the log and for metrics. `first_byte`: gives the first byte of a message's frame."""
         self.name = name
         self._first_byte = first_byte
 
@@ -55,7 +56,7 @@ def _header(first: int, length: int) -> bytes:
 
 
 def _kind(message: bytes) -> int:
-    """Text, if it can be: a text frame that is not UTF-8 would end the connection (RFC 6455, section 8.1)."""
+    """Text if the message is UTF-8: a text frame that is not would end the connection (RFC 6455, section 8.1)."""
     try:
         message.decode()
     except UnicodeDecodeError:
@@ -64,10 +65,10 @@ def _kind(message: bytes) -> int:
 
 
 def binary() -> WebSocketEncoding:
-    """Every message in a binary frame."""
+    """An encoding that writes every message as a binary frame."""
     return WebSocketEncoding("ws", lambda message: BINARY_FRAME)
 
 
 def text() -> WebSocketEncoding:
-    """Every message that is UTF-8 in a text frame, the others in binary ones."""
+    """An encoding that writes messages in UTF-8 as text frames, and all others as binary frames."""
     return WebSocketEncoding("ws", _kind)
