@@ -55,7 +55,7 @@ class Outlet(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the kernel has all that was taken, and the end that `finish` makes."""
+        """Whether the kernel has everything that was taken, and the end of our half that `finish` sends."""
         ...
 
     def close(self) -> None:

@@ -119,7 +119,7 @@ class SubscriberTransport(tcp.Server):
 
     @property
     def finished(self) -> bool:
-        """Whether the kernel has everything, and the end of our half."""
+        """Whether the kernel has everything that was taken, and the end of our half."""
         return self._writeDisconnected
 
     def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other

@@ -106,7 +106,7 @@ class SecureTransport(TLSMemoryBIOProtocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the kernel has everything, and the close_notify."""
+        """Whether the kernel has everything that was taken, and our close_notify."""
         return bool(self.disconnecting) and not self.transport.rest
 
     def close(self) -> None:
