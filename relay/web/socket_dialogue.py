@@ -9,7 +9,7 @@ from relay.peers.subscriber import Subscriber
 from relay.web.websocket import Input, close
 from relay.wire.close_reason import CloseReason
 
-READ = 4096
+INPUT_READ = 4096
 """Bytes read at once: a subscriber has little to say."""
 MAX_INPUT = 8192
 """Bytes after which a peer is not read again before the next sweep, a second later at most. Looking at that many bytes
@@ -28,7 +28,7 @@ class SocketDialogue:
 
     def begin(self, subscriber: Subscriber) -> None:
         if isinstance(subscriber.link, SubscriberTransport):
-            subscriber.link.bufferSize = READ
+            subscriber.link.bufferSize = INPUT_READ
 
     def greeting(self, first: int) -> bytes:
         return self._head

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from relay.config.config import Faults
 
-MOST = 4096
+MAX_TOKEN_FILE = 4096
 """Bytes that the file may have: a longer one is not meant to hold a token."""
 
 
@@ -26,11 +26,11 @@ def read_token(file: str) -> bytes | None:
         return None
     try:
         with Path(file).open("rb") as opened:
-            text = opened.read(MOST + 1)
+            text = opened.read(MAX_TOKEN_FILE + 1)
     except OSError as error:
         raise Faults([f"web-token-file: {file}: {error.strerror}"]) from None
     token = text.strip()
-    if not token or len(text) > MOST or len(token.split()) != 1:
+    if not token or len(text) > MAX_TOKEN_FILE or len(token.split()) != 1:
         raise Faults([f"web-token-file: {file}: a token is one word in a file of its own"])
     return token
 

@@ -58,7 +58,7 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (OPERATIONS, "the first {200} bytes of each", status.SHOWN),
     (OPERATIONS, "at most {1,000} open connections", roster.PAGE),
     (OPERATIONS, "the last {1,000} connections that ended", ended_connection.REMEMBERED),
-    (OPERATIONS, "one word, and at most {4,096} bytes", token.MOST),
+    (OPERATIONS, "one word, and at most {4,096} bytes", token.MAX_TOKEN_FILE),
     (OPERATIONS, "serves one request, and lasts {30} seconds at most", site.SECONDS),
     (OPERATIONS, "There may be {500} connections", admission.MAX_WEB_CONNECTIONS),
     (OPERATIONS, "with at most {16 KiB} and 500 headers", HTTPChannel.totalHeadersSize),

@@ -15,7 +15,7 @@ from websockets.streams import StreamReader
 from relay.core.state import State
 from relay.peers.subscriber import Subscriber
 from relay.web.request import Request
-from relay.web.socket_dialogue import MAX_INPUT, READ, SocketDialogue
+from relay.web.socket_dialogue import INPUT_READ, MAX_INPUT, SocketDialogue
 from relay.web.streams import Takeover
 from relay.wire.close_reason import CloseReason
 from tests.kit.connections import FakeTransport
@@ -196,7 +196,7 @@ class DirectTests(StreamCase):
         self.turns.run_all()
 
     def test_little_is_read_at_once(self) -> None:
-        self.assertEqual((self.transport.bufferSize, READ), (READ, 4096))
+        self.assertEqual((self.transport.bufferSize, INPUT_READ), (INPUT_READ, 4096))
 
     def test_who_is_cut_is_told_why_if_it_takes_that(self) -> None:
         hub, subscription = self.subscriber.source.hub, self.subscriber.source.subscription
