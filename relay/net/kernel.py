@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 from fcntl import ioctl
@@ -28,6 +29,16 @@ def failed(transport: AcceptedTransport) -> bool:
     The kernel does so when the peer has reset the connection, or no longer answers TCP's keep-alive.
     """
     return bool(cast(_OnSocket, transport).socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+
+def hung_up(transport: AcceptedTransport) -> bool:
+    """Whether the peer has closed a Unix socket, where nothing fails before something is sent."""
+    descriptor = transport.fileno()
+    if descriptor < 0:
+        return False  # the transport is closed
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 def unsent(transport: AcceptedTransport) -> int:

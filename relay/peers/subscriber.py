@@ -20,7 +20,7 @@ from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.state import State
 from relay.core.timing import SWEEP, Every
-from relay.net.kernel import acknowledged, failed, unsent
+from relay.net.kernel import acknowledged, failed, hung_up, unsent
 from relay.net.outlet import Outlet, outlet
 from relay.peers.connection import Connection
 from relay.peers.dialogue import Dialogue, Silence
@@ -171,6 +171,8 @@ class Subscriber(Connection):
         """Notice the end of a peer that the reactor no longer watches, and cut one that does not take its end."""
         if self._peer_finished and failed(self.link):
             self.abort(CloseReason.CONNECTION_LOST)
+        elif self._peer_finished and hung_up(self.link):
+            self.abort(CloseReason.PEER_CLOSED)
         self._sweeps_since_leave += bool(self._sweeps_since_leave)
         if self._sweeps_since_leave > PATIENCE and self.state is State.FINISHING:
             self.lifecycle.become(State.CUT)

@@ -57,6 +57,9 @@ class FakeTransport(StringTransport):
         if tls:
             alsoProvides(self, ISSLTransport)
 
+    def fileno(self) -> int:
+        return -1
+
     def write(self, data: bytes) -> None:
         super().write(data)
         self.held += len(data)

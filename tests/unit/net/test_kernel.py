@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+from types import SimpleNamespace
 from typing import cast
 
-from relay.net.kernel import failed, unsent
+from relay.net.kernel import failed, hung_up, unsent
 from relay.net.transport import AcceptedTransport
 from tests.kit.transports import ROOM, TransportTests, at_once
 
@@ -50,3 +51,20 @@ class FailedTests(TransportTests):
         self.assertFalse(failed(self.transport))
         self.reset()
         self.assertTrue(failed(self.transport))
+
+
+class HungUpTests(TransportTests):
+    def pair(self) -> tuple[AcceptedTransport, socket.socket]:
+        """The relay's end of a Unix socket, and its peer's."""
+        ours, peer = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(peer.close)
+        return cast(AcceptedTransport, SimpleNamespace(socket=ours, fileno=ours.fileno)), peer
+
+    def test_who_closed_a_unix_socket_hung_up_and_who_closed_a_half_did_not(self) -> None:
+        transport, peer = self.pair()
+        self.assertFalse(hung_up(transport))
+        peer.shutdown(socket.SHUT_WR)
+        self.assertFalse(hung_up(transport))
+        peer.close()
+        self.assertTrue(hung_up(transport))
