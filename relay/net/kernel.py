@@ -60,5 +60,5 @@ def _send_queue(transport: AcceptedTransport) -> int | None:
         return None
     try:
         return int(_INT.unpack(ioctl(transport.fileno(), SIOCOUTQ, bytes(_INT.size)))[0])
-    except (AttributeError, OSError):  # AttributeError: a transport without a socket
+    except (AttributeError, OSError, ValueError):  # without a socket, or with one that is closed (-1)
         return None
