@@ -1,1 +1,1 @@
-"""What takes long: the fuzzer, the soak, and two minutes of slow and silent peers."""
+"""What takes long: installing, the fuzzer, the soak, and two minutes of slow and silent peers."""
