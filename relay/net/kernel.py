@@ -46,14 +46,6 @@ def unsent(transport: AcceptedTransport) -> int:
     return _send_queue(transport) or 0
 
 
-def acknowledged(transport: AcceptedTransport) -> bool:
-    """Whether the peer's kernel has acknowledged everything that was sent, the end of our half included.
-
-    Over a Unix socket: whether the peer has read it. False where that cannot be known.
-    """
-    return _send_queue(transport) == 0
-
-
 def _send_queue(transport: AcceptedTransport) -> int | None:
     """Bytes in the socket's send queue, below TLS and PROXY too (with TLS: encrypted); None where unknown."""
     if sys.platform != "linux":

@@ -53,11 +53,6 @@ class Outlet(Protocol):
         """End our half of the stream after what was taken; where there are no halves, the whole connection."""
         ...
 
-    @property
-    def finished(self) -> bool:
-        """Whether the kernel has everything that was taken, and the end of our half that `finish` sends."""
-        ...
-
     def close(self) -> None:
         """End the connection after what was taken."""
         ...
@@ -139,10 +134,6 @@ class CopyingOutlet:
             self._transport.loseConnection()  # TLS has no halves
         else:
             cast(ITCPTransport, self._transport).loseWriteConnection()  # a Unix socket's transport has it too
-
-    @property
-    def finished(self) -> bool:
-        return bool(getattr(self._transport, "_writeDisconnected", False))  # of Twisted's, where there are halves
 
     def close(self) -> None:
         self._transport.loseConnection()

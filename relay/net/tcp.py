@@ -117,11 +117,6 @@ class SubscriberTransport(tcp.Server):
 
     drop = close
 
-    @property
-    def finished(self) -> bool:
-        """Whether the kernel has everything that was taken, and the end of our half."""
-        return self._writeDisconnected
-
     def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
         if self._failed:
             return main.CONNECTION_LOST

@@ -104,16 +104,7 @@ class SecureTransport(TLSMemoryBIOProtocol):
         """End the connection after what was taken: a TLS stream has no halves."""
         self.loseConnection()
 
-    @property
-    def finished(self) -> bool:
-        """Whether the kernel has everything that was taken, and our close_notify."""
-        return bool(self.disconnecting) and not self.transport.rest
-
-    def close(self) -> None:
-        """End the connection after what was taken, without waiting for the peer's close_notify."""
-        self.loseConnection()
-        if self.finished:
-            self.transport.close()
+    close = finish
 
     def drop(self) -> None:
         """End the connection now."""

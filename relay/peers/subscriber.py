@@ -20,7 +20,7 @@ from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.state import State
 from relay.core.timing import SWEEP, Every
-from relay.net.kernel import acknowledged, failed, hung_up, unsent
+from relay.net.kernel import failed, hung_up, unsent
 from relay.net.outlet import Outlet, outlet
 from relay.peers.connection import Connection
 from relay.peers.dialogue import Dialogue, Silence
@@ -180,10 +180,10 @@ class Subscriber(Connection):
         self.dialogue.sweep(self)
 
     def drain(self) -> None:
-        """End our half once everything was given, and the connection once the peer's kernel has all of that.
+        """End our half once the subscriber has everything. To be repeated until the connection is gone.
 
-        Until then what the peer sends is read, because to close a socket with something unread in it destroys what is
-        on its way. A peer that closes its own half ends the connection before.
+        The peer then closes its own half. What it sends until then is read, because closing a socket with unread bytes
+        in it destroys what is on its way to the peer.
         """
         state = self.state
         if state in (State.ACCEPTED, State.HANDSHAKE):
@@ -191,8 +191,6 @@ class Subscriber(Connection):
         elif state is State.LIVE:
             self._begin_end(CloseReason.SHUTDOWN, State.FINISHING)
             self._finish(self.dialogue.farewell(CloseReason.SHUTDOWN))
-        elif state is State.FINISHING and self.outlet.finished and acknowledged(self.link):
-            self.outlet.close()
 
     def _finish(self, last: bytes) -> None:
         """Send `last`, and end our half only: closing with bytes unread would destroy what is on its way."""

@@ -6,13 +6,11 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.kit.certificates import Authority
-from tests.kit.doors import Doors, dial
 from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, TWISTD, Relay, start, wait_until
 from tests.kit.web import ask, metric, relay
@@ -97,57 +95,6 @@ def test_a_second_signal_is_final_whatever_peers_do() -> None:
         running.log.wait_for("SIGINT received again, stopping at once")
         assert running.log.wait_for_end() == 0
         assert subscriber.fileno() > 0
-
-
-class Subscribed:
-    """A subscriber that has read a message and keeps its side open, by each way in."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.unix = str(tmp_path / "subscribe")
-        self.authority = Authority(tmp_path)
-        self.certificate = self.authority.issue()
-
-    def relay(self) -> Doors:
-        web = ("--web", "tcp:0:interface=127.0.0.1")
-        return Doors(self.certificate, *LONG, *web, "--subscribe", f"unix:{self.unix}")
-
-    @contextmanager
-    def connect(self, running: Doors, way: str) -> Iterator[socket.socket]:
-        with ExitStack() as stack:
-            if way == "tls":
-                yield stack.enter_context(dial(running.subscribe_tls_port, self.authority.client()))
-                return
-            if way == "unix":
-                peer = stack.enter_context(closing(socket.socket(socket.AF_UNIX)))
-                peer.settimeout(DEADLINE)
-                peer.connect(self.unix)
-                yield peer
-                return
-            port = int(running.log.wait_for(r"listening for web on 127\.0\.0\.1:(\d+)")[1])
-            port = running.subscribe_port if way == "tcp" else port
-            peer = stack.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE))
-            if way == "events":
-                peer.sendall(b"GET /events HTTP/1.1\r\n\r\n")
-            elif way == "ws":
-                peer.sendall(request(port))
-            yield peer
-
-
-@pytest.mark.parametrize("way", ["tcp", "unix", "tls", "events", "ws"])
-def test_who_leaves_its_side_open_costs_no_time_once_its_kernel_has_everything(way: str, tmp_path: Path) -> None:
-    subscribed = Subscribed(tmp_path)
-    with subscribed.relay() as running, subscribed.connect(running, way) as peer:
-        with socket.create_connection(("127.0.0.1", running.publish_port), DEADLINE) as publisher:
-            running.log.wait_for("subscriber .* connected")
-            publisher.sendall(frame(b"the last message"))
-            received = b""
-            while b"the last message" not in received:
-                received += peer.recv(65536)
-            running.log.process.terminate()
-            assert running.log.wait_for_end() == 0
-        with suppress(ConnectionResetError):  # a WebSocket's peer does not answer its close frame
-            while peer.recv(65536):
-                pass
 
 
 def test_a_hangup_while_it_starts_is_obeyed_as_soon_as_it_runs(tmp_path: Path) -> None:
