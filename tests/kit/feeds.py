@@ -187,3 +187,15 @@ class FeedTests(SynchronousTestCase):
 
     def all_from(self, first: int) -> list[int]:
         return list(range(first, self.published + 1))
+
+
+class TrimmedFeedTests(FeedTests):
+    """A feed whose log no longer has the first messages, which the hub's log still has; `here` is its subscriber."""
+
+    def setUp(self) -> None:
+        self.set_up(limit=MIB)
+        self.here = self.join()
+        self.feeds.sweep(1.0)
+        self.publish_batches(1000, size=100)
+        self.assertLess(self.hub.log.first, 10)
+        self.assertGreater(self.here.feed.first, 100)

@@ -6,7 +6,7 @@ from relay.core.cursor import Tally
 from relay.feeds.feed import STEP
 from relay.feeds.feeds import ENOUGH, FEEDS, KEPT, LITTLE, OLD, PART, PAUSE, SHARE, TIME_SLICE
 from tests.kit.fakes import FakeSubscriber
-from tests.kit.feeds import MIB, FeedTests, Member, Slowly
+from tests.kit.feeds import MIB, FeedTests, Member, Slowly, TrimmedFeedTests
 
 
 def steps(seconds: float) -> int:
@@ -41,16 +41,8 @@ class TimeTests(FeedTests):
         self.assertEqual(len(self.encoding.encoded), expected + steps(TIME_SLICE))
 
 
-class ReturnTests(FeedTests):
+class ReturnTests(TrimmedFeedTests):
     """Who comes back, and wants what a feed's log has no more."""
-
-    def setUp(self) -> None:
-        self.set_up(limit=MIB)
-        self.here = self.join()
-        self.feeds.sweep(1.0)
-        self.publish_batches(1000, size=100)
-        self.assertLess(self.hub.log.first, 10)
-        self.assertGreater(self.here.feed.first, 100)
 
     def test_within_the_feeds_log_it_is_given_that(self) -> None:
         for wanted in (self.here.feed.first, self.here.feed.first + 1, self.published, self.published + 1):

@@ -14,19 +14,11 @@ from relay.wire.close_reason import CloseReason
 from relay.wire.events import EventEncoding
 from tests.kit.events import events
 from tests.kit.fakes import accepted
-from tests.kit.feeds import MIB, FeedTests
+from tests.kit.feeds import TrimmedFeedTests
 
 
-class MembershipTests(FeedTests):
+class MembershipTests(TrimmedFeedTests):
     """Feeds whose logs no longer have the first messages."""
-
-    def setUp(self) -> None:
-        self.set_up(limit=MIB)
-        self.here = self.join()
-        self.feeds.sweep(1.0)
-        self.publish_batches(1000, size=100)
-        self.assertLess(self.hub.log.first, 10)
-        self.assertGreater(self.here.feed.first, 100)
 
     def test_if_all_feeds_are_behind_and_no_more_may_be_there_is_none(self) -> None:
         self.publish(1)
