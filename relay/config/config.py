@@ -60,6 +60,7 @@ class Config:
     allow_subscribers: tuple[Network, ...]
     """Empty: all addresses are allowed."""
     frame_timeout: float
+    publisher_names: int
     keepalive: int
     send_buffer: int
     drain_timeout: float

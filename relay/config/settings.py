@@ -13,6 +13,8 @@ from relay.config.values import count, count_or_auto, endpoint, network, one_of,
 from relay.core.slow import SLOW_POLICIES
 from relay.wire.framing import FRAMINGS
 
+MAX_NAMES = 10_000
+"""Names of publishers: some 300 bytes each, 3 MB in all."""
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
 
 SETTINGS = (
@@ -116,6 +118,15 @@ SETTINGS = (
         table="limits",
         reload=Part.PUBLISHERS,
         shown=True,
+    ),
+    Setting(
+        "publisher-names",
+        str(MAX_NAMES),
+        count,
+        "names of publishers that are not connected, to be remembered with the number of messages accepted under each; "
+        "the one longest unseen is forgotten first",
+        table="limits",
+        reload=Part.PUBLISHERS,
     ),
     Setting(
         "keepalive",

@@ -53,7 +53,18 @@ NO_LAG = Lag(0, 0, 0.0)
 class Cursor:
     """A subscriber's place in a log, and the count of what it took on the way there."""
 
-    __slots__ = ("_first", "_first_byte", "_inside", "_log", "_place", "_skipped", "_skipped_bytes", "tail")
+    __slots__ = (
+        "_base",
+        "_first",
+        "_first_byte",
+        "_inside",
+        "_log",
+        "_notice",
+        "_place",
+        "_skipped",
+        "_skipped_bytes",
+        "tail",
+    )
 
     def __init__(self, log: Log, position: int) -> None:
         """Stand, lagging, at the message with number `position`, or at the end of the log for its `next`."""
@@ -65,6 +76,8 @@ class Cursor:
         self._first_byte = self._byte()
         self._skipped = 0
         self._skipped_bytes = 0
+        self._base = NOTHING  # what was given before the last `move`
+        self._notice = 0  # bytes of the notice of a gap that ends the tail
 
     @property
     def place(self) -> Place:
@@ -94,7 +107,9 @@ class Cursor:
         if self.tail:
             finished = min(taken, len(self.tail))
             self.tail = self.tail[finished:]
-            self._inside = self._inside and bool(self.tail)
+            if not self.tail:
+                self._inside = False
+                self._notice = 0
             taken -= finished
         self._place = self._log.advance(self.place, taken)
 
@@ -118,11 +133,45 @@ class Cursor:
         self.stand(log.end - 1)
         return gap
 
+    def next(self, *, exact: bool = True) -> int:
+        """Position of the first message of which the subscriber has been given nothing; `exact` as in `lag`."""
+        return self._log.following(self.place) if exact else self._position(exact=False)
+
+    def notice(self, data: bytes) -> None:
+        """Send `data` before the next message, which follows a gap: it tells of that gap."""
+        self.insert(data)
+        self._notice = len(data)
+
+    def take_back(self) -> bool:
+        """Take back the notice of a gap of which nothing was sent. Returns whether there was one.
+
+        The subscriber has then been given nothing since that gap.
+        """
+        size, self._notice = self._notice, 0
+        if not size or size > len(self.tail):
+            return False
+        self.tail = self.tail[: len(self.tail) - size]
+        self._first_byte += size
+        return True
+
+    def move(self, position: int) -> None:
+        """Leave only the rest of the current message to send, and go on with the message at `position`.
+
+        The cursor must be lagging: call `stand` on a live one first. What is passed over was not given, and is no gap.
+        """
+        self._leave_message()
+        self._base = self.tally()
+        self._skipped = self._skipped_bytes = 0
+        self._place = self._log.find(position)
+        self._first = position - self._inside
+        self._first_byte = self._byte() - len(self.tail)
+
     def insert(self, data: bytes) -> None:
         """Send `data` before the next message. The cursor must be lagging: call `stand` on a live one first."""
         self._leave_message()
         self.tail = b"".join([self.tail, data])
         self._first_byte -= len(data)
+        self._notice = 0
 
     def rest(self) -> bytes:
         """The unsent rest of the current message, and of what was inserted."""
@@ -151,11 +200,12 @@ class Cursor:
 
     def tally(self, *, exact: bool = True) -> Tally:
         """What the subscriber has been given so far; `exact` as in `lag`. None of its numbers ever decreases."""
-        return Tally(
+        given = Tally(
             messages=max(0, self._position(exact) - self._first - self._skipped - self._inside),
             bytes=self._byte() - self._first_byte - self._skipped_bytes - len(self.tail),
             skipped=self._skipped,
         )
+        return given if self._base is NOTHING else self._base + given
 
     def _position(self, exact: bool = True) -> int:
         """Position of the first message, from the place on, that is not wholly taken. The tail is before it."""

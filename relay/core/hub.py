@@ -207,10 +207,21 @@ class Hub:
     def insert(self, subscription: Subscription, data: bytes) -> None:
         """Send `data`, which is not a message, as soon as the subscriber is between two messages."""
         if subscription.attached:
-            if subscription.cursor.live:
-                subscription.cursor.stand(self.log.end)
-                self._lag(subscription)
+            self._stand(subscription)
             subscription.cursor.insert(data)
+            self._catch_up(subscription)
+
+    def move(self, subscription: Subscription, position: int, data: bytes) -> None:
+        """Finish the message that the subscriber is in the middle of, send `data`, and go on at `position`.
+
+        The log must still have the message at `position`. Messages between there and where the subscriber was are sent
+        again, or not at all.
+        """
+        if subscription.attached:
+            self._stand(subscription)
+            subscription.cursor.move(position)
+            subscription.cursor.insert(data)
+            self._slowest = min(self._slowest, subscription.cursor.place.batch)
             self._catch_up(subscription)
 
     def detach(self, subscription: Subscription) -> Tally:
@@ -224,9 +235,7 @@ class Hub:
         """Note that the subscriber's transport takes no more for now."""
         if not subscription.attached:
             return
-        if subscription.cursor.live:
-            subscription.cursor.stand(self.log.end)
-            self._lag(subscription)
+        self._stand(subscription)
         if subscription.lifecycle.state is State.LAGGING:
             subscription.lifecycle.become(State.WAITING)
 
@@ -252,6 +261,12 @@ class Hub:
         return len(self._lagging)
 
     # Lagging subscribers
+
+    def _stand(self, subscription: Subscription) -> None:
+        """Make a live subscriber lagging, at the end of the log."""
+        if subscription.cursor.live:
+            subscription.cursor.stand(self.log.end)
+            self._lag(subscription)
 
     def _lag(self, subscription: Subscription) -> None:
         """Make a subscriber lagging. Its cursor must stand already."""
@@ -325,9 +340,11 @@ class Hub:
 
     def skip(self, subscription: Subscription) -> None:
         """Move a lagging subscriber to the newest batch, and tell its consumer what it lost."""
-        gap = subscription.cursor.skip(self._clock)
-        if gap.messages:
-            subscription.consumer.skipped(gap)
+        cursor = subscription.cursor
+        again = cursor.take_back()
+        gap = cursor.skip(self._clock)
+        if gap.messages or again:
+            cursor.notice(subscription.consumer.skipped(gap, cursor.next(), again))
 
     def _regulate(self) -> None:
         """Pause or resume publishers as the policy decides from how far the slowest subscriber is behind."""

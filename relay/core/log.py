@@ -147,6 +147,22 @@ class Log:
             return self.end_place
         return self.find(max(self.batch(self._gone + at).first, self.next - messages))
 
+    def since(self, time: float) -> int:
+        """Position of the oldest message kept that was appended at `time` or later; `next` if there is none.
+
+        `time`: in seconds of the appender's clock.
+        """
+        at = bisect_left(self._batches, time, self._dead, key=_time)
+        return self.batch(self._gone + at).first if at < len(self._batches) else self.next
+
+    def following(self, place: Place) -> int:
+        """Position of the first message that begins at `place` or after it."""
+        number, offset = place
+        if number >= self.end:
+            return self.next
+        first = self.batch(number).first
+        return first + bisect_left(self._ends(number), offset) + 1 if offset else first
+
     def position(self, place: Place) -> int:
         """Position of the first message that ends after `place`."""
         number, offset = place
@@ -230,6 +246,11 @@ class Log:
 def _first(batch: Batch | None) -> int:
     assert batch is not None
     return batch.first
+
+
+def _time(batch: Batch | None) -> float:
+    assert batch is not None
+    return batch.time
 
 
 def _charged(batch: Batch | None) -> int:

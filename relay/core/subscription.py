@@ -43,8 +43,13 @@ class Consumer(Protocol):
         """Bytes in the kernel that the peer has not acknowledged; 0 where that cannot be known."""
         ...
 
-    def skipped(self, gap: Lag) -> None:
-        """The subscriber has lost messages. `gap`: how many, and how old the first of them is."""
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
+        """The subscriber has lost messages. Returns what to send about it before the next one; empty for nothing.
+
+        `gap`: how many, and how old the first of them is. `first`: position of the message that it goes on with.
+        `again`: whether nothing was sent since the last gap, so that this one continues it. What was returned for that
+        one has been taken back.
+        """
         ...
 
     def end(self, reason: CloseReason, lag: Lag) -> None:

@@ -23,6 +23,7 @@ from relay.peers.admission import (
     raise_descriptor_limit,
 )
 from relay.peers.intake import Intake
+from relay.peers.names import Names
 from relay.peers.registry import Registry
 from relay.web.load import Access
 from relay.web.token import read_token
@@ -40,6 +41,7 @@ class Appliers:
     hub: Hub
     feeds: Feeds | None
     """None without a web port."""
+    names: Names
     admission: Admission
     intake: Intake
     publishers: Registry
@@ -117,6 +119,7 @@ class Appliers:
 
     def _publishers(self, config: Config) -> None:
         self.intake.frame_timeout = config.frame_timeout
+        self.names.change(config.publisher_names)
 
     def _networks(self, config: Config) -> None:
         self.publishers.allowed = config.allow_publishers

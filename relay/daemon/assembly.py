@@ -16,8 +16,10 @@ from twisted.logger import LogLevelFilterPredicate
 
 from relay.config.config import Config, Faults, shown_settings
 from relay.core.budget import Budget
+from relay.core.history import History
 from relay.core.hub import MAX_READ, Hub
 from relay.core.log import Log
+from relay.core.start import Starts
 from relay.core.timing import Every
 from relay.daemon.appliers import Appliers
 from relay.daemon.reload import Reload
@@ -30,15 +32,19 @@ from relay.net.ports import CannotStart, Ports
 from relay.net.tcp import PublisherTransport, SubscriberTransport
 from relay.observe.stats import Stats
 from relay.observe.turns import Turns
+from relay.peers.acks import Acks
 from relay.peers.admission import Admission
 from relay.peers.drain import Drain
 from relay.peers.intake import Intake
+from relay.peers.names import Names
 from relay.peers.publisher import PublisherFactory
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
+from relay.peers.sessions import Sessions
 from relay.peers.subscriber import SubscriberFactory
 from relay.web.load import Access, Contents, load_site
 from relay.wire.framing import Raw
+from relay.wire.position import new_epoch
 
 if TYPE_CHECKING:
     from relay.web.site import Site
@@ -89,8 +95,10 @@ class Machinery(NamedTuple):
     """What passes messages on and counts connections. None of it knows about ports."""
 
     hub: Hub
+    history: History
     feeds: Feeds | None
     """None without a web port."""
+    sessions: Sessions
     intake: Intake
     admission: Admission
     lines: RateLimitedLog
@@ -132,7 +140,14 @@ class Relay(NamedTuple):
     def registering(self) -> tuple[Registering, ...]:
         """The parts to be called at regular intervals while the relay runs."""
         machinery = self.machinery
-        always = (machinery.hub, machinery.intake, machinery.publishers, machinery.subscribers, machinery.lines)
+        always = (
+            machinery.hub,
+            machinery.history,
+            machinery.intake,
+            machinery.publishers,
+            machinery.subscribers,
+            machinery.lines,
+        )
         web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
         return (*always, self.subscribers, *web, self.totals, self.status)
 
@@ -163,6 +178,7 @@ class Relay(NamedTuple):
 def assemble(config: Config, surroundings: Surroundings) -> Relay:
     """Make a relay with `config` in force. Raises CannotStart, for example if a certificate cannot be used."""
     machinery = _make_machinery(config, surroundings.reactor)
+    sessions = machinery.sessions
     appliers = _make_appliers(machinery, surroundings.levels)
     reload = Reload(
         config, read=surroundings.read, appliers=appliers.by_part(), certificate=lambda: appliers.certificate
@@ -174,14 +190,13 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
         reload.apply(config)
     except Faults as faults:
         raise CannotStart(f"relay cannot start: {faults}") from None
-    publish = " or ".join(config.publish + config.publish_tls)
     return Relay(
         surroundings=surroundings,
         machinery=machinery,
         publishers=PublisherFactory(
-            machinery.publishers, machinery.hub, machinery.intake, partial(config.framing, config.max_message)
+            machinery.publishers, machinery.hub, machinery.intake, partial(config.framing, config.max_message), sessions
         ),
-        subscribers=SubscriberFactory(machinery.subscribers, machinery.hub, publish),
+        subscribers=SubscriberFactory(machinery.subscribers, machinery.hub, _where(config)["publish"], sessions),
         site=site,
         ports=Ports(surroundings.reactor, keepalive=config.keepalive, exhausted=_exhausted(machinery.lines)),
         readiness=readiness,
@@ -206,12 +221,28 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         max_read=config.max_message if config.framing is Raw else MAX_READ,
         replay=config.replay,
     )
+    history = History(hub)
     feeds = None
     if config.web:
-        feeds = Feeds(hub, config.framing, call_soon=call_soon, call_later=reactor.callLater, clock=time.monotonic)
+        feeds = Feeds(
+            hub, config.framing, history, call_soon=call_soon, call_later=reactor.callLater, clock=time.monotonic
+        )
+    sessions = Sessions(
+        hub,
+        Starts(hub, history, new_epoch(), time.monotonic, time.time),
+        Names(),
+        Acks(hub.flush, call_soon, time.monotonic),
+        reactor.callLater,
+        max_message=config.max_message,
+        framing=config.framing.__name__.lower(),
+        frame_timeout=lambda: intake.frame_timeout,
+        **_where(config),
+    )
     return Machinery(
         hub=hub,
+        history=history,
         feeds=feeds,
+        sessions=sessions,
         intake=intake,
         admission=admission,
         lines=lines,
@@ -223,10 +254,19 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
     )
 
 
+def _where(config: Config) -> dict[str, str]:
+    """Where each role connects, in words for people: by `publish` and `subscribe`."""
+    return {
+        "publish": " or ".join(config.publish + config.publish_tls),
+        "subscribe": " or ".join(config.subscribe + config.subscribe_tls),
+    }
+
+
 def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> Appliers:
     return Appliers(
         hub=machinery.hub,
         feeds=machinery.feeds,
+        names=machinery.sessions.names,
         admission=machinery.admission,
         intake=machinery.intake,
         publishers=machinery.publishers,
@@ -248,6 +288,7 @@ def _make_stats(machinery: Machinery, reload: Reload) -> Stats:
         reloads=reload.done,
         clock=time.monotonic,
         turns=machinery.turns,
+        sessions=machinery.sessions,
     )
 
 
@@ -259,6 +300,7 @@ def _make_site(
     contents = Contents(
         stats=stats,
         feeds=machinery.feeds,
+        sessions=machinery.sessions,
         events=machinery.events,
         sockets=machinery.sockets,
         settings=lambda: shown_settings(reload.config),

@@ -12,7 +12,7 @@ they lack stays in the main hub's log, which is larger.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, cast
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -40,6 +40,11 @@ class Member(Consumer, Protocol):
 
     def joined(self, feed: Feed, subscription: Subscription) -> None:
         """The member is now a subscriber of `feed`, which knows it as `subscription`."""
+        ...
+
+    @property
+    def counts(self) -> bool:
+        """Whether the member counts messages, so that it cannot stay in a feed that has lost some untold."""
         ...
 
 
@@ -117,6 +122,10 @@ class Feed:
         """Position, in the main hub's log, of the oldest message with which a subscriber may begin."""
         return max(self.hub.log.first, self._shift_from) + self._shift
 
+    def in_main(self, position: int) -> int:
+        """The position in the main hub's log of the message at `position` in ours, if we have lost none since."""
+        return position + self._shift
+
     @property
     def live(self) -> bool:
         """Whether the feed has encoded everything."""
@@ -188,9 +197,15 @@ class Feed:
         """Always 0: there is no kernel in between."""
         return 0
 
-    def skipped(self, gap: Lag) -> None:
-        """Count messages that we lost. No subscriber can begin before the gap, or with a message in it."""
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
+        """Count messages that we lost. No subscriber can begin before the gap, or with a message in it.
+
+        Those that count messages are ended, and learn what they have lost when they come back.
+        """
         self.hub.flush()
+        for subscription in self.hub.subscriptions:
+            if cast(Member, subscription.consumer).counts:
+                self.hub.end(subscription, CloseReason.OVERRUN)
         self.next += gap.messages
         self.lost += gap.messages
         self._shift += gap.messages
@@ -201,6 +216,7 @@ class Feed:
             messages=gap.messages,
             seconds=gap.seconds,
         )
+        return b""
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
         """End all our subscribers for `reason`: they can no longer be given what the feed lacks."""

@@ -7,7 +7,7 @@ it takes about a twentieth of the time.
 A subscriber that comes back and wants to go on from some message joins a feed whose log has that message. If none has
 it, a new feed is made from the hub's log, beginning there; its subscribers join another feed of the same encoding as
 soon as both feeds have everything. There are at most `FEEDS` feeds per encoding; a subscriber that would need one more
-is told what it lost.
+is told what it lost. How far back the hub's log reaches is up to `relay.core.history`.
 
 What the logs of feeds hold is borrowed from the hub's budget.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from relay.core.history import History
 from relay.core.hub import Hub
 from relay.core.slow import SlowPolicy
 from relay.core.timing import SWEEP, CallSoon, Clock, Every
@@ -39,19 +40,8 @@ FEEDS = 2
 """Most feeds per encoding: the one of most subscribers, and one for subscribers that are behind its log."""
 PART = 8
 """The log of one feed may hold the size of the buffer divided by this."""
-KEPT = 5
-"""Eighths of the buffer that the hub's log keeps for subscribers that come back."""
-LEFT = 2
-"""Eighths of the buffer, at least, between the oldest message that the hub's log may hold and where a new feed begins:
-one is lent to the feed, and one gives its subscribers time to catch up while messages keep coming."""
 OLD = 1.0
 """Seconds that a feed may be behind and still be given to a subscriber that wants only new messages."""
-LITTLE = 1024 * 1024
-"""Bytes of history that the hub's log keeps when more would not pay: they stay in the processor's cache."""
-ENOUGH = 2.0
-"""Seconds of traffic that the buffer must be able to hold for history to be kept for subscribers that come back. In a
-flood the history would be too short for them, and memory that is not used again at once costs a tenth of the rate
-(64-byte messages to 10 subscribers)."""
 
 
 class Feeds:
@@ -61,6 +51,7 @@ class Feeds:
         self,
         hub: Hub,
         framing: type[Framing],
+        history: History,
         *,
         call_soon: CallSoon,
         call_later: Callable[[float, Callable[[], None]], object],
@@ -68,11 +59,12 @@ class Feeds:
     ) -> None:
         """Start without feeds.
 
-        `hub`: where the messages come from. `framing`: how they are framed there. `call_soon`, `clock`: the hub's.
-        `call_later`: runs a function after a number of seconds.
+        `hub`: where the messages come from. `framing`: how they are framed there. `history`: of that hub. `call_soon`,
+        `clock`: the hub's. `call_later`: runs a function after a number of seconds.
         """
         self.hub = hub
         self.framing = framing
+        self.history = history
         self.call_soon = call_soon
         self.clock = clock
         self._open: list[Feed] = []
@@ -81,21 +73,9 @@ class Feeds:
         self._looks_again = False
         self._last_encoded = clock()  # when a slice of encoding last ended
         self._last_worked = self._last_encoded  # when `_work` last returned to the reactor
-        self._used = False  # whether there ever was a subscriber, who may come back
-        self._size = 0  # bytes ever published, at the last sweep
         self._loan = hub.budget.loan()
-        self._loan.reserve(hub.budget.size - self._kept)
-        self._loan.keep(min(LITTLE, self._kept))
-
-    @property
-    def _kept(self) -> int:
-        return self.hub.budget.size * KEPT // 8
-
-    @property
-    def reach(self) -> int:
-        """The newest bytes of the hub's log in which a new feed may begin, however much more the log holds just now."""
-        budget = self.hub.budget
-        return max(0, min(self._kept, budget.limit - budget.size * LEFT // 8))
+        self._loan.reserve(hub.budget.size - history.size)
+        history.keep_little()
 
     def provide(self, encoding: Encoding, wanted: int | None) -> tuple[Feed, int] | None:
         """A feed for a new subscriber, made if need be, and the position of the message to begin with.
@@ -104,7 +84,7 @@ class Feeds:
         had, the position returned is the oldest after it that can. Returns None if all feeds have yet to reach `wanted`
         and no more may be made.
         """
-        self._used = True
+        self.history.use()
         self.hub.flush()
         log = self.hub.log
         feeds = [feed for feed in self._open if feed.encoding is encoding]
@@ -119,7 +99,7 @@ class Feeds:
             if feed.first <= wanted:
                 return feed, wanted
         if len(feeds) < FEEDS:
-            first = max(wanted, self.hub.reach(self.reach))
+            first = max(wanted, self.history.first)
             return self._make(encoding, first), first
         oldest = min(fitting, key=lambda feed: feed.first, default=None)
         return (oldest, oldest.first) if oldest else None
@@ -202,16 +182,12 @@ class Feeds:
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """End stalled subscribers and unneeded feeds; decide how much history to keep. `passed`: as in `Hub.sweep`."""
+        """End stalled subscribers, and feeds that nobody needs. `passed`: as in `Hub.sweep`."""
         for feed in tuple(self._open):
             feed.hub.sweep(passed)
             if not feed.hub.subscriptions and feed in self._open:
                 self._drop(feed)
         self._settle()
-        log, size = self.hub.log, self.hub.budget.size
-        grown, self._size = log.size - self._size, log.size
-        worth = self._used and grown * ENOUGH < size * passed
-        self._loan.keep(self._kept if worth else min(LITTLE, self._kept))
 
     def change(self, slow: SlowPolicy, stall_timeout: float) -> None:
         """Change the slow policy, and the stall timeout in seconds."""

@@ -21,11 +21,15 @@ class Membership:
     It is also the consumer that the feed's hub knows, and passes that hub's calls on to the subscriber.
     """
 
-    __slots__ = ("_before", "_consumer", "_encoding", "_feed", "_feeds", "_lost", "_wanted", "subscription")
+    __slots__ = ("_before", "_consumer", "_encoding", "_feed", "_feeds", "_lost", "_wanted", "counts", "subscription")
 
-    def __init__(self, feeds: Feeds, encoding: Encoding, wanted: int | None) -> None:
-        """`wanted`: position of the message to begin with; None for the next one that is published."""
+    def __init__(self, feeds: Feeds, encoding: Encoding, wanted: int | None, counts: bool = False) -> None:
+        """`wanted`: position of the message to begin with; None for the next one that is published.
+
+        `counts`: whether the subscriber counts messages, so that it must not stay in a feed that has lost some.
+        """
         self.subscription: Subscription | None = None
+        self.counts = counts
         self._feeds = feeds
         self._encoding = encoding
         self._wanted = wanted
@@ -55,6 +59,12 @@ class Membership:
         feed, first = found
         feed.attach(self, first, greeting(first))
         return True
+
+    def next(self, *, exact: bool = True) -> int:
+        """Position, in the main hub's log, of the first message of which the subscriber was given nothing."""
+        if self._feed is None or self.subscription is None:
+            return self._feeds.hub.log.next
+        return self._feed.in_main(self.subscription.cursor.next(exact=exact))
 
     def tally(self) -> Tally:
         """What the subscriber was given so far, by this feed and earlier ones."""
@@ -91,8 +101,9 @@ class Membership:
     def unsent(self) -> int:
         return self._consumer.unsent()
 
-    def skipped(self, gap: Lag) -> None:
-        self._consumer.skipped(gap)
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
+        assert self._feed is not None
+        return self._consumer.skipped(gap, self._feed.in_main(first), again)
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
         self._consumer.end(reason, lag + self.behind())

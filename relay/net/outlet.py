@@ -67,6 +67,14 @@ def outlet(transport: AcceptedTransport) -> Outlet:
     return direct(transport) or CopyingOutlet(transport)
 
 
+def finish(transport: AcceptedTransport) -> None:
+    """End our half of the stream after what was written; where there are no halves, the whole connection."""
+    if ISSLTransport.providedBy(transport):
+        transport.loseConnection()  # TLS has no halves
+    else:
+        cast(ITCPTransport, transport).loseWriteConnection()  # a Unix socket's transport has it too
+
+
 @implementer(IPushProducer)
 class CopyingOutlet:
     """The outlet of any transport of Twisted's that copies."""
@@ -130,10 +138,7 @@ class CopyingOutlet:
         """Nothing to do: the transport is gone, and `connectionLost` follows."""
 
     def finish(self) -> None:
-        if ISSLTransport.providedBy(self._transport):
-            self._transport.loseConnection()  # TLS has no halves
-        else:
-            cast(ITCPTransport, self._transport).loseWriteConnection()  # a Unix socket's transport has it too
+        finish(self._transport)
 
     def close(self) -> None:
         self._transport.loseConnection()

@@ -66,6 +66,7 @@ class Metrics:
         yield from _messages(now)
         yield from _buffer(now)
         yield from _lag(now)
+        yield from _sessions(now)
         yield Gauge("relay_publishers_blocked", "1 while publishers are not read (--slow block), else 0.", now.blocked)
         yield Counter(
             "relay_publishers_blocked_seconds", "Seconds during which publishers were not read.", now.blocked_seconds
@@ -138,6 +139,24 @@ def _buffer(now: Snapshot) -> Iterator[Metric]:
     yield Gauge("relay_buffer_limit_bytes", "Memory that the buffer may use (--buffer).", now.buffer)
     yield Gauge("relay_oldest_position", "Position of the oldest message in the buffer, counted from 1.", now.oldest)
     yield Gauge("relay_next_position", "Position that the next message will get.", now.next)
+
+
+def _sessions(now: Snapshot) -> Iterator[Metric]:
+    is_open = Gauge("relay_sessions", "Sessions that are open.", labels=["role", "feed"])
+    for (role, feed), count in now.sessions.items():
+        is_open.add_metric([role, feed], count)
+    resumed = Counter(
+        "relay_sessions_resumed",
+        "Subscribers that went on where they had stopped, by what they had lost: nothing (complete), a number of "
+        "messages that they were told (incomplete), or nobody knows how many (unknown).",
+        labels=["outcome"],
+    )
+    for outcome, count in now.resumed.items():
+        resumed.add_metric([outcome], count)
+    yield from (is_open, resumed)
+    yield Counter("relay_session_lost_messages", "Messages that sessions were told they have lost.", now.lost)
+    yield Counter("relay_acks_sent", "Acknowledgements sent to publishers.", now.acks)
+    yield Gauge("relay_publisher_names", "Names of publishers that are known, connected or not.", now.names)
 
 
 def _lag(now: Snapshot) -> Iterator[Metric]:

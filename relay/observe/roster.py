@@ -34,6 +34,14 @@ class Row:
     tally: Tally
     lag: Lag | None
     """None for a live subscriber and for publishers."""
+    name: str
+    """What the peer called itself in its hello; empty if it did not."""
+    in_session: bool
+    """Whether it has a session."""
+    position: int | None
+    """Position of the message that a subscriber is given next, too early by at most a batch; None for publishers."""
+    unacknowledged: int | None
+    """Messages that a publisher with a session has sent and was not told of; None for others."""
     subject: str
     """The subject of the certificate that the peer showed; empty if it showed none."""
 
@@ -62,6 +70,10 @@ def _row(connection: Connection, clock: Callable[[], float]) -> Row:
         connection.state,
         connection.tally,
         connection.lag(clock),
+        connection.name,
+        connection.in_session,
+        connection.next,
+        connection.unacknowledged,
         connection.subject,
     )
 

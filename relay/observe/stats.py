@@ -16,11 +16,15 @@ from relay.core.state import State
 from relay.observe.turns import Turns
 from relay.peers.intake import Intake
 from relay.peers.rate_limited_log import RateLimitedLog
-from relay.peers.registry import Registry
+from relay.peers.registry import TCP, Registry
+from relay.peers.sessions import OUTCOMES, Sessions
 from relay.wire.close_reason import CloseReason
 
 FAILED_HANDSHAKES = (CloseReason.HANDSHAKE_FAILED, CloseReason.HANDSHAKE_TIMEOUT)
 """Close reasons of connections whose TLS handshake failed because of the peer."""
+
+SESSION_ROLES = (("publisher", TCP), ("subscriber", TCP), ("subscriber", "ws"))
+"""The roles, and the feeds, of peers that can have a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,16 @@ class Snapshot:
     reloads_failed: int
     left_out: int
     """Log lines that were left out."""
+    sessions: Mapping[tuple[str, str], int]
+    """Sessions that are open, for every role and feed that can have some."""
+    resumed: Mapping[str, int]
+    """How often subscribers resumed, by outcome."""
+    lost: int
+    """Messages that subscribers with sessions were told they have lost."""
+    acks: int
+    """Acks sent."""
+    names: int
+    """Names of publishers that are known."""
     turns: tuple[int, ...]
     """Turns of the reactor that were measured, by length: see `Turns.counts`."""
     turn_seconds: float
@@ -96,10 +110,11 @@ class Stats:
         reloads: Mapping[bool, int],
         clock: Callable[[], float],
         turns: Turns,
+        sessions: Sessions,
     ) -> None:
         """`subscribers`: a registry for each feed. `lines`: counts the log lines that are left out.
 
-        `reloads`: how many reloads succeeded (True) and failed (False). `clock`: the hub's.
+        `reloads`: how many reloads succeeded (True) and failed (False). `clock`: the hub's. `sessions`: counts those.
         """
         self.registries = (publishers, *subscribers)
         self.clock = clock
@@ -110,11 +125,12 @@ class Stats:
         self._reloads = reloads
         self._started = publishers.now()
         self._turns = turns
+        self._sessions = sessions
         self._budget = hub.budget
 
     def snapshot(self) -> Snapshot:
         """The relay now. Taking a snapshot costs some 2 µs for each subscriber."""
-        log = self._hub.log
+        log, sessions = self._hub.log, self._sessions
         delivered, live, lags = self._subscribed()
         return Snapshot(
             roles=tuple(map(_role, self.registries)),
@@ -138,6 +154,11 @@ class Stats:
             reloaded=self._reloads[True],
             reloads_failed=self._reloads[False],
             left_out=self._lines.left_out,
+            sessions={role: sessions.open[role] for role in SESSION_ROLES},
+            resumed={outcome: sessions.resumed[outcome] for outcome in OUTCOMES},
+            lost=sessions.lost,
+            acks=sessions.acks_sent,
+            names=len(sessions.names),
             turns=tuple(self._turns.counts),
             turn_seconds=self._turns.seconds,
             started=self._started,

@@ -16,9 +16,13 @@ from relay.core.cursor import Lag, Tally
 from relay.core.state import Lifecycle, State
 from relay.net.addresses import address_name, is_ip_address
 from relay.net.certificates import explain, subject
+from relay.net.outlet import finish
 from relay.net.transport import AcceptedTransport
 from relay.peers.registry import TCP, Registry
 from relay.wire.close_reason import CloseReason
+
+PATIENCE = 5
+"""Sweeps, one a second, after which a peer that `leave` has told of its end is cut."""
 
 
 @implementer(IHandshakeListener)
@@ -42,6 +46,10 @@ class Connection(Protocol):
         """When the connection began, in seconds since 1970, UTC."""
         self.subject = ""
         """Subject of the certificate that the peer showed (RFC 4514); empty without one."""
+        self.name = ""
+        """What the peer called itself in its hello; empty if it did not."""
+        self.in_session = False
+        """Whether the peer has a session."""
         self.reason: CloseReason | None = None
         """Why the connection ends, once its end has begun; None until then."""
         self._registry = registry
@@ -49,6 +57,8 @@ class Connection(Protocol):
         self._name = "?"
         self._host: str | None = getattr(address, "host", None)
         self._admitted = False
+        self._peer_finished = False  # whether the peer has closed its sending half, if we were told
+        self._sweeps_since_leave = 0  # counted from 1; 0 until `leave` is called
         self._why = ""
 
     # Its beginning
@@ -112,6 +122,16 @@ class Connection(Protocol):
         return None
 
     @property
+    def next(self) -> int | None:
+        """Position of the message that a subscriber is given next, too early by at most a batch; None for others."""
+        return None
+
+    @property
+    def unacknowledged(self) -> int | None:
+        """Messages that a publisher with a session has sent and was not told of; None for others."""
+        return None
+
+    @property
     def role(self) -> str:
         """The peer's role, as the log says it."""
         return self._registry.role
@@ -130,6 +150,11 @@ class Connection(Protocol):
             return self._name
         return f"{self._name} for {address_name(carried)}"
 
+    @property
+    def who(self) -> str:
+        """Who the peer is, and what it calls itself."""
+        return f"{self.peer} {self.name!r}" if self.name else self.peer
+
     # Its end
 
     def abort(self, reason: CloseReason, why: str = "") -> None:
@@ -139,6 +164,34 @@ class Connection(Protocol):
         """
         if self._begin_end(reason, State.CUT):
             self._why = why
+            self.link.abortConnection()
+
+    def leave(self, reason: CloseReason, farewell: bytes, why: str = "") -> None:
+        """End the connection in an orderly way, after `farewell`. `why`: as for `abort`.
+
+        What the peer sends until it closes its side too is read, because closing a socket with unread bytes in it
+        destroys what is on its way to the peer.
+        """
+        if self._begin_end(reason, State.FINISHING):
+            self._why = why
+            self._sweeps_since_leave = 1
+            self._finish(farewell)
+
+    def _finish(self, last: bytes) -> None:
+        """Send `last`, and end our half only, unless the peer has ended its own."""
+        if last:
+            self.link.write(last)
+        self.link.resumeProducing()
+        if self._peer_finished:
+            self.link.loseConnection()
+        else:
+            finish(self.link)
+
+    def sweep_leave(self) -> None:
+        """Cut a peer that `leave` has told of its end, and that does not take it in time."""
+        self._sweeps_since_leave += bool(self._sweeps_since_leave)
+        if self._sweeps_since_leave > PATIENCE and self.state is State.FINISHING:
+            self.lifecycle.become(State.CUT)
             self.link.abortConnection()
 
     def drain(self) -> None:
@@ -188,7 +241,7 @@ class Connection(Protocol):
             self.logger,
             "{role} {peer} disconnected: {reason}, " + line + "{why}",
             role=self.role,
-            peer=self.peer,
+            peer=self.who,
             reason=self.reason,
             why=f"; {self._why}" if self._why else "",
             **fields,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from relay.core.cursor import Lag
 from relay.wire.close_reason import CloseReason
 from relay.wire.signature import looks_like
 
@@ -30,12 +31,20 @@ class Dialogue(Protocol):
         """The peer sent `data`."""
         ...
 
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
+        """What to send about a gap, as `relay.core.subscription.Consumer.skipped` says."""
+        ...
+
     def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
         """Tell the peer that its connection is about to be cut for `reason`, if it takes that at once."""
         ...
 
     def sweep(self, subscriber: Subscriber) -> None:
         """Do what is due every second (`SWEEP`)."""
+        ...
+
+    def ended(self) -> None:
+        """The connection has begun to end: nothing can be said any more. May be called again."""
         ...
 
 
@@ -69,8 +78,14 @@ class Silence:
             publish=self._publish,
         )
 
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
+        return b""
+
     def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
         """The reset of the connection tells the peer."""
 
     def sweep(self, subscriber: Subscriber) -> None:
         """Nothing is due."""
+
+    def ended(self) -> None:
+        """Nothing is held."""

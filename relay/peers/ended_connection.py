@@ -8,8 +8,8 @@ from relay.core.cursor import Tally
 from relay.wire.close_reason import CloseReason
 
 REMEMBERED = 1000
-"""Most recently ended connections kept per registry, to tell why they ended: less than 500 bytes each, and so at most
-2 MB for the four registries of a relay with a web port."""
+"""Most recently ended connections kept per registry, to tell why they ended: less than 750 bytes each, and so at most
+3 MB for the four registries of a relay with a web port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +28,9 @@ class EndedConnection:
     reason: CloseReason
     tally: Tally
     """What a publisher sent, or a subscriber was given."""
+    name: str
+    """What the peer called itself in its hello; empty if it did not."""
+    in_session: bool
+    """Whether it had a session."""
     subject: str
     """Subject of the certificate that the peer showed (RFC 4514); empty without one."""

@@ -78,6 +78,6 @@ class Intake:
 
         `passed`: seconds since the last sweep. While publishers are paused none can complete a message, so none is cut.
         """
-        if self.frame_timeout and not self.paused:
-            for publisher in tuple(self._publishers):
-                publisher.sweep(passed, self.frame_timeout)
+        timeout = 0.0 if self.paused else self.frame_timeout
+        for publisher in tuple(self._publishers):
+            publisher.sweep(passed, timeout)

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
+from zope.interface import alsoProvides
 
 from relay.core.cursor import Tally
 from relay.core.hub import Hub
 from relay.core.state import State
 from relay.peers.connection import Connection
+from relay.peers.publisher_session import PublisherSession
 from relay.peers.registry import Registry
+from relay.peers.sessions import Sessions, whole_hello
+from relay.wire.answer import Error
 from relay.wire.close_reason import CloseReason
+from relay.wire.control import BadControl, frame
 from relay.wire.framing import Frames, Framing, MessageTooLong
+from relay.wire.hello import Opening, PublisherHello
 from relay.wire.signature import looks_like
 
 
@@ -37,15 +43,29 @@ class Publisher(Connection):
     logger = Logger()
 
     def __init__(
-        self, registry: Registry, address: IAddress | None, hub: Hub, framing: Framing, publishers: Publishers
+        self,
+        registry: Registry,
+        address: IAddress | None,
+        hub: Hub,
+        framing: Framing,
+        publishers: Publishers,
+        sessions: Sessions | None = None,
     ) -> None:
-        """`framing`: splits this connection's stream. `publishers`: told of this one's beginning and end."""
+        """`framing`: splits this connection's stream. `publishers`: told of this one's beginning and end.
+
+        `sessions`: what all sessions share; None for no sessions.
+        """
         super().__init__(registry, address)
         self.messages = 0
         self.bytes = 0
-        self._hub = hub
+        self.session: PublisherSession | None = None
+        """The publisher's session; None without one."""
         self._framing = framing
         self._publishers = publishers
+        self._sessions = sessions
+        self._opening = Opening()
+        self._receive = framing.receive if sessions is None else self._open
+        self._pass_on = hub.publish
         self._complete = 0  # messages that were complete at the last sweep that looked for an incomplete one
         self._incomplete_for: float | None = None  # at least so many seconds; None if no sweep has seen it
 
@@ -57,7 +77,7 @@ class Publisher(Connection):
         if self.reason is not None:
             return  # over TLS, bytes come until the peer has closed its side too
         try:
-            frames = self._framing.receive(data)
+            frames = self._receive(data)
         except MessageTooLong as error:
             self._publish(error.frames)
             self._refuse(error)
@@ -70,19 +90,79 @@ class Publisher(Connection):
         for data, messages, _ in frames:
             self.messages += messages
             self.bytes += len(data)
-        self._hub.publish(frames)
+        self._pass_on(frames)
 
     def _refuse(self, error: MessageTooLong) -> None:
+        if self.session is not None:
+            self.session.leave(CloseReason.MESSAGE_TOO_LONG, str(error))
+            return
         looks = looks_like(error.start) if not self.messages else None
         hint = f"; it looks like {looks}, which does not belong on this port" if looks else ""
         self.abort(CloseReason.MESSAGE_TOO_LONG, f"it sent {error}{hint}")
 
+    # Its session
+
+    def _open(self, data: bytes) -> list[Frames]:
+        """Take the first bytes of the stream: a hello, or messages. It stands in for the framing's `receive`."""
+        assert self._sessions is not None
+        opening = self._opening
+        if self._sessions.available:
+            rest = opening.receive(data)
+            body = opening.body
+        else:
+            body = whole_hello(data)
+            rest = data if body is None else b""
+            opening.silent = body is None
+        if body is not None:
+            self._receive = self._framing.receive
+            self._begin_session(body, self._sessions)
+        elif opening.silent:
+            self._receive = self._framing.receive
+        return self._framing.receive(rest) if rest and self.reason is None else []
+
+    def _begin_session(self, body: bytes, sessions: Sessions) -> None:
+        try:
+            hello = sessions.read(body, PublisherHello)
+        except BadControl as error:
+            self.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
+            return
+        alsoProvides(self, IHalfCloseableProtocol)  # so that it is told the rest after it has closed its sending half
+        self.name, self.in_session = hello.name, True
+        self.session = PublisherSession(self, hello, sessions)
+        self._pass_on = self.session.publish
+        self._lines.info(
+            self.logger,
+            "publisher {peer} begins a session at {accepted:,}",
+            peer=self.who,
+            accepted=self.session.accepted,
+        )
+
+    def readConnectionLost(self) -> None:
+        """The peer has closed its sending half. Called only with a session."""
+        self._peer_finished = True
+        if self.state is State.FINISHING:
+            self.link.loseConnection()
+        elif self.session is not None:
+            self.session.leave(CloseReason.PEER_CLOSED)
+
+    def writeConnectionLost(self) -> None:
+        """We closed our half; `readConnectionLost` follows when the peer has closed its own."""
+
+    @property
+    def unacknowledged(self) -> int | None:
+        return None if self.session is None else self.session.unacknowledged
+
+    # What happens to all publishers
+
     def sweep(self, passed: float, timeout: float) -> None:
-        """Cut the publisher if a message has been incomplete for `timeout` seconds.
+        """Cut the publisher if a message, or its hello, has been incomplete for `timeout` seconds; 0 for no limit.
 
         `passed`: seconds since the last sweep, during which the publisher was read.
         """
-        if not self._framing.partial or self.messages != self._complete:
+        self.sweep_leave()
+        if not timeout or self.lifecycle.ending:
+            return
+        if not (self._framing.partial or self._opening.partial) or self.messages != self._complete:
             self._complete = self.messages
             self._incomplete_for = None
             return
@@ -94,7 +174,8 @@ class Publisher(Connection):
         """Read no more from this publisher. Flow control stops it once the buffers in between are full."""
         if self.state is State.OPEN:
             self.lifecycle.become(State.HELD)
-        self.link.pauseProducing()
+        if not self.lifecycle.ending:
+            self.link.pauseProducing()
 
     def resume(self) -> None:
         """Read from this publisher again."""
@@ -106,8 +187,25 @@ class Publisher(Connection):
     def tally(self) -> Tally:
         return Tally(self.messages, self.bytes, 0)
 
+    # Its end
+
+    def drain(self) -> None:
+        if self.session is None:
+            super().drain()
+        elif not self.lifecycle.ending:
+            self.session.leave(CloseReason.SHUTDOWN)
+
+    def _begin_end(self, reason: CloseReason, state: State) -> bool:
+        first = super()._begin_end(reason, state)
+        if first and self.session is not None:
+            self.session.stop()
+        return first
+
     def _end(self) -> None:
         self._publishers.remove(self)
+        if self.session is not None:
+            self.session.stop()
+            self.session.ended()
         partial = self._framing.partial
         self._log_end(
             "{messages:,} messages, {bytes:,} bytes{lost}",
@@ -123,12 +221,23 @@ class PublisherFactory(Factory):
 
     noisy = False
 
-    def __init__(self, registry: Registry, hub: Hub, publishers: Publishers, framing: Callable[[], Framing]) -> None:
-        """`framing`: makes the framing of one connection. `publishers`: told of each publisher's beginning and end."""
+    def __init__(
+        self,
+        registry: Registry,
+        hub: Hub,
+        publishers: Publishers,
+        framing: Callable[[], Framing],
+        sessions: Sessions | None = None,
+    ) -> None:
+        """`framing`: makes the framing of one connection. `publishers`: told of each publisher's beginning and end.
+
+        `sessions`: what all sessions share; None for no sessions.
+        """
         self.registry = registry
         self._hub = hub
         self._publishers = publishers
         self._framing = framing
+        self._sessions = sessions
 
     def buildProtocol(self, addr: IAddress | None) -> Publisher:
-        return Publisher(self.registry, addr, self._hub, self._framing(), self._publishers)
+        return Publisher(self.registry, addr, self._hub, self._framing(), self._publishers, self._sessions)

@@ -86,6 +86,8 @@ class Registry:
                 until=self.now(),
                 reason=reason,
                 tally=tally,
+                name=connection.name,
+                in_session=connection.in_session,
                 subject=connection.subject,
             )
         )

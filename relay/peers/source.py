@@ -37,6 +37,13 @@ class Source(Protocol):
         """
         ...
 
+    def next(self, *, exact: bool = True) -> int:
+        """Position, in the log of the main hub, of the first message of which the subscriber was given nothing.
+
+        `exact`: if False, no message is looked at, and the position may be too early by at most a batch.
+        """
+        ...
+
     def tally(self) -> Tally:
         """What the subscriber was given so far."""
         ...
@@ -74,6 +81,9 @@ class HubSource:
         first = hub.recent(hub.replay)
         self.subscription = hub.attach(consumer, first, greeting(first))
         return True
+
+    def next(self, *, exact: bool = True) -> int:
+        return self.hub.log.next if self.subscription is None else self.subscription.cursor.next(exact=exact)
 
     def tally(self) -> Tally:
         return NOTHING if self.subscription is None else self.subscription.given()

@@ -8,6 +8,7 @@ source is the hub and the dialogue is silence; a browser has a feed, and a dialo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IPushProducer, ITCPTransport
@@ -21,16 +22,15 @@ from relay.core.hub import Hub
 from relay.core.state import State
 from relay.core.timing import SWEEP, Every
 from relay.net.kernel import failed, hung_up, unsent
-from relay.net.outlet import Outlet, outlet
+from relay.net.outlet import CopyingOutlet, Outlet, outlet
 from relay.peers.connection import Connection
 from relay.peers.dialogue import Dialogue, Silence
+from relay.peers.listening import Listening
 from relay.peers.registry import Registry
+from relay.peers.sessions import Sessions
 from relay.peers.source import HubSource, Source, lag_of
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
-
-PATIENCE = 5
-"""Sweeps, one a second, after which a peer that `leave` has told of its end is cut."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -52,8 +52,6 @@ class Subscriber(Connection):
         super().__init__(registry, address)
         self.source = source
         self.dialogue = dialogue
-        self._peer_finished = False  # whether the peer has closed its sending half
-        self._sweeps_since_leave = 0  # counted from 1; 0 until `leave` is called
 
     def _begin(self) -> None:
         if ITCPTransport.providedBy(self.transport):
@@ -75,15 +73,16 @@ class Subscriber(Connection):
         """Bytes in the kernel that the peer has not acknowledged; 0 where that cannot be known."""
         return unsent(self.link)
 
-    def skipped(self, gap: Lag) -> None:
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
         self._lines.warn(
             self.logger,
             "subscriber {peer} skipped {messages:,} messages, {bytes:,} bytes: it was {seconds:.1f} s behind",
-            peer=self.peer,
+            peer=self.who,
             messages=gap.messages,
             bytes=gap.bytes,
             seconds=gap.seconds,
         )
+        return self.dialogue.skipped(gap, first, again)
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
         if not self.lifecycle.ending:
@@ -91,7 +90,7 @@ class Subscriber(Connection):
         self.abort(reason, f"it was {lag}")
 
     def fail(self, error: Exception) -> None:
-        self.logger.failure("subscriber {peer}: delivery failed", failure=Failure(error), peer=self.peer)
+        self.logger.failure("subscriber {peer}: delivery failed", failure=Failure(error), peer=self.who)
         self.abort(CloseReason.ERROR)
 
     # What the transport calls
@@ -122,7 +121,7 @@ class Subscriber(Connection):
 
     def info(self, line: str, **fields: object) -> None:
         """Log a line about this peer."""
-        self._lines.info(self.logger, line, peer=self.peer, **fields)
+        self._lines.info(self.logger, line, peer=self.who, **fields)
 
     def insert(self, data: bytes) -> bool:
         """Send `data`, no message, between two messages. Returns False, without sending, while the tail is not sent."""
@@ -134,23 +133,28 @@ class Subscriber(Connection):
         self.source.hub.insert(subscription, data)
         return True
 
+    def move(self, position: int, data: bytes) -> None:
+        """Send `data` after the current message, and go on with the message at `position` of the hub's log."""
+        if self.source.subscription is not None:
+            self.source.hub.move(self.source.subscription, position, data)
+
     def rest(self) -> bytes:
         """The unsent rest of the current message, and of what was inserted."""
         subscription = self.source.subscription
         return b"" if subscription is None else subscription.cursor.rest()
 
-    def leave(self, reason: CloseReason, farewell: bytes, why: str = "") -> None:
-        """End the connection after the current message and `farewell`.
+    def last_word(self, data: bytes) -> None:
+        """Send `data` after the current message if the transport takes it at once: the connection is about to be cut.
 
-        `why`: an explanation for an operator, as for `abort`.
+        What a transport would only copy is not sent: cutting drops it.
         """
-        if not self.lifecycle.attached:
-            return
-        rest = self.rest()
-        self._begin_end(reason, State.FINISHING)
-        self._why = why
-        self._sweeps_since_leave = 1
-        self._finish(rest + farewell)
+        if not isinstance(self.outlet, CopyingOutlet):
+            with suppress(OSError):
+                self.outlet.send(self.rest() + data)
+
+    def leave(self, reason: CloseReason, farewell: bytes, why: str = "") -> None:
+        if self.lifecycle.attached:
+            super().leave(reason, self.rest() + farewell, why)
 
     # What the factory, the drain and the statistics call
 
@@ -167,16 +171,17 @@ class Subscriber(Connection):
     def lag(self, clock: Callable[[], float]) -> Lag | None:
         return lag_of(self.source, clock)
 
+    @property
+    def next(self) -> int | None:
+        return self.source.next(exact=False) if self.lifecycle.attached else None
+
     def sweep(self) -> None:
         """Notice the end of a peer that the reactor no longer watches, and cut one that does not take its end."""
         if self._peer_finished and failed(self.link):
             self.abort(CloseReason.CONNECTION_LOST)
         elif self._peer_finished and hung_up(self.link):
             self.abort(CloseReason.PEER_CLOSED)
-        self._sweeps_since_leave += bool(self._sweeps_since_leave)
-        if self._sweeps_since_leave > PATIENCE and self.state is State.FINISHING:
-            self.lifecycle.become(State.CUT)
-            self.link.abortConnection()
+        self.sweep_leave()
         self.dialogue.sweep(self)
 
     def drain(self) -> None:
@@ -189,11 +194,11 @@ class Subscriber(Connection):
         if state in (State.ACCEPTED, State.HANDSHAKE):
             self.abort(CloseReason.SHUTDOWN)
         elif state is State.LIVE:
+            farewell = self.dialogue.farewell(CloseReason.SHUTDOWN)
             self._begin_end(CloseReason.SHUTDOWN, State.FINISHING)
-            self._finish(self.dialogue.farewell(CloseReason.SHUTDOWN))
+            self._finish(farewell)
 
     def _finish(self, last: bytes) -> None:
-        """Send `last`, and end our half only: closing with bytes unread would destroy what is on its way."""
         if last:
             self.link.write(last)
         if self._peer_finished:
@@ -216,11 +221,13 @@ class Subscriber(Connection):
         if first and self.source.subscription is not None:
             self.source.hub.detach(self.source.subscription)
             self.link.unregisterProducer()
+            self.dialogue.ended()
         return first
 
     def _end(self) -> None:
         if self.source.subscription is not None:
             self.source.hub.detach(self.source.subscription)
+        self.dialogue.ended()
         tally = self.tally
         self._log_end(
             "{messages:,} messages, {bytes:,} bytes{lost}",
@@ -243,11 +250,15 @@ class SubscriberFactory(Factory):
 
     noisy = False
 
-    def __init__(self, registry: Registry, hub: Hub, publish: str) -> None:
-        """`publish`: where publishers connect, as a hint for a peer that took the wrong port."""
+    def __init__(self, registry: Registry, hub: Hub, publish: str, sessions: Sessions | None = None) -> None:
+        """`publish`: where publishers connect, as a hint for a peer that took the wrong port.
+
+        `sessions`: what all sessions share; None for no sessions.
+        """
         self.registry = registry
         self._hub = hub
         self._publish = publish
+        self._sessions = sessions
 
     def register(self, every: Every) -> None:
         """Have `sweep` called every `SWEEP` seconds."""
@@ -259,4 +270,6 @@ class SubscriberFactory(Factory):
             cast(Subscriber, subscriber).sweep()
 
     def buildProtocol(self, addr: IAddress | None) -> Subscriber:
-        return Subscriber(self.registry, addr, HubSource(self._hub), Silence(self._publish))
+        sessions, publish = self._sessions, self._publish
+        dialogue = Silence(publish) if sessions is None else Listening(sessions, publish)
+        return Subscriber(self.registry, addr, HubSource(self._hub), dialogue)

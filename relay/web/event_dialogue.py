@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from relay.core.cursor import Lag
+from relay.core.start import Start
 from relay.peers.subscriber import Subscriber
 from relay.web.request import ALWAYS
 from relay.wire.close_reason import CloseReason
@@ -25,27 +27,22 @@ def stream_head(headers: tuple[tuple[str, str], ...] = ()) -> bytes:
 class EventDialogue:
     """Tells a browser at the start what it lost, and nothing more after that."""
 
-    def __init__(self, head: bytes, epoch: str, wanted: int | None, missed: bool | None) -> None:
-        """`head`: of the response.
-
-        `epoch`: of the messages' positions. `wanted`: position of the first message that the peer wants, None for the
-        next one published. `missed`: whether the peer resumes at `wanted`, so that any message between it and the first
-        one that it gets is lost; None if it resumes from no position of this run, so that nobody knows what is lost.
-        """
+    def __init__(self, head: bytes, epoch: str, start: Start) -> None:
+        """`head`: of the response. `epoch`: of the messages' positions. `start`: what the peer wants first."""
         self._head = head
         self._epoch = epoch
-        self._wanted = wanted
-        self._missed = missed
+        self._start = start
 
     def begin(self, subscriber: Subscriber) -> None:
         """Nothing has to be prepared."""
 
     def greeting(self, first: int) -> bytes:
         start = f"retry: 1000\nid: {Position(self._epoch, first - 1)}\n"
-        if self._missed is None:
+        lost = self._start.lost(first)
+        if lost is None:
             start += "event: restarted\ndata: the relay was restarted: it is not known how many messages are lost\n"
-        elif self._missed and self._wanted is not None and first > self._wanted:
-            start += f"event: lost\ndata: {first - self._wanted}\n"
+        elif lost:
+            start += f"event: lost\ndata: {lost}\n"
         return self._head + chunk(f"{start}\n".encode())
 
     def farewell(self, reason: CloseReason) -> bytes:
@@ -54,8 +51,15 @@ class EventDialogue:
     def received(self, subscriber: Subscriber, data: bytes) -> None:
         """Ignore what follows the request."""
 
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
+        """Nothing: the ids of the events show the gap."""
+        return b""
+
     def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
         """Nothing is sent: the missing last chunk tells the peer that the stream was cut."""
 
     def sweep(self, subscriber: Subscriber) -> None:
         """Nothing has to be done."""
+
+    def ended(self) -> None:
+        """Nothing is held."""

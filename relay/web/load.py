@@ -14,7 +14,7 @@ from relay.feeds.feeds import Feeds
 from relay.observe.stats import Stats
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
-from relay.wire.position import new_epoch
+from relay.peers.sessions import Sessions
 
 if TYPE_CHECKING:
     from relay.web.site import Site
@@ -46,6 +46,8 @@ class Contents(NamedTuple):
     """What the relay does, in numbers."""
     feeds: Feeds
     """The messages, encoded for browsers."""
+    sessions: Sessions
+    """What all sessions share."""
     events: Registry
     """Subscribers to server-sent events."""
     sockets: Registry
@@ -77,8 +79,8 @@ def load_site(contents: Contents, reactor: IReactorTime) -> Site:
     from relay.web.viewers import Viewer, Viewers
 
     stats, feeds = contents.stats, contents.feeds
-    epoch = new_epoch()
-    streams = Streams(feeds, epoch, contents.events, contents.sockets, lambda: contents.access.origins)
+    epoch = contents.sessions.starts.epoch
+    streams = Streams(feeds, contents.sessions, contents.events, contents.sockets, lambda: contents.access.origins)
     viewers = Viewers(
         Status(stats, feeds.hub.log, feeds.framing, contents.settings, contents.unready, epoch, time.time).now
     )

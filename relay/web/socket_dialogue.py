@@ -1,11 +1,11 @@
-"""The dialogue of a WebSocket: pings are answered, and both sides say why they end."""
+"""The dialogue of a WebSocket: pings are answered, and both sides say why they end. It may carry a session."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-
+from relay.core.cursor import Lag
 from relay.net.tcp import SubscriberTransport
 from relay.peers.subscriber import Subscriber
+from relay.peers.subscriber_session import SubscriberSession
 from relay.web.websocket import Input, close
 from relay.wire.close_reason import CloseReason
 
@@ -19,9 +19,10 @@ of the smallest frames takes some 20 ms."""
 class SocketDialogue:
     """Reads little at a time of what the peer sends. Answers pings, notices the end, and discards the rest."""
 
-    def __init__(self, head: bytes) -> None:
-        """`head`: the response to the opening handshake."""
+    def __init__(self, head: bytes, session: SubscriberSession | None = None) -> None:
+        """`head`: the response to the opening handshake. `session`: the peer's; None if it asked for none."""
         self._head = head
+        self._session = session
         self._input = Input()
         self._read = 0  # bytes since the last sweep
         self._pong = b""  # the answer to the latest ping, until it can be sent
@@ -29,12 +30,14 @@ class SocketDialogue:
     def begin(self, subscriber: Subscriber) -> None:
         if isinstance(subscriber.link, SubscriberTransport):
             subscriber.link.bufferSize = INPUT_READ
+        if self._session is not None:
+            self._session.begin(subscriber)
 
     def greeting(self, first: int) -> bytes:
-        return self._head
+        return self._head + (b"" if self._session is None else self._session.welcome(first))
 
     def farewell(self, reason: CloseReason) -> bytes:
-        return close(reason)
+        return (b"" if self._session is None else self._session.bye(reason)) + close(reason)
 
     def received(self, subscriber: Subscriber, data: bytes) -> None:
         if subscriber.lifecycle.ending:
@@ -52,11 +55,12 @@ class SocketDialogue:
         """Send `pong` as soon as the peer is not in the middle of a message. At most one waits: the latest."""
         self._pong = b"" if subscriber.insert(pong) else pong
 
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
+        return b"" if self._session is None else self._session.gap(gap, first, again)
+
     def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
         """Tell the peer `reason`, if its transport takes that at once."""
-        if isinstance(subscriber.link, SubscriberTransport):
-            with suppress(OSError):
-                subscriber.link.send(subscriber.rest() + close(reason))
+        subscriber.last_word(self.farewell(reason))
 
     def sweep(self, subscriber: Subscriber) -> None:
         if self._read >= MAX_INPUT:
@@ -64,3 +68,7 @@ class SocketDialogue:
         self._read = 0
         if self._pong:
             self._answer(subscriber, self._pong)
+
+    def ended(self) -> None:
+        if self._session is not None:
+            self._session.stop()

@@ -7,6 +7,7 @@ scans little more than the newest batch, however many messages there are, and ta
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -123,7 +124,8 @@ def _spell(character: str) -> str:
 
 def connection_json(row: Row) -> dict[str, object]:
     """An open connection, as an object for JSON."""
-    return _who(row) | _doing(row.state, row.lag)
+    at = {"position": row.position, "unacknowledged": row.unacknowledged}
+    return _who(row) | _doing(row.state, row.lag) | at
 
 
 def ended_json(one: EndedConnection) -> dict[str, object]:
@@ -141,6 +143,8 @@ def _who(one: Connection | Row | EndedConnection) -> dict[str, object]:
         "messages": one.tally.messages,
         "bytes": one.tally.bytes,
         "skipped": one.tally.skipped,
+        "name": one.name or None,
+        "session": one.in_session,
         "tls_subject": one.subject or None,
     }
 
@@ -168,9 +172,24 @@ def _numbers(now: Snapshot) -> dict[str, object]:
         "lagging": now.lagging,
         "buffer": {"used": now.held, "limit": now.buffer, "oldest": now.oldest, "next": now.next},
         "furthest": asdict(now.furthest),
+        "sessions": _sessions(now),
         "blocked": now.blocked,
         "blocked_seconds": now.blocked_seconds,
         "closed": _closed(now.roles),
+    }
+
+
+def _sessions(now: Snapshot) -> dict[str, object]:
+    """What there is of sessions: how many by role, and what was told to them."""
+    roles: Counter[str] = Counter()
+    for (role, _), count in now.sessions.items():
+        roles[role] += count
+    return {
+        "open": roles,
+        "resumed": dict(now.resumed),
+        "lost": now.lost,
+        "acks": now.acks,
+        "names": now.names,
     }
 
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol
 
+from relay.core.start import Start
 from relay.core.timing import SWEEP, Every
 from relay.feeds.feeds import Feeds
 from relay.feeds.membership import Membership
 from relay.peers.registry import Registry
+from relay.peers.sessions import Sessions
 from relay.peers.subscriber import Subscriber
+from relay.peers.subscriber_session import SubscriberSession
 from relay.web.event_dialogue import EventDialogue, stream_head
 from relay.web.request import Request, Response, line
 from relay.web.socket_dialogue import SocketDialogue
 from relay.web.websocket import Refused, accept
+from relay.wire.control import BadControl
 from relay.wire.events import EventEncoding
+from relay.wire.hello import SubscriberHello
 from relay.wire.position import Position
-from relay.wire.websocket import binary, text
+from relay.wire.websocket import binary, text, text_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,18 @@ class Takeover:
     """Makes the protocol; takes the address that the connection comes from."""
     subscribes: bool = True
     """Whether the connection counts as a subscriber from then on, and no longer as one of the web port."""
+
+
+def wish(query: Mapping[str, list[str]]) -> SubscriberHello:
+    """What a request's query asks for, in the words of a hello: its keys and values, as texts. Raises BadControl."""
+    values: dict[str, object] = {}
+    for key in ("after", "replay", "since", "heartbeat", "name"):
+        if key in query:
+            text = query[key][-1]
+            number = re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,9})?", text)
+            whole = number and not number[1]
+            values[key] = text if not number or key in ("after", "name") else int(text) if whole else float(text)
+    return SubscriberHello.read(values)
 
 
 def unstreamable(request: Request) -> Response | None:
@@ -45,18 +62,23 @@ class Streams:
     """Answers requests for streams of messages."""
 
     def __init__(
-        self, feeds: Feeds, epoch: str, events: Registry, sockets: Registry, origins: Callable[[], tuple[str, ...]]
+        self,
+        feeds: Feeds,
+        sessions: Sessions,
+        events: Registry,
+        sockets: Registry,
+        origins: Callable[[], tuple[str, ...]],
     ) -> None:
-        """`epoch`: of the messages' positions. `events`, `sockets`: the registries for the subscribers of each kind.
+        """`sessions`: what all sessions share. `events`, `sockets`: the registries for the subscribers of each kind.
 
         `origins`: returns the origins whose web pages may read messages, in addition to the relay's own.
         """
         self._feeds = feeds
-        self._epoch = epoch
+        self._sessions = sessions
         self._event_registry = events
         self._socket_registry = sockets
         self._origins = origins
-        self._events = EventEncoding(epoch)
+        self._events = EventEncoding(sessions.starts.epoch)
         self._binary = binary()
         self._text = text()
 
@@ -65,20 +87,14 @@ class Streams:
         refusal = unstreamable(request) or self._foreign(request)
         if refusal:
             return refusal
-        self._feeds.hub.flush()
         try:
-            wanted = self._replay(request)
-        except ValueError as error:
+            start = self._resume(request.header("Last-Event-ID")) or self._start(wish(request.query))
+        except BadControl as error:
             return line(400, str(error))
-        missed: bool | None = False
-        last = request.header("Last-Event-ID")
-        if last:
-            resumed = self._resume(last)
-            wanted, missed = (wanted, None) if resumed is None else (resumed, True)
         origin = request.header("Origin")
         allowed = (("Access-Control-Allow-Origin", origin), ("Vary", "Origin")) if origin in self._origins() else ()
-        dialogue = EventDialogue(stream_head(allowed), self._epoch, wanted, missed)
-        source = Membership(self._feeds, self._events, wanted)
+        dialogue = EventDialogue(stream_head(allowed), self._sessions.starts.epoch, start)
+        source = Membership(self._feeds, self._events, start.wanted)
         return Takeover(lambda address: Subscriber(self._event_registry, address, source, dialogue))
 
     def socket(self, request: Request) -> Response | Takeover:
@@ -86,16 +102,26 @@ class Streams:
         refusal = unstreamable(request) or self._foreign(request)
         if refusal:
             return refusal
-        self._feeds.hub.flush()
+        as_text = "text" in request.query
+        session: SubscriberSession | None = None
         try:
-            wanted = self._replay(request)
+            hello = wish(request.query)
+            if "session" in request.query:
+                if as_text:
+                    raise BadControl("text: in a session messages are binary, and text is what the relay says")
+                self._sessions.check()
+                start = self._sessions.starts.find(hello)
+                session = SubscriberSession(hello, start, self._sessions, text_frame)
+            else:
+                start = self._start(hello)
             head = accept(request.headers)
-        except ValueError as error:
+        except BadControl as error:
             return line(400, str(error))
         except Refused as refused:
             return line(refused.status, str(refused), (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")))
-        source = Membership(self._feeds, self._text if "text" in request.query else self._binary, wanted)
-        return Takeover(lambda address: Subscriber(self._socket_registry, address, source, SocketDialogue(head)))
+        source = Membership(self._feeds, self._text if as_text else self._binary, start.wanted, session is not None)
+        dialogue = SocketDialogue(head, session)
+        return Takeover(lambda address: Subscriber(self._socket_registry, address, source, dialogue))
 
     def register(self, every: Every) -> None:
         """Have `sweep` called."""
@@ -107,28 +133,22 @@ class Streams:
             for subscriber in tuple(registry.open):
                 cast(Subscriber, subscriber).sweep()
 
-    def _resume(self, last: str) -> int | None:
-        """The position after the event with the id `last`; None if this run of the relay has sent no such event.
+    def _start(self, hello: SubscriberHello) -> Start:
+        """Where one without a session begins; with what `--replay` says, if it does not say."""
+        hub = self._feeds.hub
+        if hub.replay and hello.after is None and hello.replay is None and hello.since is None:
+            hello = SubscriberHello(replay=hub.replay)
+        return self._sessions.starts.find(hello)
 
-        To be called after a flush of the hub, so that all messages are in its log.
-        """
+    def _resume(self, last: str) -> Start | None:
+        """The start behind the event with the id `last`; None if that is empty."""
+        if not last:
+            return None
         try:
             position = Position.parse(last)
         except ValueError:
-            return None
-        following = position.number + 1
-        return following if position.epoch == self._epoch and following <= self._feeds.hub.log.next else None
-
-    def _replay(self, request: Request) -> int | None:
-        """The position from which the recent messages start that `request` asks for; None if it asks for none.
-
-        Raises ValueError if it asks for something else than a number of messages.
-        """
-        hub = self._feeds.hub
-        many = request.query.get("replay", [str(hub.replay)])[-1]
-        if not re.fullmatch("[0-9]{1,18}", many):
-            raise ValueError("replay: how many messages, a whole number")
-        return hub.recent(int(many)) if int(many) else None
+            position = Position("", 0)  # of no epoch
+        return self._sessions.starts.find(SubscriberHello(after=position))
 
     def _foreign(self, request: Request) -> Response | None:
         """The refusal of a request by a web page of another site; None if it is not by one.

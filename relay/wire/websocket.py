@@ -47,6 +47,11 @@ class WebSocketEncoding:
         return found
 
 
+def text_frame(text: bytes) -> bytes:
+    """A whole text message with `text`, in UTF-8."""
+    return _header(TEXT_FRAME, len(text)) + text
+
+
 def _header(first: int, length: int) -> bytes:
     if length < 126:
         return _SHORT.pack(first, length)

@@ -11,7 +11,7 @@ from twisted.web.http import HTTPChannel
 
 from relay.config import config
 from relay.config.settings import SETTINGS
-from relay.core import hub, log, pending
+from relay.core import history, hub, log, pending
 from relay.core.timing import SWEEP
 from relay.feeds import feeds
 from relay.net import listening, outlet, tls
@@ -66,9 +66,9 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (OPERATIONS, "ends if it is not read for {30} seconds", viewers.PATIENCE * SWEEP),
     (OPERATIONS, "that is {4 %} of its time", round(feeds.SHARE, 2)),
     (OPERATIONS, "at most an {eighth} of it for each kind of feed", feeds.PART),
-    (OPERATIONS, "in at most {five} eighths of `--buffer`", feeds.KEPT),
-    (OPERATIONS, "in less than {2} seconds, it keeps 1 MiB", feeds.ENOUGH),
-    (OPERATIONS, "in less than 2 seconds, it keeps {1 MiB}", feeds.LITTLE),
+    (OPERATIONS, "in at most {five} eighths of `--buffer`", history.KEPT),
+    (OPERATIONS, "in less than {2} seconds, it keeps 1 MiB", history.ENOUGH),
+    (OPERATIONS, "in less than 2 seconds, it keeps {1 MiB}", history.LITTLE),
     (OPERATIONS, "at most {three} of its pages", top.PAGES),
     (OPERATIONS, "of its pages ({3,000} connections", top.PAGES * roster.PAGE),
     (OPERATIONS, "one is measured every {quarter} of a second", turns.MEASURE),
@@ -102,8 +102,8 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (DESIGN, "gets {half a} millisecond", feeds.TIME_SLICE * 1000),
     (DESIGN, "a {twenty-fourth} of the time", 1 / feeds.SHARE),
     (DESIGN, "holds an {eighth} of the buffer", feeds.PART),
-    (DESIGN, "{two} eighths of the buffer to catch up in", feeds.LEFT),
-    (DESIGN, "log {five} eighths are kept", feeds.KEPT),
+    (DESIGN, "{two} eighths of the buffer to catch up in", history.LEFT),
+    (DESIGN, "log {five} eighths are kept", history.KEPT),
     (DESIGN, "stops for {a} second instead", listening.BACK_OFF),
     (DESIGN, "written {20} times a second", rate_limited_log.MAX_LINES / SWEEP),
 )

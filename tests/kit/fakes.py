@@ -81,6 +81,8 @@ class FakeSubscriber:
         self.calls = 0
         self.held = 0
         self.short = False
+        self.notice = b""
+        """What it is told of a gap."""
         self.error: Exception | None = None
         self.subscription: Subscription = hub.attach(self)
 
@@ -115,8 +117,9 @@ class FakeSubscriber:
     def unsent(self) -> int:
         return self.held
 
-    def skipped(self, gap: Lag) -> None:
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
         self.gaps.append((len(self.received), gap))
+        return self.notice
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
         assert self.reason is None, "ended twice"

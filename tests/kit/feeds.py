@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.budget import Budget
 from relay.core.cursor import Lag, Tally
+from relay.core.history import History
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.core.slow import SLOW_POLICIES, SlowPolicy
@@ -95,7 +96,9 @@ class Member:
     def unsent(self) -> int:
         return 0
 
-    def skipped(self, gap: Lag) -> None:
+    counts = False
+
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
         raise AssertionError(gap)
 
     def end(self, reason: CloseReason, lag: Lag) -> None:
@@ -159,9 +162,11 @@ class FeedTests(SynchronousTestCase):
             stall_timeout=3.0,
             replay=replay,
         )
+        self.history = History(self.hub)
         self.feeds = Feeds(
             self.hub,
             Int32,
+            self.history,
             call_soon=self.turns.call_soon,
             call_later=self.turns.call_later,
             clock=lambda: self.now,

@@ -20,6 +20,7 @@ from relay.peers.subscriber import Subscriber, SubscriberFactory
 from relay.wire.framing import Int32
 from tests.kit.connections import PEER, FakeTransport
 from tests.kit.fakes import Turns, frame
+from tests.kit.sessions import Timers, make_sessions
 
 START = 1_000_000_000.0
 """When it is started, in seconds since 1970."""
@@ -55,8 +56,10 @@ class RelayCase(SynchronousTestCase):
         accepted = partial(Registry, admission=self.limits, lines=self.lines, now=lambda: self.time)
         publishing, subscribing = accepted("publisher"), [accepted("subscriber", feed=feed) for feed in self.feeds]
         self.registries = [publishing, *subscribing]
-        self.publishers = PublisherFactory(publishing, self.hub, self.intake, partial(Int32, 2**17))
-        self.subscribers = {one.feed: SubscriberFactory(one, self.hub, "") for one in subscribing}
+        self.timers = Timers()
+        self.sessions = make_sessions(self.hub, self.turns.call_soon, lambda: self.now, self.timers)
+        self.publishers = PublisherFactory(publishing, self.hub, self.intake, partial(Int32, 2**17), self.sessions)
+        self.subscribers = {one.feed: SubscriberFactory(one, self.hub, "", self.sessions) for one in subscribing}
         self.measured = Measured(self.turns.call_soon, lambda: self.now)
         self.stats = Stats(
             self.hub,
@@ -67,6 +70,7 @@ class RelayCase(SynchronousTestCase):
             reloads={True: 3, False: 2},
             clock=lambda: self.now,
             turns=self.measured,
+            sessions=self.sessions,
         )
 
     def publisher(self) -> Publisher:

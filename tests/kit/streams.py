@@ -11,8 +11,8 @@ from relay.web.streams import Streams, Takeover
 from tests.kit.connections import PEER, FakeTransport
 from tests.kit.fakes import accepted, frames
 from tests.kit.feeds import FeedTests
+from tests.kit.sessions import Timers, make_sessions
 
-EPOCH = "0123456789ab"
 HANDSHAKE = (
     (b"Host", b"relay.example"),
     (b"Upgrade", b"websocket"),
@@ -32,8 +32,10 @@ class StreamCase(FeedTests):
         for feed in ("events", "ws"):
             self.registries[feed] = accepted("subscriber")
             self.registries[feed].feed = feed
+        self.timers = Timers()
+        self.sessions = make_sessions(self.hub, self.turns.call_soon, lambda: self.now, self.timers, self.history)
         self.streams = Streams(
-            self.feeds, EPOCH, self.registries["events"], self.registries["ws"], lambda: self.origins
+            self.feeds, self.sessions, self.registries["events"], self.registries["ws"], lambda: self.origins
         )
 
     def connect(

@@ -88,6 +88,7 @@ class AppliersTests(SynchronousTestCase):
             "allow-publishers": (network, lambda: machinery.publishers.allowed, network),
             "allow-subscribers": (network, lambda: {one.allowed for one in machinery.all_subscribers}, {network}),
             "frame-timeout": (1.5, lambda: machinery.intake.frame_timeout, 1.5),
+            "publisher-names": (5, lambda: machinery.sessions.names.limit, 5),
             "drain-timeout": (9.0, lambda: appliers.drain_timeout, 9.0),
             "certificate": (other, lambda: appliers.certificate.partition(",")[0], "other.example"),
             "private-key": (self.config.certificate, lambda: self.relay.reload.done[True], 1),

@@ -98,7 +98,7 @@ class SlowTests(FeedTests):
     def test_nobody_begins_within_what_a_feed_has_skipped(self) -> None:
         _, gap = self.skipped()
         for wanted in (gap[0] - 1, gap[0], gap[-1], gap[-1] + 1, gap[-1] + 2):
-            oldest = self.hub.reach(self.feeds.reach)
+            oldest = self.history.first
             member = self.join(wanted)
             self.turns.run_all()
             self.assertEqual(member.first, max(wanted, oldest))

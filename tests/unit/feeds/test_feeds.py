@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from relay.core.cursor import Tally
+from relay.core.history import KEPT
 from relay.feeds.feed import STEP
-from relay.feeds.feeds import ENOUGH, FEEDS, KEPT, LITTLE, OLD, PART, PAUSE, SHARE, TIME_SLICE
+from relay.feeds.feeds import FEEDS, OLD, PART, PAUSE, SHARE, TIME_SLICE
 from tests.kit.fakes import FakeSubscriber
 from tests.kit.feeds import MIB, FeedTests, Member, Slowly, TrimmedFeedTests
 
@@ -169,25 +170,6 @@ class MemoryTests(FeedTests):
             self.assertLessEqual(self.hub.log.held + self.hub.budget.lent, MIB)
         self.assertLessEqual(self.hub.budget.lent, 2 * MIB // PART)
         self.assertGreater(self.hub.budget.lent, MIB // PART)
-
-    def test_little_is_kept_before_anybody_came_and_all_after_that_but_not_in_a_flood(self) -> None:
-        limit = 4 * MIB
-        kept_for_them = limit * KEPT // 8
-        self.set_up(limit=limit)
-        self.feeds.sweep(1.0)
-        self.assertEqual(self.hub.budget.history, LITTLE)
-        self.join().leave()
-        self.feeds.sweep(1.0)
-        self.assertEqual(self.hub.budget.history, kept_for_them)
-        for size, kept in ((limit // ENOUGH + MIB, LITTLE), (limit // ENOUGH - MIB, kept_for_them)):
-            self.publish(int(size) // MIB, size=MIB)
-            self.turns.run_all()
-            self.feeds.sweep(1.0)
-            self.assertEqual(self.hub.budget.history, kept)
-        self.publish(5, size=MIB)
-        self.turns.run_all()
-        self.feeds.sweep(5.0)
-        self.assertEqual(self.hub.budget.history, kept_for_them, "5 MiB in five seconds are no flood")
 
     def test_with_a_replay_as_much_is_kept_always(self) -> None:
         self.set_up(limit=4 * MIB, replay=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.testing import StringTransport
 
 from relay.core.cursor import NO_LAG, NOTHING, Tally
+from relay.core.start import Start
 from relay.core.state import State
 from relay.feeds.feeds import FEEDS
 from relay.feeds.membership import Membership
@@ -28,7 +29,7 @@ class MembershipTests(TrimmedFeedTests):
         self.assertIsNone(self.feeds.provide(self.encoding, self.published + 1))
         membership = Membership(self.feeds, self.encoding, self.published + 1)
         subscriber = Subscriber(
-            accepted("subscriber"), None, membership, EventDialogue(b"", "e", self.published + 1, missed=True)
+            accepted("subscriber"), None, membership, EventDialogue(b"", "e", Start(self.published + 1, resumes=True))
         )
         transport = StringTransport()
         subscriber.makeConnection(transport)
@@ -42,7 +43,7 @@ class MembershipTests(TrimmedFeedTests):
             accepted("subscriber"),
             None,
             Membership(self.feeds, EventEncoding("e"), 10),
-            EventDialogue(b"HTTP/1.1 200 OK\r\n\r\n", "e", 10, missed=True),
+            EventDialogue(b"HTTP/1.1 200 OK\r\n\r\n", "e", Start(10, resumes=True)),
         )
         transport = StringTransport()
         subscriber.makeConnection(transport)
@@ -56,7 +57,8 @@ class MembershipTests(TrimmedFeedTests):
 
     def test_what_it_was_given_adds_up_when_it_is_moved_to_another_feed(self) -> None:
         membership = Membership(self.feeds, self.encoding, 10)
-        subscriber = Subscriber(accepted("subscriber"), None, membership, EventDialogue(b"", "e", 10, missed=True))
+        dialogue = EventDialogue(b"", "e", Start(10, resumes=True))
+        subscriber = Subscriber(accepted("subscriber"), None, membership, dialogue)
         transport = StringTransport()
         subscriber.makeConnection(transport)
         own = membership.hub

@@ -40,8 +40,8 @@ class PageTests(RelayCase):
         self.assertEqual(
             rows,
             [
-                Row(1, "publisher", "tcp", peer, START, State.OPEN, tally, None, ""),
-                Row(2, "subscriber", "ws", peer, START + 1.5, State.LIVE, tally, None, ""),
+                Row(1, "publisher", "tcp", peer, START, State.OPEN, tally, None, "", False, None, None, ""),
+                Row(2, "subscriber", "ws", peer, START + 1.5, State.LIVE, tally, None, "", False, 3, None, ""),
             ],
         )
 

@@ -80,6 +80,9 @@ class FakeSource:
     def attach(self, consumer: Consumer, greeting: Callable[[int], bytes]) -> bool:
         raise AssertionError("it is attached")
 
+    def next(self, *, exact: bool = True) -> int:
+        raise AssertionError("nobody asks where it stands")
+
     def tally(self) -> Tally:
         return NOTHING
 

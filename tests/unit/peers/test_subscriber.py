@@ -16,7 +16,8 @@ from relay.core.slow import SLOW_POLICIES
 from relay.core.state import State
 from relay.core.timing import SWEEP
 from relay.net.outlet import SLICE
-from relay.peers.subscriber import PATIENCE, Subscriber
+from relay.peers.connection import PATIENCE
+from relay.peers.subscriber import Subscriber
 from relay.wire.close_reason import CloseReason
 from tests.kit.connections import FakeTransport, SubscriberCase
 from tests.kit.fakes import frame, said

@@ -7,6 +7,7 @@ from itertools import pairwise
 from h11 import CLIENT, Connection, Data, EndOfMessage, Request, Response
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core.start import NEXT, Start
 from relay.web.event_dialogue import EventDialogue, stream_head
 from relay.web.request import ALWAYS
 from relay.wire.close_reason import CloseReason
@@ -49,8 +50,9 @@ class HeadTests(SynchronousTestCase):
 
 class EventDialogueTests(SynchronousTestCase):
     def greeting(self, wanted: int | None, missed: bool | None, first: int) -> tuple[list[Event], Parser]:
-        """The events before the first message, and the parser that found them."""
-        sent = EventDialogue(HEAD, EPOCH, wanted, missed).greeting(first)
+        """The events before the first message, and the parser that found them. `missed`: None for another epoch."""
+        start = Start(wanted, resumes=missed is not False, known=missed is not None)
+        sent = EventDialogue(HEAD, EPOCH, start).greeting(first)
         self.assertTrue(sent.startswith(HEAD))
         parser = Parser()
         found = parser.feed(unchunked(sent.removeprefix(HEAD)))
@@ -83,14 +85,14 @@ class EventDialogueTests(SynchronousTestCase):
             self.assertIn("restarted", event.data)
 
     def test_the_farewell_ends_the_response_properly(self) -> None:
-        dialogue = EventDialogue(stream_head(), EPOCH, None, False)
+        dialogue = EventDialogue(stream_head(), EPOCH, NEXT)
         farewells = {dialogue.farewell(reason) for reason in CloseReason}
         self.assertEqual(len(farewells), 1)
         whole = dialogue.greeting(1) + farewells.pop()
         self.assertEqual([over for _, _, over in map(answered, (dialogue.greeting(1), whole))], [False, True])
 
     def test_the_greeting_may_come_in_any_pieces(self) -> None:
-        sent = EventDialogue(stream_head(), EPOCH, 5, True).greeting(9)
+        sent = EventDialogue(stream_head(), EPOCH, Start(5, resumes=True)).greeting(9)
         client = Connection(CLIENT)
         client.send(Request(method="GET", target="/", headers=[("Host", "relay.example")]))
         data = b""

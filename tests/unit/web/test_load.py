@@ -24,6 +24,7 @@ from relay.web.request import Request, Response
 from relay.web.site import Channel
 from tests.kit.connections import PEER, FakeTransport
 from tests.kit.feeds import FeedTests
+from tests.kit.sessions import make_sessions
 
 
 class LoadTests(SynchronousTestCase):
@@ -69,6 +70,7 @@ class SiteTests(FeedTests):
         )
         self.access = Access()
         self.unready = ""
+        sessions = make_sessions(self.hub, self.turns.call_soon, history=self.history)
         stats = Stats(
             self.hub,
             Intake(lambda: self.now),
@@ -78,10 +80,12 @@ class SiteTests(FeedTests):
             {True: 0, False: 0},
             lambda: self.now,
             Turns(self.turns.call_soon, lambda: self.now),
+            sessions,
         )
         contents = Contents(
             stats,
             self.feeds,
+            sessions,
             self.events,
             self.sockets,
             settings=dict,

@@ -207,9 +207,13 @@ class ConnectionsTests(PagesCase):
             "messages": 2,
             "bytes": 2 * FRAME,
             "skipped": 0,
+            "name": None,
+            "session": False,
             "tls_subject": None,
             "state": "open",
             "lag": None,
+            "position": None,
+            "unacknowledged": None,
         }
         self.assertEqual(found, {"connections": [row], "next": None})
 

@@ -55,6 +55,13 @@ class StatusTests(RelayCase):
                 "lagging": 0,
                 "buffer": {"used": 0, "limit": 2**20, "oldest": 1, "next": 1},
                 "furthest": {"messages": 0, "bytes": 0, "seconds": 0.0},
+                "sessions": {
+                    "open": {"publisher": 0, "subscriber": 0},
+                    "resumed": {"complete": 0, "incomplete": 0, "unknown": 0},
+                    "lost": 0,
+                    "acks": 0,
+                    "names": 0,
+                },
                 "blocked": False,
                 "blocked_seconds": 0.0,
                 "closed": {"publisher": {}, "subscriber": {}},
@@ -108,6 +115,8 @@ class StatusTests(RelayCase):
                 "messages": 1,
                 "bytes": FRAME,
                 "skipped": 0,
+                "name": None,
+                "session": False,
                 "tls_subject": None,
                 "state": "lagging",
                 "lag": lag,
@@ -166,7 +175,17 @@ class StatusTests(RelayCase):
 
     def test_an_end_is_told_in_plain_words(self) -> None:
         one = EndedConnection(
-            7, "subscriber", "ws", "[::1]:5", START, START + 1.5, CloseReason.STALLED, Tally(1, 2, 3), "CN=a"
+            7,
+            "subscriber",
+            "ws",
+            "[::1]:5",
+            START,
+            START + 1.5,
+            CloseReason.STALLED,
+            Tally(1, 2, 3),
+            "map",
+            True,
+            "CN=a",
         )
         self.assertEqual(
             ended_json(one),
@@ -180,6 +199,8 @@ class StatusTests(RelayCase):
                 "messages": 1,
                 "bytes": 2,
                 "skipped": 3,
+                "name": "map",
+                "session": True,
                 "tls_subject": "CN=a",
                 "reason": "stalled",
             },

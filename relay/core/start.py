@@ -1,0 +1,74 @@
+"""Where a subscriber begins: behind a position, with the last messages, with those since a time, or from now on.
+
+What is wanted may be gone. Then the subscriber begins with the oldest message that can be had, and is told how many are
+lost; or, if it comes from another epoch, that nobody knows how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from relay.core.history import History
+from relay.core.hub import Hub
+from relay.core.timing import Clock
+from relay.wire.hello import SubscriberHello
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What one subscriber wants first."""
+
+    wanted: int | None = None
+    """Position of the first message wanted; None for the next one that is published."""
+    resumes: bool = False
+    """Whether it goes on where it stopped, so that it counts what lies between that and its first message."""
+    known: bool = True
+    """Whether it resumes from a position of this epoch."""
+
+    def lost(self, first: int) -> int | None:
+        """How many messages it has lost if it begins with the one at position `first`; None if nobody knows."""
+        if not self.known:
+            return None
+        return first - self.wanted if self.resumes and self.wanted is not None else 0
+
+
+NEXT = Start()
+"""The start of one that wants only what is published from now on."""
+
+
+class Starts:
+    """Finds where subscribers begin in the log of a hub."""
+
+    def __init__(self, hub: Hub, history: History, epoch: str, clock: Clock, now: Callable[[], float]) -> None:
+        """`epoch`: of the messages' positions. `clock`: the hub's. `now`: the time in seconds since 1970, UTC."""
+        self.hub = hub
+        self.history = history
+        self.epoch = epoch
+        self._clock = clock
+        self._now = now
+
+    def find(self, hello: SubscriberHello) -> Start:
+        """What a subscriber wants that says `hello`. From now on the log keeps history, for when it comes back."""
+        hub = self.hub
+        self.history.use()
+        hub.flush()
+        if hello.after is not None:
+            if hello.after.epoch != self.epoch or hello.after.number >= hub.log.next:
+                return Start(1, resumes=True, known=False)
+            return Start(hello.after.number + 1, resumes=True)
+        if hello.replay:
+            return Start(hub.recent(hello.replay))
+        if hello.since is not None:
+            return Start(hub.log.since(self._clock() - self._age(hello.since)))
+        return NEXT
+
+    def first(self, start: Start) -> int:
+        """Position of the message that a subscriber of the hub itself begins with."""
+        log = self.hub.log
+        return log.next if start.wanted is None else min(log.next, max(start.wanted, self.history.first))
+
+    def _age(self, since: float | datetime) -> float:
+        """How many seconds ago that was."""
+        return self._now() - since.timestamp() if isinstance(since, datetime) else since

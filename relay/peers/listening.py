@@ -1,0 +1,88 @@
+"""The dialogue of a subscriber by TCP until it says something: it may begin with a hello, and then has a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relay.core.cursor import Lag
+from relay.peers.dialogue import Silence
+from relay.peers.sessions import Sessions, whole_hello
+from relay.peers.subscriber_session import SessionDialogue, SubscriberSession
+from relay.wire.answer import Error
+from relay.wire.close_reason import CloseReason
+from relay.wire.control import BadControl, frame
+from relay.wire.hello import Opening, SubscriberHello
+
+if TYPE_CHECKING:
+    from relay.peers.subscriber import Subscriber
+
+
+class Listening:
+    """Waits for the first bytes. Most subscribers never send any."""
+
+    __slots__ = ("_opening", "_publish", "_sessions", "_sweeps")
+
+    def __init__(self, sessions: Sessions, publish: str) -> None:
+        """`publish`: where publishers connect, as a hint for a peer that took the wrong port."""
+        self._sessions = sessions
+        self._publish = publish
+        self._opening: Opening | None = None
+        self._sweeps = 0  # since a hello began
+
+    def begin(self, subscriber: Subscriber) -> None:
+        """Nothing to prepare."""
+
+    def greeting(self, first: int) -> bytes:
+        return b""
+
+    def farewell(self, reason: CloseReason) -> bytes:
+        return b""
+
+    def received(self, subscriber: Subscriber, data: bytes) -> None:
+        opening = self._opening = self._opening or Opening()
+        if self._sessions.available:
+            data = opening.receive(data)
+            body = opening.body
+        else:
+            body = whole_hello(data)
+            opening.silent = body is None
+        if body is not None:
+            self._begin_session(subscriber, body)
+        elif opening.silent:
+            subscriber.dialogue = silence = Silence(self._publish)
+            silence.received(subscriber, data)
+
+    def _begin_session(self, subscriber: Subscriber, body: bytes) -> None:
+        if not subscriber.lifecycle.attached:
+            return
+        sessions = self._sessions
+        try:
+            hello = sessions.read(body, SubscriberHello)
+        except BadControl as error:
+            subscriber.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
+            return
+        start = sessions.starts.find(hello)
+        first = sessions.starts.first(start)
+        session = SubscriberSession(hello, start, sessions)
+        subscriber.dialogue = SessionDialogue(session)
+        session.begin(subscriber)
+        subscriber.move(first, session.welcome(first))
+        subscriber.info("subscriber {peer} begins a session at {position:,}", position=first)
+
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
+        return b""
+
+    def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
+        """The reset of the connection tells the peer."""
+
+    def sweep(self, subscriber: Subscriber) -> None:
+        """End a peer that does not complete its hello in time."""
+        if self._opening is None or not self._opening.partial:
+            return
+        self._sweeps += 1
+        timeout = self._sessions.frame_timeout()
+        if 0 < timeout < self._sweeps:
+            subscriber.abort(CloseReason.FRAME_TIMEOUT, f"it began a hello and did not complete it in {timeout:g} s")
+
+    def ended(self) -> None:
+        """Nothing is held."""
