@@ -227,22 +227,11 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         feeds = Feeds(
             hub, config.framing, history, call_soon=call_soon, call_later=reactor.callLater, clock=time.monotonic
         )
-    sessions = Sessions(
-        hub,
-        Starts(hub, history, new_epoch(), time.monotonic, time.time),
-        Names(),
-        Acks(hub.flush, call_soon, time.monotonic),
-        reactor.callLater,
-        max_message=config.max_message,
-        framing=config.framing.__name__.lower(),
-        frame_timeout=lambda: intake.frame_timeout,
-        **_where(config),
-    )
     return Machinery(
         hub=hub,
         history=history,
         feeds=feeds,
-        sessions=sessions,
+        sessions=_make_sessions(config, hub, history, intake, reactor),
         intake=intake,
         admission=admission,
         lines=lines,
@@ -251,6 +240,22 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         subscribers=Registry("subscriber", admission, lines),
         events=Registry("subscriber", admission, lines, feed="events"),
         sockets=Registry("subscriber", admission, lines, feed="ws"),
+    )
+
+
+def _make_sessions(
+    config: Config, hub: Hub, history: History, intake: Intake, reactor: Any
+) -> Sessions:  # Any: as in Surroundings
+    return Sessions(
+        hub,
+        Starts(hub, history, new_epoch(), time.monotonic, time.time),
+        Names(),
+        Acks(hub.flush, partial(reactor.callLater, 0), time.monotonic),
+        reactor.callLater,
+        max_message=config.max_message,
+        framing=config.framing.__name__.lower(),
+        frame_timeout=lambda: intake.frame_timeout,
+        **_where(config),
     )
 
 

@@ -204,7 +204,6 @@ class Publisher(Connection):
     def _end(self) -> None:
         self._publishers.remove(self)
         if self.session is not None:
-            self.session.stop()
             self.session.ended()
         partial = self._framing.partial
         self._log_end(

@@ -108,7 +108,9 @@ class PublisherSession:
         self._publisher.link.unregisterProducer()
 
     def ended(self) -> None:
-        """The connection is gone: the name is free."""
+        """The connection is gone, and the name is free."""
+        self._heartbeat.stop()
+        self._sessions.acks.forget(self)
         self._sessions.open[self._publisher.role, self._publisher.feed] -= 1
         if self.name:
             self._sessions.names.release(self._key, self)

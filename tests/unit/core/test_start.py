@@ -1,0 +1,87 @@
+"""Where subscribers begin, and what they are told to have lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from relay.core.history import History
+from relay.core.start import NEXT, Start, Starts
+from relay.wire.hello import SubscriberHello
+from relay.wire.position import Position
+from tests.kit.fakes import frames
+from tests.kit.hubs import HubTests
+
+EPOCH = "0123456789ab"
+NOW = 1_000_000_000.0
+
+
+class StartTests(HubTests):
+    def setUp(self) -> None:
+        self.begin(limit=2**20)
+
+    def begin(self, limit: int) -> None:
+        self.set_up(limit=limit)
+        self.history = History(self.hub)
+        self.starts = Starts(self.hub, self.history, EPOCH, lambda: self.now, lambda: NOW + self.now)
+        self.history.use()
+
+    def first(self, hello: SubscriberHello) -> tuple[int, int | None]:
+        """The position of the first message, and how many are lost."""
+        start = self.starts.find(hello)
+        first = self.starts.first(start)
+        return first, start.lost(first)
+
+    def after(self, number: int, epoch: str = EPOCH) -> tuple[int, int | None]:
+        return self.first(SubscriberHello(after=Position(epoch, number)))
+
+    def test_who_wants_nothing_begins_with_what_is_published_next(self) -> None:
+        self.assertEqual(self.first(SubscriberHello()), (1, 0))
+        self.publish(b"one")
+        self.assertEqual(self.first(SubscriberHello()), (2, 0))
+        self.assertEqual(self.starts.find(SubscriberHello()), NEXT)
+
+    def test_who_comes_back_goes_on_behind_its_last_message(self) -> None:
+        for _ in range(5):
+            self.publish(b"message")
+        self.assertEqual([self.after(number) for number in (0, 1, 4, 5)], [(1, 0), (2, 0), (5, 0), (6, 0)])
+
+    def test_what_was_published_in_this_turn_counts(self) -> None:
+        self.publish(b"one")
+        self.hub.publish(frames(b"two"))
+        self.assertEqual(self.after(2), (3, 0))
+        self.assertEqual(self.first(SubscriberHello(replay=1)), (2, 0))
+
+    def test_who_comes_back_too_late_is_told_how_many_are_lost(self) -> None:
+        for _ in range(3000):
+            self.publish(bytes(1000))
+        first = self.history.first
+        self.assertGreater(first, 10)
+        self.assertEqual(self.after(3), (first, first - 4))
+        self.assertEqual(self.after(first - 1), (first, 0))
+
+    def test_of_another_epoch_nobody_knows_and_all_that_can_be_had_comes(self) -> None:
+        self.publish(b"one")
+        self.publish(b"two")
+        self.assertEqual(self.after(1, "ba9876543210"), (1, None))
+        self.assertEqual(self.after(3), (1, None), "no message has that number yet")
+
+    def test_the_last_messages(self) -> None:
+        for _ in range(5):
+            self.publish(b"message")
+        for replay, first in ((0, 6), (1, 5), (5, 1), (99, 1)):
+            self.assertEqual(self.first(SubscriberHello(replay=replay)), (first, 0))
+
+    def test_what_was_published_since_then(self) -> None:
+        for second in range(5):
+            self.now = float(second)
+            self.publish(b"message")
+        for age, first in ((0.0, 5), (0.5, 5), (1.0, 4), (1.5, 4), (4.0, 1), (10**9, 1)):
+            self.assertEqual(self.first(SubscriberHello(since=float(age))), (first, 0), age)
+        for second, first in ((-5, 1), (0, 1), (1, 2), (4, 5), (5, 6)):
+            time = datetime.fromtimestamp(NOW + second, UTC)
+            self.assertEqual(self.first(SubscriberHello(since=time)), (first, 0), second)
+
+    def test_only_one_that_resumes_can_have_lost_something(self) -> None:
+        self.assertEqual(Start(5).lost(9), 0)
+        self.assertEqual(Start(5, resumes=True).lost(9), 4)
+        self.assertIsNone(Start(1, resumes=True, known=False).lost(9))
