@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +12,14 @@ from typing import NoReturn
 from tester.tls import Tls, authorities, identity
 
 LONGEST_FRAME = 2**32 - 1  # bytes: the largest length that a 4-byte prefix can express
+
+
+def called(module: str) -> str:
+    """What somebody typed to start the program in `module`: `relay publish`, or `python -m` and the module.
+
+    The console script `relay` leaves its own words in `sys.argv[0]`.
+    """
+    return sys.argv[0] if sys.argv[0].startswith("relay ") else f"python -m {module}"
 
 
 class Parser(argparse.ArgumentParser):

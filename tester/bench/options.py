@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tester.bench.phase import INTERVAL
 from tester.bench.systems import PEERS
-from tester.options import Parser, TlsOptions, add_tls_options, check_tls, seconds, whole
+from tester.options import Parser, TlsOptions, add_tls_options, called, check_tls, seconds, whole
 
 Address = tuple[str, int]
 
@@ -42,7 +42,7 @@ class Options(TlsOptions):
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse `arguments`, by default those of the process. Ends the program with one line if they are wrong."""
     parser = Parser(
-        prog="python -m tester.bench",
+        prog=called("tester.bench"),
         description="Measure how many messages a relay delivers per second, how long that takes, and how much processor"
         " time and memory it needs. Starts a relay of its own on free ports of this machine, unless --publish and"
         " --subscribe name a running one.",

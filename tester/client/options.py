@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tester.options import ConnectionOptions, Parser, add_connection_options, check_tls, whole
+from tester.options import ConnectionOptions, Parser, add_connection_options, called, check_tls, whole
 
 
 class Options(ConnectionOptions):
@@ -17,7 +17,7 @@ class Options(ConnectionOptions):
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse `arguments`, by default those of the process. Ends the program with one line if they are wrong."""
     parser = Parser(
-        prog="python -m tester.client",
+        prog=called("tester.client"),
         description="Subscribe, and print a line for every message: the time, a number that counts from the start, the"
         " length in bytes, a checksum and the first characters, escaped. Waits for a relay that is not there yet, and"
         " connects again to one that restarts. Ctrl-C ends it.",

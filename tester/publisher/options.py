@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tester.options import ConnectionOptions, Parser, add_connection_options, check_tls, seconds, whole
+from tester.options import ConnectionOptions, Parser, add_connection_options, called, check_tls, seconds, whole
 
 INTERVAL = 10.0  # seconds
 SIZE = 1024  # bytes
@@ -22,7 +22,7 @@ class Options(ConnectionOptions):
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse `arguments`, by default those of the process. Ends the program with one line if they are wrong."""
     parser = Parser(
-        prog="python -m tester.publisher",
+        prog=called("tester.publisher"),
         description="Publish random messages, or the lines of a file. Waits for a relay that is not there yet, and"
         " connects again to one that restarts. Ends once the relay has read everything; Ctrl-C ends it at once.",
     )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tester.options import Parser, seconds
+from tester.options import Parser, called, seconds
 from tester.top.web import Address, read_token
 
 SHORTEST = 0.1  # seconds: one answer costs a relay with 10,000 connections up to 0.05 s
@@ -25,7 +25,7 @@ class Options(argparse.Namespace):
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse `arguments`, by default those of the process. Ends the program with one line if they are wrong."""
     parser = Parser(
-        prog="python -m tester.top",
+        prog=called("tester.top"),
         description="Show what a relay does, updated every second: rates and totals, the number of connections, the"
         " buffer, the slowest subscribers, and which connections ended and why. Waits for a relay that is not there."
         " Ctrl-C ends it.",

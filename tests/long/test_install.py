@@ -246,8 +246,9 @@ def test_an_installed_wheel_runs_outside_the_checkout(start: Run, wheel: Path, t
         (programs / "python", "-m", "pip", "install", wheel),
         (programs / "python", "-m", "tester.client", "--help"),
         (programs / "python", "-m", "tester.publisher", "--help"),
+        (programs / "relay", "subscribe", "--help"),
     ):
         result = run(*command, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
-    relay = start(programs / "twistd", "-n", "--pidfile=", "relay", *ANY_PORTS, cwd=tmp_path)
-    stop(relay)
+    stop(start(programs / "twistd", "-n", "--pidfile=", "relay", *ANY_PORTS, cwd=tmp_path))
+    stop(start(programs / "relay", "serve", *ANY_PORTS, cwd=tmp_path))

@@ -1,0 +1,39 @@
+"""`relay serve` has the relay's own options, and twistd's choices are made."""
+
+from __future__ import annotations
+
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.daemon.options import Options
+from relay.daemon.serve import ServeOptions
+
+
+class ServeOptionsTests(SynchronousTestCase):
+    def parse(self, *arguments: str) -> ServeOptions:
+        options = ServeOptions()
+        options.parseOptions(list(arguments))
+        return options
+
+    def test_it_stays_in_the_foreground_without_a_pid_file(self) -> None:
+        options = self.parse()
+        self.assertTrue(options["nodaemon"])
+        self.assertEqual(options["pidfile"], "")
+
+    def test_arguments_are_options_of_the_relay(self) -> None:
+        chosen = self.parse("--replay", "7").subOptions
+        assert isinstance(chosen, Options)
+        self.assertEqual(chosen.config().replay, 7)
+
+    def test_the_command_that_runs_is_the_relay(self) -> None:
+        options = self.parse()
+        assert options.subCommand is not None
+        self.assertEqual(options.loadedPlugins[options.subCommand].tapname, "relay")
+
+    def test_the_usage_says_relay_serve(self) -> None:
+        usage = str(self.parse().subOptions)
+        self.assertTrue(usage.startswith("Usage: relay serve [options]\n"), usage)
+
+    def test_an_option_of_twistd_is_none_of_the_relay(self) -> None:
+        with self.assertRaises(UsageError):
+            self.parse("--pidfile=relay.pid")
