@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,26 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.javascript import BUN, NODE, needs_bun, needs_node
 from tests.kit.process import DEADLINE, Relay
 
 ROOT = Path(__file__).parents[2]
 
-
-def find_bun() -> str | None:
-    """Bun, on the path or as `npm install bun` leaves it. Without install scripts it leaves one that does not run."""
-    modules = ROOT / "node_modules"
-    for candidate in (shutil.which("bun"), modules / ".bin/bun", *modules.glob("@oven/*/bin/bun")):
-        if candidate and Path(candidate).exists():
-            version = subprocess.run([candidate, "--version"], capture_output=True)
-            if version.returncode == 0:
-                return str(candidate)
-    return None
-
-
-NODE = shutil.which("node")
-BUN = find_bun()
-needs_node = pytest.mark.skipif(not NODE, reason="needs Node.js: apt install nodejs")
-needs_bun = pytest.mark.skipif(not BUN, reason="needs Bun: npm install bun")
 
 LANGUAGES = {
     "python": (sys.executable, "examples/python_{}.py"),
