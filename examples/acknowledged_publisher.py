@@ -89,7 +89,7 @@ while True:
             relay.setblocking(False)
             publish(relay)
         break
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"relay at {host}:{port}: {error}", file=sys.stderr)
     time.sleep(pause * random.uniform(0.5, 1))
     pause = min(30, 2 * pause)

@@ -69,7 +69,7 @@ while True:
     try:
         with socket.create_connection((host, int(port)), 3 * HEARTBEAT) as relay, relay.makefile("rb") as stream:
             retry = subscribe(relay, stream)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"relay at {host}:{port}: {error}", file=sys.stderr)
     time.sleep(retry or pause * random.uniform(0.5, 1))
     pause = min(30, 2 * pause)

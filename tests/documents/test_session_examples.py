@@ -111,6 +111,15 @@ def running(
         example.process.wait()
 
 
+@contextmanager
+def witness_of(relay: Relay) -> Iterator[socket.socket]:
+    """A plain subscriber. It has nothing to send, so that a relay that stops need not wait for its end."""
+    with connection(relay.subscribe_port) as peer:
+        peer.shutdown(socket.SHUT_WR)
+        relay.log.wait_for("subscriber .* connected")
+        yield peer
+
+
 def publish(relay: Relay, lines: list[bytes]) -> None:
     with connection(relay.publish_port) as peer:
         peer.sendall(b"".join(map(frame, lines)))
@@ -144,10 +153,9 @@ def test_over_a_path_that_is_cut_a_publisher_publishes_every_message_once(
     with (
         Relay() as relay,
         Proxy(relay.publish_port, up=fault) as path,
-        connection(relay.subscribe_port) as witness,
+        witness_of(relay) as witness,
         source.open("rb") as lines,
     ):
-        relay.log.wait_for("subscriber .* connected")
         expected = b"".join(map(frame, LINES))
         reader = Thread(target=lambda: received.append(receive_all(witness)))
         received: list[bytes] = []
@@ -163,8 +171,7 @@ def test_over_a_path_that_is_cut_a_publisher_publishes_every_message_once(
 
 def test_a_publisher_that_is_started_again_goes_on_behind_what_was_accepted(publisher: Command, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    with Relay() as relay, connection(relay.subscribe_port) as witness:
-        relay.log.wait_for("subscriber .* connected")
+    with Relay() as relay, witness_of(relay) as witness:
         for lines in (LINES[:10], LINES[:10], LINES[:15]):
             source.write_bytes(b"\n".join(lines))  # the last line is not ended, and is one all the same
             with source.open("rb") as stdin, running([*publisher, "log"], relay.publish_port, tmp_path, stdin) as run:
@@ -223,14 +230,12 @@ def test_a_publisher_outlives_its_relay(publisher: Command, tmp_path: Path) -> N
     with Relay() as relay, running([*publisher, "me"], relay.publish_port, tmp_path, subprocess.PIPE) as example:
         stdin = example.process.stdin
         assert stdin is not None
-        with connection(relay.subscribe_port) as witness:
-            relay.log.wait_for("subscriber .* connected")
+        with witness_of(relay) as witness:
             stdin.write(b"1\n2\n")
             stdin.flush()
             assert receive(witness, 10) == frame(b"1") + frame(b"2")
         relay.stop()  # what was accepted is acknowledged before the end
-        with another(relay) as other, connection(other.subscribe_port) as witness:
-            other.log.wait_for("subscriber .* connected")
+        with another(relay) as other, witness_of(other) as witness:
             stdin.write(b"3\n4\n")
             stdin.close()
             assert example.wait_for_end() == 0, example.errors
@@ -419,7 +424,6 @@ def test_the_page_shows_every_message_once_over_a_path_that_is_cut() -> None:
         page = browser.new_page()
         page.set_default_timeout(DEADLINE * 1000)
         page.goto(f"{origin}/session.html?relay=ws://127.0.0.1:{path.port}")
-        relay.log.wait_for("subscriber .* connected")
         page.wait_for_function("document.getElementById('state').textContent === 'connected'")
         publish(relay, LINES[:1000])
         page.wait_for_function("document.getElementById('count').textContent === '1000'")
