@@ -1,6 +1,6 @@
 """`relay serve`: what `twistd -n --pidfile= relay` does, under its own name.
 
-It is twistd's own runner, with the options of the relay's plugin. Other plugins are not looked for.
+It is twistd's own runner, with the relay as the one thing that it can run: plugins are not looked for.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from twisted.application.app import run
+from twisted.application.service import ServiceMaker
 from twisted.python.usage import Options
 from twisted.scripts.twistd import ServerOptions, runApp  # type: ignore[attr-defined]  # chosen there for the platform
 
-from twisted.plugins.relay_plugin import relay
-
 COMMAND = "serve"
+RELAY = ServiceMaker("Relay", "relay.daemon.entry", "run a relay", "relay")
+"""What runs, as `twisted/plugins/relay_plugin.py` tells twistd."""
 
 
 class ServeOptions(ServerOptions):
@@ -25,8 +26,8 @@ class ServeOptions(ServerOptions):
     @property
     def subCommands(self) -> Iterator[tuple[str, None, Callable[[], Options], str]]:
         """The relay, as twistd wants a command: name, shortcut, what makes its options, what it does."""
-        self.loadedPlugins = {COMMAND: relay}
-        yield COMMAND, None, lambda: relay.options(), relay.description
+        self.loadedPlugins = {COMMAND: RELAY}
+        yield COMMAND, None, lambda: RELAY.options(), RELAY.description
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read the options of the relay, by default those of the process, behind `relay serve`."""

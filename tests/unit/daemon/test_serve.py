@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from twisted.application.service import IServiceMaker, ServiceMaker
+from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.daemon.options import Options
-from relay.daemon.serve import ServeOptions
+from relay.daemon.serve import RELAY, ServeOptions
 
 
 class ServeOptionsTests(SynchronousTestCase):
@@ -25,10 +27,13 @@ class ServeOptionsTests(SynchronousTestCase):
         assert isinstance(chosen, Options)
         self.assertEqual(chosen.config().replay, 7)
 
-    def test_the_command_that_runs_is_the_relay(self) -> None:
+    def test_the_command_runs_what_the_plugin_of_twistd_runs(self) -> None:
         options = self.parse()
         assert options.subCommand is not None
-        self.assertEqual(options.loadedPlugins[options.subCommand].tapname, "relay")
+        self.assertIs(options.loadedPlugins[options.subCommand], RELAY)
+        [plugin] = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == "relay"]
+        assert isinstance(plugin, ServiceMaker)
+        self.assertEqual((RELAY.name, RELAY.module, RELAY.tapname), (plugin.name, plugin.module, plugin.tapname))
 
     def test_the_usage_says_relay_serve(self) -> None:
         usage = str(self.parse().subOptions)
