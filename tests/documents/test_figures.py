@@ -9,14 +9,14 @@ import pytest
 from twisted.internet.abstract import FileDescriptor
 from twisted.web.http import HTTPChannel
 
-from relay.config import config
+from relay.config import config, settings
 from relay.config.settings import SETTINGS
 from relay.core import history, hub, log, pending
 from relay.core.timing import SWEEP
 from relay.feeds import feeds
 from relay.net import listening, outlet, tls
 from relay.observe import roster, turns
-from relay.peers import admission, ended_connection, rate_limited_log
+from relay.peers import admission, connection, ended_connection, rate_limited_log
 from relay.web import site, socket_dialogue, status, token, viewers, websocket
 from tester.publisher import options as publisher
 from tester.top import connections as top
@@ -77,6 +77,8 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (OPERATIONS, "completes up to {4,096} connections", listening.BACKLOG),
     (OPERATIONS, "A WebSocket subscriber may send messages of at most {4,096} bytes", websocket.MAX_MESSAGE),
     (PROTOCOL, "the smallest of {256 KiB}, `--max-message`", hub.MAX_READ),
+    (PROTOCOL, "and the {10,000} that were connected last", settings.MAX_NAMES),
+    (PROTOCOL, "reads and discards for {5} seconds", connection.PATIENCE * SWEEP),
     (PROTOCOL, "messages of at most {4,096} bytes", websocket.MAX_MESSAGE),
     (PROTOCOL, "sent a message of more than {4,096} bytes", websocket.MAX_MESSAGE),
     (PROTOCOL, "read at {8 KiB} a second", socket_dialogue.MAX_INPUT / SWEEP),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ import pytest
 
 from relay.wire import control
 from relay.wire.framing import HEADER
+from tests.kit.events import Event, Parser
 from tests.kit.fakes import frame
 from tests.kit.peers import connection, receive, receive_all
-from tests.kit.process import Relay
+from tests.kit.process import DEADLINE, Relay
+from tests.kit.web import ask
 from tests.kit.wire import connect
 
 WEB = ("--web", "tcp:0:interface=127.0.0.1")
@@ -256,3 +259,35 @@ def test_a_query_that_cannot_be_understood_is_status_400_and_a_sentence(relay: R
         connect(web_port(relay), f"/ws?{query}")
     assert refused.value.response.status_code == 400
     assert len(refused.value.response.body or b"") > 10
+
+
+def first_event(port: int, path: str, **headers: str) -> Event:
+    """The first event of a stream."""
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+    try:
+        asked.request("GET", path, headers=headers)
+        answer = asked.getresponse()
+        assert answer.status == 200
+        parser = Parser()
+        while not (found := parser.feed(answer.read1(65536))):
+            pass
+        return found[0]
+    finally:
+        asked.close()
+
+
+def test_events_begin_where_the_query_says(relay: Relay) -> None:
+    port = web_port(relay)
+    with connection(relay.subscribe_port) as peer, connection(relay.publish_port) as publisher:
+        peer.sendall(subscribe())
+        welcome = hear(peer)
+        epoch, number = welcome["next"].split("-")
+        publisher.sendall(frame(b"one") + frame(b"two"))
+        receive(peer, 7 + 7)
+    before, one = f"{epoch}-{int(number) - 1}", f"{epoch}-{number}"
+    assert first_event(port, f"/events?after={before}") == Event("text", "one", one)
+    assert first_event(port, f"/events?after={one}").data == "two"
+    assert first_event(port, f"/events?after={before}", **{"Last-Event-ID": one}).data == "two"
+    assert first_event(port, "/events?after=abc-1").kind == "restarted"
+    assert first_event(port, "/events?since=3600").id == f"{epoch}-{welcome['oldest']}"
+    assert ask(port, "/events?since=yesterday")[0] == 400
