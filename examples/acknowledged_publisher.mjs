@@ -64,7 +64,11 @@ function publish() {
     socket.on("data", (data) => {
       came = Buffer.concat([came, data]);
       for (let end; came.length >= 4 && came.length >= (end = 4 + (came.readUInt32BE() % CONTROL)); ) {
-        hear(JSON.parse(came.subarray(4, end)));
+        try {
+          hear(JSON.parse(came.subarray(4, end)));
+        } catch (error) {
+          return socket.destroy(error); // it is no relay
+        }
         came = came.subarray(end);
         if (relay !== socket) for (const each of waiting) socket.write(each); // it was the welcome
         relay = socket;

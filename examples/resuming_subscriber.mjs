@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const CONTROL = 0x80000000; // this bit of a header says that what follows is a control frame, and no message
 const HEARTBEAT = 2; // seconds; the connection is dead if nothing at all comes for three of them
+const MOST = 2 ** 24; // bytes that we are prepared to hold
 const [host = "127.0.0.1", port = 8002] = process.argv.slice(2);
 let last = ["", 0]; // epoch and number of the last message
 let sure = last; // of the last that the relay has confirmed
@@ -34,6 +35,7 @@ async function* frames(stream) {
       yield bytes[0] & 0x80 ? JSON.parse(body) : body;
       bytes = bytes.subarray(needed);
     }
+    if (needed > MOST) throw new Error("it sends something else than frames");
     parts = [bytes];
     held = bytes.length;
   }

@@ -404,6 +404,31 @@ def test_a_publisher_sends_again_what_was_not_accepted_and_nothing_else(
         third.end()
 
 
+@pytest.mark.parametrize(
+    "banner", [b"HTTP/1.1 400 Bad Request\r\n\r\n", control.frame(b"no JSON"), control.frame(b"[1]")]
+)
+def test_a_subscriber_at_a_foreign_server_tries_again(
+    subscriber: Command, banner: bytes, listener: socket.socket, tmp_path: Path
+) -> None:
+    with running(subscriber, listener.getsockname()[1], tmp_path) as example:
+        for _ in range(2):
+            foreign = Script(listener)
+            foreign.peer.sendall(banner)
+            foreign.end()
+        assert example.output == b""
+
+
+@pytest.mark.parametrize("banner", [control.frame(b"no JSON"), control.frame(b"[1]")])
+def test_a_publisher_at_a_foreign_server_tries_again(
+    publisher: Command, banner: bytes, listener: socket.socket, tmp_path: Path
+) -> None:
+    with running([*publisher, "me"], listener.getsockname()[1], tmp_path, subprocess.PIPE):
+        for _ in range(2):
+            foreign = Script(listener)
+            foreign.peer.sendall(banner)
+            foreign.end()
+
+
 # In a browser
 
 
