@@ -7,7 +7,7 @@ there is room again.
 
 `PublisherTransport` reads up to 256 KiB at once where Twisted reads 64 KiB, and never more than `begin_read` allows at
 that moment. A large `recv` that brings little keeps a page or more of memory for it, so small reads go into one buffer
-that is used again and again, and are copied out of it.
+that is used again and again, and are copied out of it. What is said to a publisher is sent at once too.
 
 Both are classes for the connections that a listening port accepts (see `accepting`). They work below TLS and below the
 PROXY protocol too.
@@ -18,6 +18,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from errno import EAGAIN, ENOBUFS
 from typing import Any, cast
 
@@ -158,6 +159,14 @@ class PublisherTransport(tcp.Server):
             return self._dataReceived(data)
         finally:
             self._end_read()
+
+    def write(self, data: bytes) -> None:
+        """Send at once what the kernel takes, so that an ack costs one system call. The rest waits, as in Twisted."""
+        if self.connected and not (self._writeDisconnected or self._tempDataLen or self.dataBuffer):
+            with suppress(OSError):  # the reactor meets the error again when it sends, and ends the connection
+                data = data[self.socket.send(data) :]
+        if data:
+            super().write(data)
 
     def _read(self, size: int) -> bytes:
         if self._large and size > SMALL_READ:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from zope.interface import implementer
 
 from relay.peers.heartbeat import Heartbeat
@@ -49,6 +49,8 @@ class PublisherSession:
         self._acked = self._before
         sessions.open[publisher.role, publisher.feed] += 1
         publisher.link.registerProducer(self, True)
+        if ITCPTransport.providedBy(publisher.transport):
+            publisher.transport.setTcpNoDelay(True)  # an ack must not wait until the peer has acknowledged the last
         epoch = sessions.starts.epoch
         self._send(PublisherWelcome(self._before, known, "relayed", epoch, sessions.max_message, SERVER))
         self._heartbeat = Heartbeat(sessions.call_later, hello.heartbeat, self._beat)

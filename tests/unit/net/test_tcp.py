@@ -197,6 +197,47 @@ class PublisherTransportTests(TransportTests):
         self.assertIs(self.transport.doRead(), main.CONNECTION_LOST)
 
 
+class AnswerTests(TransportTests):
+    """What a publisher is told."""
+
+    def setUp(self) -> None:
+        self.set_up(partial(PublisherTransport, lambda: SMALL_READ, lambda: None))
+
+    @property
+    def waits(self) -> bool:
+        return self.transport in self.reactor.getWriters()
+
+    def test_it_is_sent_at_once(self) -> None:
+        self.transport.write(b"one")
+        self.assertFalse(self.waits)
+        self.assertEqual(self.received(3), b"one")
+
+    def test_what_the_kernel_does_not_take_follows_in_order(self) -> None:
+        sent = b""
+        while not self.waits:
+            sent += bytes([len(sent) % 251]) * 30_000
+            self.transport.write(sent[-30_000:])
+        self.transport.write(b"last")
+        received = b""
+        while len(received) < len(sent) + 4:
+            received += self.peer.recv(2**16)
+            if self.waits:
+                self.transport.doWrite()
+        self.assertEqual(received, sent + b"last")
+
+    def test_a_connection_that_broke_is_the_reactor_s_to_end(self) -> None:
+        self.reset()
+        self.transport.write(b"one")
+        self.assertTrue(self.waits)
+        self.assertIs(self.transport.doWrite(), main.CONNECTION_LOST)
+
+    def test_after_our_half_has_ended_nothing_is_sent(self) -> None:
+        self.transport.loseWriteConnection()
+        self.transport.doWrite()
+        self.transport.write(b"one")
+        self.assertEqual(self.peer.recv(10), b"")
+
+
 class PutTests(TransportTests):
     """What a layer above, such as TLS, makes of a message, and cannot take back."""
 
