@@ -4,7 +4,8 @@
         slow = socket.create_connection(("127.0.0.1", proxy.port))
 
 `up` is what happens to the bytes that the peer sends, `down` to those that it is sent; without a fault, bytes, the end
-of a stream and a reset are passed on as they come. One thread serves all connections. It reads no more than it can
+of a stream and a reset are passed on as they come. `each` chooses the two anew for every connection. One thread serves
+all connections. It reads no more than it can
 hold, and its receive buffers are small, so that the sender soon feels what is held back.
 """
 
@@ -123,11 +124,19 @@ class Proxy:
     """`with Proxy(port) as proxy:` passes on what connects to `proxy.port`, to that port; both are on 127.0.0.1."""
 
     def __init__(
-        self, port: int, up: Fault = NONE, down: Fault = NONE, tap: Callable[[bytes], object] = lambda data: None
+        self,
+        port: int,
+        up: Fault = NONE,
+        down: Fault = NONE,
+        tap: Callable[[bytes], object] = lambda data: None,
+        each: Callable[[], tuple[Fault, Fault]] | None = None,
     ) -> None:
-        """`tap` is shown everything that is read, of both directions, in the proxy's own thread."""
+        """`tap` is shown everything that is read, of both directions, in the proxy's own thread.
+
+        `each`: returns `up` and `down` for one connection; asked when it begins, in the proxy's own thread.
+        """
         self._to = ("127.0.0.1", port)
-        self._faults = up, down
+        self._faults = each or (lambda: (up, down))
         self._tap = tap
         self._listener = _small(socket.socket())
         self._listener.bind(("127.0.0.1", 0))
@@ -185,7 +194,7 @@ class Proxy:
         for end in (peer, server):
             end.setblocking(False)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        up, down = self._faults
+        up, down = self._faults()
         self._links.append((Pipe(peer, server, up), Pipe(server, peer, down)))
 
     def _drop(self, link: tuple[Pipe, Pipe]) -> None:
