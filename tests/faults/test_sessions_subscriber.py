@@ -74,3 +74,21 @@ def test_a_subscriber_that_is_cut_a_thousand_times_gets_every_message_once_and_i
     assert sum(subscriber.ends.values()) >= CUTS
     assert not subscriber.lost
     check(subscriber, count)
+
+
+@pytest.mark.parametrize("slow", ["disconnect", "skip"])
+@pytest.mark.parametrize("wire", WIRES)
+def test_with_a_buffer_that_is_too_small_what_is_told_lost_is_exactly_what_did_not_come(wire: Wire, slow: str) -> None:
+    faults = RandomFaults(time.time_ns(), CUTS // 10, up=0, down=1_000_000)
+    with (
+        Relay(*WEB, "--buffer", "1MiB", "--slow", slow) as relay,
+        Proxy(port_of(relay, wire), each=faults) as path,
+    ):
+        subscriber = ResumingSubscriber(path.port, position(relay.subscribe_port), wire, PATIENCE)
+        with PacedFlood(relay.publish_port, 16 * RATE) as flood:
+            subscriber.run(within(3 * DEADLINE, lambda: faults.over and subscriber.heartbeats > 0))
+            count = flood.stop()
+        subscriber.run(within(DEADLINE, lambda: subscriber.next > count))
+    print(faults.kinds, subscriber.ends, count, sum(map(len, subscriber.lost)), subscriber.gaps)
+    assert subscriber.lost
+    check(subscriber, count)
