@@ -7,8 +7,6 @@ that a message has its own number in it, and what the subscriber has counted can
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from struct import unpack_from
 
 import pytest
 
@@ -20,8 +18,9 @@ from tests.kit.session_peers import (
     ResumingSubscriber,
     TcpWire,
     WebSocketWire,
+    check_messages,
     position,
-    sized,
+    within,
 )
 
 CUTS = 1000
@@ -40,27 +39,6 @@ def port_of(relay: Relay, wire: Wire) -> int:
     return int(relay.log.wait_for(r"listening for web on 127\.0\.0\.1:(\d+)")[1])
 
 
-def check(subscriber: ResumingSubscriber, count: int) -> None:
-    """See that what it got, and what it was told is lost, are together the messages from 1 to `count`, each once."""
-    got = [number for number, _ in subscriber.messages]
-    assert got == sorted(set(got))
-    for number, message in subscriber.messages:
-        assert message == sized(number), f"{unpack_from('!Q', message)[0]} is counted as {number}"
-    lost = [number for gap in subscriber.lost for number in gap]
-    assert sorted(got + lost) == list(range(1, count + 1))
-
-
-def within(seconds: float, done: Callable[[], bool]) -> Callable[[], bool]:
-    """`done`, which has to come true before the time is over."""
-    end = time.monotonic() + seconds
-
-    def checked() -> bool:
-        assert time.monotonic() < end, f"not within {seconds:g} s"
-        return done()
-
-    return checked
-
-
 @pytest.mark.parametrize("wire", WIRES)
 def test_a_subscriber_that_is_cut_a_thousand_times_gets_every_message_once_and_in_order(wire: Wire) -> None:
     faults = RandomFaults(time.time_ns(), CUTS, up=0, down=12_000)
@@ -73,7 +51,7 @@ def test_a_subscriber_that_is_cut_a_thousand_times_gets_every_message_once_and_i
     print(faults.kinds, subscriber.ends, count)
     assert sum(subscriber.ends.values()) >= CUTS
     assert not subscriber.lost
-    check(subscriber, count)
+    check_messages(subscriber, count)
 
 
 @pytest.mark.parametrize("slow", ["disconnect", "skip"])
@@ -91,4 +69,4 @@ def test_with_a_buffer_that_is_too_small_what_is_told_lost_is_exactly_what_did_n
         subscriber.run(within(DEADLINE, lambda: subscriber.next > count))
     print(faults.kinds, subscriber.ends, count, sum(map(len, subscriber.lost)), subscriber.gaps)
     assert subscriber.lost
-    check(subscriber, count)
+    check_messages(subscriber, count)

@@ -122,10 +122,17 @@ class ResumingSubscriber:
     """A subscriber that goes on where it stopped."""
 
     def __init__(
-        self, port: int, after: str, wire: Callable[[], Wire] = TcpWire, patience: float = 3.0, heartbeat: float = 1
+        self,
+        port: int,
+        after: str,
+        wire: Callable[[], Wire] = TcpWire,
+        patience: float = 3.0,
+        heartbeat: float = 1,
+        room: int | None = None,
     ) -> None:
         """`after`: the position after which to begin. `patience`: seconds of silence, or without a welcome, that end
-        a connection."""
+        a connection. `room`: bytes that the kernel is asked to take while nothing is read; None for its own choice.
+        """
         self.epoch, _, number = after.partition("-")
         self.next = int(number) + 1
         """Number of the next message."""
@@ -142,6 +149,7 @@ class ResumingSubscriber:
         self._wire = wire
         self._patience = patience
         self._heartbeat = heartbeat
+        self._room = room
 
     def run(self, done: Callable[[], bool]) -> None:
         """Subscribe over one connection after the other. `done`: asked between two reads."""
@@ -151,7 +159,11 @@ class ResumingSubscriber:
     def connect_once(self, done: Callable[[], bool]) -> str:
         """Subscribe over one connection; returns how it ended."""
         try:
-            with socket.create_connection(("127.0.0.1", self._port), self._patience) as peer:
+            with socket.socket() as peer:
+                if self._room is not None:
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._room)
+                peer.settimeout(self._patience)
+                peer.connect(("127.0.0.1", self._port))
                 return self._listen(peer, done)
         except TimeoutError:
             return "silence"
@@ -370,3 +382,24 @@ class PacedFlood:
 
     def __exit__(self, *error: object) -> None:
         self.stop()
+
+
+def check_messages(subscriber: ResumingSubscriber, count: int) -> None:
+    """See that what it got, and what it was told is lost, are together the messages from 1 to `count`, each once."""
+    got = [number for number, _ in subscriber.messages]
+    assert got == sorted(set(got))
+    for number, message in subscriber.messages:
+        assert message == sized(number), f"{unpack_from('!Q', message)[0]} is counted as {number}"
+    lost = [number for gap in subscriber.lost for number in gap]
+    assert sorted(got + lost) == list(range(1, count + 1))
+
+
+def within(seconds: float, done: Callable[[], bool]) -> Callable[[], bool]:
+    """`done`, which has to come true before the time is over."""
+    end = time.monotonic() + seconds
+
+    def checked() -> bool:
+        assert time.monotonic() < end, f"not within {seconds:g} s"
+        return done()
+
+    return checked

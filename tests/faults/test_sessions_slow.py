@@ -1,0 +1,66 @@
+"""Subscribers with sessions that do not read until the buffer has gone over them: they are told what it cost."""
+
+from __future__ import annotations
+
+from tests.kit.process import DEADLINE, Lines, Relay, wait_until
+from tests.kit.session_peers import PacedFlood, ResumingSubscriber, check_messages, position, within
+
+RATE = 40_000
+"""Messages a second, some 4 MB."""
+ASLEEP = 60_000
+"""Messages that go by while the subscriber does not read: several times the buffer."""
+AWAKE = 20_000
+"""Messages that it gets before it stops reading again: more than the kernels hold, so that it has caught up."""
+NAPS = 3
+ROOM = 32 * 1024
+"""Bytes that its kernel takes while it does not read."""
+
+
+class Naps:
+    """Keeps a subscriber from reading `NAPS` times, when it asks whether it is done."""
+
+    def __init__(self, subscriber: ResumingSubscriber, flood: PacedFlood) -> None:
+        self._subscriber = subscriber
+        self._flood = flood
+        self._at = subscriber.next + 100  # number of the message that makes it stop reading
+        self._left = NAPS
+
+    def __call__(self) -> bool:
+        if self._subscriber.next < self._at:
+            return False
+        if self._left:
+            self._left -= 1
+            self._at = self._subscriber.next + AWAKE
+            wake = self._flood.count + ASLEEP
+            wait_until(lambda: self._flood.count >= wake, "the flood goes by")
+            return False
+        return True
+
+
+def doze(slow: str) -> tuple[ResumingSubscriber, Lines]:
+    """Have a subscriber stop reading `NAPS` times; returns it, and the relay's log."""
+    with Relay("--buffer", "1MiB", "--slow", slow) as relay:
+        subscriber = ResumingSubscriber(relay.subscribe_port, position(relay.subscribe_port), room=ROOM)
+        with PacedFlood(relay.publish_port, RATE) as flood:
+            subscriber.run(within(2 * DEADLINE, Naps(subscriber, flood)))
+            count = flood.stop()
+        subscriber.run(within(DEADLINE, lambda: subscriber.next > count))
+    check_messages(subscriber, count)
+    print(subscriber.ends, subscriber.lost)
+    return subscriber, relay.log
+
+
+def test_with_skip_gap_frames_say_exactly_what_is_missing_and_the_connection_stays() -> None:
+    subscriber, log = doze("skip")
+    assert subscriber.gaps == len(subscriber.lost) == NAPS
+    assert subscriber.ends == {"done": 2}
+    skipped = log.wait_for(r"disconnected: .* bytes, ([\d,]+) messages skipped")[1]
+    assert int(skipped.replace(",", "")) == sum(map(len, subscriber.lost))
+
+
+def test_with_disconnect_the_connection_ends_and_who_resumes_is_told_exactly_what_is_lost() -> None:
+    subscriber, log = doze("disconnect")
+    assert subscriber.gaps == 0
+    assert len(subscriber.lost) == NAPS == len(log.find("disconnected: overrun"))
+    assert sum(subscriber.ends.values()) - subscriber.ends["done"] == NAPS
+    assert {bye["reason"] for bye in subscriber.byes} <= {"overrun"}
