@@ -11,17 +11,15 @@ import time
 import pytest
 
 from tests.kit.process import DEADLINE, Relay
-from tests.kit.proxy import Proxy
+from tests.kit.proxy import Proxy, RandomFaults
 from tests.kit.session_peers import (
     PacedFlood,
-    RandomFaults,
     ResumingSubscriber,
-    TcpWire,
-    WebSocketWire,
     check_messages,
     position,
     within,
 )
+from tests.kit.session_wires import TcpWire, WebSocketWire
 
 CUTS = 1000
 RATE = 5000

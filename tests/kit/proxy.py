@@ -12,11 +12,12 @@ hold, and its receive buffers are small, so that the sender soon feels what is h
 from __future__ import annotations
 
 import math
+import random
 import socket
 import struct
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from select import select
@@ -54,6 +55,38 @@ class Fault:
 
 
 NONE = Fault()
+
+
+class RandomFaults:
+    """What happens to the connections through a proxy: to each something else, until `count` have had a fault."""
+
+    def __init__(self, seed: int, count: int, up: int, down: int, begin: float = 0.1) -> None:
+        """`up`, `down`: bytes after which a fault comes at most, in each direction. `begin`: how many of the faults
+        are in the first 200 bytes, where the hello is, and the welcome."""
+        print(f"seed {seed}")
+        self._random = random.Random(seed)
+        self._most = up, down
+        self._begin = begin
+        self._left = count
+        self.kinds: Counter[str] = Counter()
+
+    @property
+    def over(self) -> bool:
+        """Whether there are no more faults to come."""
+        return not self._left
+
+    def __call__(self) -> tuple[Fault, Fault]:
+        if not self._left:
+            return NONE, NONE
+        self._left -= 1
+        chance = self._random
+        way = chance.randrange(2) if all(self._most) else self._most.index(0) ^ 1
+        at = chance.randrange(200 if chance.random() < self._begin else self._most[way])
+        kind = chance.choices(("cut", "reset", "hole"), (10, 10, 1))[0]
+        small = chance.choice((0, 0, 0, chance.randrange(1, 50)))  # bytes at once
+        fault = Fault(**{kind: at}, slice=small)
+        self.kinds[f"{kind} {('up', 'down')[way]}"] += 1
+        return (fault, NONE) if way == 0 else (NONE, fault)
 
 
 class Pipe:

@@ -6,116 +6,20 @@ means that the relay broke a promise. What ends a connection is counted in `ends
 
 from __future__ import annotations
 
-import json
-import random
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from select import select
 from struct import pack, unpack_from
-from typing import Any, Protocol, Self
-from urllib.parse import urlencode
+from typing import Self
 
-from tests.kit.process import DEADLINE
-from tests.kit.proxy import NONE, Fault
+from tests.kit.process import DEADLINE, wait_until
+from tests.kit.resets import reset
+from tests.kit.session_wires import Control, Part, TcpWire, Wire, control
 
-CONTROL = 0x80000000
-Control = dict[str, Any]  # Any: what JSON has
-Part = bytes | Control
-"""A message, or a control frame."""
 READ = 64 * 1024
-
-
-def control(**values: object) -> bytes:
-    """A control frame."""
-    body = json.dumps(values).encode()
-    return pack("!I", CONTROL + len(body)) + body
-
-
-class TcpWire:
-    """A session by TCP, as bytes."""
-
-    def __init__(self) -> None:
-        self._came = bytearray()
-
-    def hello(self, **values: object) -> bytes:
-        """What a subscriber sends first."""
-        return control(relay=1, type="subscribe", **values)
-
-    def receive(self, data: bytes) -> Iterator[Part]:
-        """What is complete with these bytes."""
-        came = self._came
-        came += data
-        at = 0
-        while len(came) - at >= 4:
-            (header,) = unpack_from("!I", came, at)
-            end = at + 4 + (header & ~CONTROL)
-            if len(came) < end:
-                break
-            body = bytes(came[at + 4 : end])
-            at = end
-            yield json.loads(body) if header & CONTROL else body
-        del came[:at]
-
-
-class WebSocketWire:
-    """A session by WebSocket, as bytes."""
-
-    def __init__(self) -> None:
-        self._came = bytearray()
-        self._opened = False
-
-    def hello(self, **values: object) -> bytes:
-        """The opening handshake; the query has the keys of the hello."""
-        lines = (
-            f"GET /ws?session&{urlencode(values)} HTTP/1.1",
-            *("Host: 127.0.0.1", "Upgrade: websocket", "Connection: Upgrade"),
-            *("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "", ""),
-        )
-        return "\r\n".join(lines).encode()
-
-    def receive(self, data: bytes) -> Iterator[Part]:
-        """What is complete with these bytes. A close frame is nothing: the end of the stream follows."""
-        self._came += data
-        if not self._opened:
-            head, end, rest = self._came.partition(b"\r\n\r\n")
-            if not end:
-                return
-            assert head.startswith(b"HTTP/1.1 101 "), head
-            self._came, self._opened = rest, True
-        while (found := self._frame()) is not None:
-            opcode, payload = found
-            assert opcode in (1, 2, 8), opcode
-            if opcode == 2:
-                yield payload
-            elif opcode == 1:
-                yield json.loads(payload)
-
-    def _frame(self) -> tuple[int, bytes] | None:
-        """The first frame and its opcode (RFC 6455, section 5.2); None if it is not complete."""
-        came, begin = self._came, 2
-        if len(came) < begin:
-            return None
-        size = came[1]
-        if size >= 126:
-            begin, form = (4, "!H") if size == 126 else (10, "!Q")
-            if len(came) < begin:
-                return None
-            (size,) = unpack_from(form, came, 2)
-        if len(came) < begin + size:
-            return None
-        assert came[0] & 0x80, "a fragment"
-        opcode, payload = came[0] & 0x0F, bytes(came[begin : begin + size])
-        del came[: begin + size]
-        return opcode, payload
-
-
-class Wire(Protocol):
-    def hello(self, **values: object) -> bytes: ...
-
-    def receive(self, data: bytes) -> Iterator[Part]: ...
 
 
 class ResumingSubscriber:
@@ -219,23 +123,29 @@ class AcknowledgedPublisher:
     """A publisher with a name that sends numbered messages from 1 on, and goes on with what was not accepted."""
 
     def __init__(
-        self, port: int, name: str, message: Callable[[int], bytes], window: int = 100, patience: float = 3.0
+        self,
+        port: int,
+        name: str,
+        message: Callable[[int], bytes],
+        window: int = 100,
+        patience: float = 3.0,
+        others: bool = False,
     ) -> None:
         """`message`: makes the message of a number. `window`: messages that may wait for their acknowledgement.
 
-        `patience`: seconds of silence that end a connection.
+        `patience`: seconds of silence that end a connection. `others`: whether others publish under the name too, so
+        that more can be accepted than was sent here.
         """
         self.accepted = self.sent = 0
         """Number of the last message that the relay said it has accepted; of the last that was ever sent."""
         self.acks = 0
         self.ends: Counter[str] = Counter()
         """How connections ended."""
-        self.others = False
-        """Whether others publish under the name too, so that more can be accepted than was sent here."""
         self._port = port
         self._name = name
         self._message = message
         self._window = window
+        self._others = others
         self._patience = patience
 
     def run(self, done: Callable[[], bool]) -> None:
@@ -290,42 +200,10 @@ class AcknowledgedPublisher:
         assert said["type"] in ("welcome", "ack", "heartbeat", "bye"), said
         accepted = said["accepted"]
         assert accepted >= self.accepted, f"{said} after {self.accepted}"
-        assert self.others or accepted <= self.sent, f"{said} when {self.sent} were sent"
+        assert self._others or accepted <= self.sent, f"{said} when {self.sent} were sent"
         assert said.get("known", True) or not accepted, said
         self.accepted = accepted
         self.acks += said["type"] == "ack"
-
-
-class RandomFaults:
-    """What happens to the connections through a proxy: to each something else, until `count` have had a fault."""
-
-    def __init__(self, seed: int, count: int, up: int, down: int, begin: float = 0.1) -> None:
-        """`up`, `down`: bytes after which a fault comes at most, in each direction. `begin`: how many of the faults
-        are in the first 200 bytes, where the hello is, and the welcome."""
-        print(f"seed {seed}")
-        self._random = random.Random(seed)
-        self._most = up, down
-        self._begin = begin
-        self._left = count
-        self.kinds: Counter[str] = Counter()
-
-    @property
-    def over(self) -> bool:
-        """Whether there are no more faults to come."""
-        return not self._left
-
-    def __call__(self) -> tuple[Fault, Fault]:
-        if not self._left:
-            return NONE, NONE
-        self._left -= 1
-        chance = self._random
-        way = chance.randrange(2) if all(self._most) else self._most.index(0) ^ 1
-        at = chance.randrange(200 if chance.random() < self._begin else self._most[way])
-        kind = chance.choices(("cut", "reset", "hole"), (10, 10, 1))[0]
-        small = chance.choice((0, 0, 0, chance.randrange(1, 50)))  # bytes at once
-        fault = Fault(**{kind: at}, slice=small)
-        self.kinds[f"{kind} {('up', 'down')[way]}"] += 1
-        return (fault, NONE) if way == 0 else (NONE, fault)
 
 
 def position(port: int) -> str:
@@ -403,3 +281,40 @@ def within(seconds: float, done: Callable[[], bool]) -> Callable[[], bool]:
         return done()
 
     return checked
+
+
+class Witness:
+    """`with Witness(port) as witness:` has a plain subscriber, without a session, that keeps the numbers of messages.
+
+    Messages are `sized`, and are looked at whole.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.numbers: list[int] = []
+        """Of what came so far, in order."""
+        self._peer = socket.create_connection(("127.0.0.1", port), DEADLINE)
+        self._peer.settimeout(None)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        wire = TcpWire()
+        while data := self._peer.recv(READ):
+            for part in wire.receive(data):
+                assert isinstance(part, bytes), "a control frame to one without a session"
+                (number,) = unpack_from("!Q", part)
+                assert part == sized(number)
+                self.numbers.append(number)
+
+    def wait_for(self, count: int) -> list[int]:
+        """The numbers of all messages, once so many have come."""
+        wait_until(lambda: len(self.numbers) >= count or not self._thread.is_alive(), f"{count} messages")
+        return list(self.numbers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._peer.shutdown(socket.SHUT_RDWR)
+        self._thread.join(DEADLINE)
+        reset(self._peer)
