@@ -149,7 +149,9 @@ def _position(value: object) -> Position | None:
     if value is None:
         return None
     try:
-        return Position.parse(value if isinstance(value, str) else repr(value))
+        if not isinstance(value, str):
+            raise ValueError("a position is a string such as 5289cfdd2847-17")
+        return Position.parse(value)
     except ValueError as error:
         raise BadControl(f"after: {error}") from None
 
@@ -169,7 +171,7 @@ def _since(value: object) -> float | datetime | None:
         return float(value)  # type: ignore[arg-type]
     if isinstance(value, str):
         try:
-            time = datetime.fromisoformat(value)
+            time = datetime.fromisoformat(value.upper())  # RFC 3339 allows a lower-case t and z, Python only the t
         except ValueError:
             time = None
         if time is not None and time.tzinfo is not None:

@@ -7,6 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+SHOWN = 64
+"""Characters of what is no position that are shown to its author, at most: no position is that long, and the words for
+a peer have to fit into a control frame, also where every character is escaped."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -28,7 +32,8 @@ class Position:
         """
         match = re.fullmatch("([0-9a-f]{1,32})-(0|[1-9][0-9]{0,17})", text)
         if match is None:
-            raise ValueError(f"{text!r} is not a position: give one such as 5289cfdd2847-17")
+            shown = repr(text[:SHOWN]) + ("..." if len(text) > SHOWN else "")
+            raise ValueError(f"{shown} is not a position: give one such as 5289cfdd2847-17")
         return cls(match[1], int(match[2]))
 
 

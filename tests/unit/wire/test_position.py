@@ -39,6 +39,14 @@ class PositionTests(SynchronousTestCase):
                 Position.parse(text)
             self.assertEqual(str(refused.exception), f"{text!r} is not a position: give one such as 5289cfdd2847-17")
 
+    def test_of_what_is_long_only_the_beginning_is_shown(self) -> None:
+        for text in ("\\" * 4000, "x" * 4000, "\x01" * 65):
+            with self.assertRaises(ValueError) as refused:
+                Position.parse(text)
+            words = str(refused.exception)
+            self.assertIn(f"{text[:64]!r}... is not a position", words)
+            self.assertLess(len(words), 400)
+
     @given(st.one_of(anything, st.text()))
     def test_no_position_is_written_in_two_ways(self, text: str) -> None:
         try:
