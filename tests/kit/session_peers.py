@@ -17,9 +17,7 @@ from typing import Self
 
 from tests.kit.process import DEADLINE, wait_until
 from tests.kit.resets import reset
-from tests.kit.session_wires import Control, Part, TcpWire, Wire, control
-
-READ = 64 * 1024
+from tests.kit.session_wires import READ, Control, Part, TcpWire, Wire, control
 
 
 class ResumingSubscriber:

@@ -9,6 +9,10 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 CONTROL = 0x80000000
+MAX_CONTROL = 4096
+"""Bytes of a control frame behind its header, at most."""
+READ = 64 * 1024
+"""Bytes that are read at once, at most."""
 Control = dict[str, Any]  # Any: what JSON has
 Part = bytes | Control
 """A message, or a control frame."""
@@ -26,6 +30,11 @@ class TcpWire:
     def __init__(self) -> None:
         self._came = bytearray()
 
+    @property
+    def rest(self) -> bytes:
+        """What is not complete."""
+        return bytes(self._came)
+
     def hello(self, **values: object) -> bytes:
         """What a subscriber sends first."""
         return control(relay=1, type="subscribe", **values)
@@ -37,6 +46,7 @@ class TcpWire:
         at = 0
         while len(came) - at >= 4:
             (header,) = unpack_from("!I", came, at)
+            assert header <= CONTROL + MAX_CONTROL, f"a control frame with the header {header:#x}"
             end = at + 4 + (header & ~CONTROL)
             if len(came) < end:
                 break
