@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
+import time
+from contextlib import ExitStack, suppress
 from struct import pack
 
 import pytest
 
 from tests.kit.healthy import MARK, Healthy
 from tests.kit.peers import connection
-from tests.kit.process import Relay
+from tests.kit.process import DEADLINE, Relay
 from tests.kit.resets import reset
 from tests.kit.session_wires import CONTROL, READ, Control, TcpWire
 
@@ -157,3 +160,98 @@ def test_a_hello_that_looks_strange_and_is_valid_gets_a_welcome() -> None:
                     said = answer(peer)
                     assert said is not None and said["type"] == "welcome", (role, sent, said)
                     reset(peer)
+
+
+def mutated(sent: bytes, chance: random.Random) -> bytes:
+    """`sent` with some bytes changed, put in, taken out, or missing at the end."""
+    data = bytearray(sent)
+    for _ in range(chance.randrange(1, 5)):
+        at = chance.randrange(len(data) + 1)
+        match chance.randrange(4):
+            case 0:
+                data[at : at + 1] = chance.randbytes(1)
+            case 1:
+                data[at:at] = chance.randbytes(chance.randrange(1, 9))
+            case 2:
+                del data[at : at + chance.randrange(1, 9)]
+            case 3:
+                del data[at:]
+    return bytes(data)
+
+
+def noise(chance: random.Random) -> bytes:
+    """Bytes that mean nothing; half of them begin like a control frame."""
+    data = chance.randbytes(chance.randrange(1, 6000))
+    return data if chance.random() < 0.5 else pack("!I", CONTROL + chance.randrange(MOST + 10)) + data
+
+
+def nested(role: str, chance: random.Random) -> bytes:
+    """A hello that is nested about as deeply as Python's parser allows."""
+    depth, (begin, end) = chance.randrange(900, 1010), chance.choice((("[", "]"), ('{"":', "}")))
+    key = chance.choice(("new", "after", "name", "since", "type"))
+    return literal(role, f'"{key}":{begin * depth}0{end * depth}')[: MOST + 4]
+
+
+def ends_within(peer: socket.socket, seconds: float) -> bool:
+    """Whether the relay ends the connection in that time. Until then whole frames of known kinds have to come."""
+    wire, until = TcpWire(), time.monotonic() + seconds
+    with suppress(ConnectionResetError):
+        while (left := until - time.monotonic()) > 0:
+            peer.settimeout(left)
+            try:
+                data = peer.recv(READ)
+            except TimeoutError:
+                return False
+            if not data:
+                break
+            for part in wire.receive(data):
+                assert not isinstance(part, dict) or part["type"] in ("welcome", "ack", "error"), part
+        else:
+            return False
+    return True
+
+
+def test_random_bytes_instead_of_a_hello_harm_nobody() -> None:
+    seed = time.time_ns()
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    valid = {role: unusual(role) + [hello(role, name="map-3", heartbeat=10)] * 50 for role in ROLES}
+    with Relay("--frame-timeout", "1") as relay, Healthy(relay), ExitStack() as stack:
+        left = []
+        for number in range(1500):
+            role = chance.choice(ROLES)
+            nearly = mutated(chance.choice(valid[role]), chance)
+            sent = chance.choice((noise(chance), nearly, nested(role, chance)))
+            peer = stack.enter_context(connection(port_of(relay, role)))
+            middle = chance.randrange(len(sent) + 1)
+            with suppress(BrokenPipeError, ConnectionResetError):
+                peer.sendall(sent[:middle])
+                peer.sendall(sent[middle:])
+            left.append(peer)
+            if number % 50 == 49:
+                for each in left:
+                    ends_within(each, 0.01)
+                    reset(each)
+                left.clear()
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("trickle", [False, True], ids=["silent", "byte by byte"])
+def test_half_hellos_are_cut_after_the_frame_timeout_also_if_bytes_keep_coming(trickle: bool, role: str) -> None:
+    whole = hello(role, name="x" * 100)
+    sizes = [1, 2, 3, 4, 5, 20, 60, len(whole) - 1] * 2
+    with Relay("--frame-timeout", "1") as relay, Healthy(relay), ExitStack() as stack:
+        peers = [stack.enter_context(connection(port_of(relay, role))) for _ in sizes]
+        for peer, size in zip(peers, sizes, strict=True):
+            peer.sendall(whole[:size])
+        begin = time.monotonic()
+        for at in range(14 if trickle else 0):
+            time.sleep(0.25)
+            for peer, size in zip(peers, sizes, strict=True):
+                if size + at + 1 < len(whole):
+                    with suppress(BrokenPipeError, ConnectionResetError):
+                        peer.sendall(whole[size + at : size + at + 1])
+        for peer in peers:
+            assert ends_within(peer, DEADLINE)
+        assert time.monotonic() - begin < 5
+        relay.log.wait_for(f"{role}e?r .* disconnected: frame timeout", len(sizes))
