@@ -156,7 +156,8 @@ class Hub:
     def _make_room(self, start: int) -> None:
         """Drop batches: all delivered ones if none is needed, else those over the limit, after the slow policy acted.
 
-        `start`: the first batch that has not been delivered. Dropping early pays because memory that is used again at
+        `start`: the first batch that has not been delivered. It stays, and all after it, also if they are over the
+        limit: one message can be longer than history is. Dropping early pays because memory that is used again at
         once is still in the processor's cache: 64 KiB messages to 10 subscribers went at 0.86 of a C relay's rate with
         it, and at 0.78 without.
         """
@@ -167,7 +168,7 @@ class Hub:
         limit = budget.limit if self._lagging else budget.history
         if log.held <= limit:
             return
-        keep = log.within(limit)
+        keep = min(log.within(limit), start)
         if keep > self._slowest:
             for subscription in tuple(self._lagging):
                 if subscription.cursor.place.batch < keep:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from struct import pack
+
+from tests.kit.peers import connection, receive
 from tests.kit.process import DEADLINE, Lines, Relay, wait_until
 from tests.kit.session_peers import PacedFlood, ResumingSubscriber, check_messages, position, within
 
@@ -64,3 +71,34 @@ def test_with_disconnect_the_connection_ends_and_who_resumes_is_told_exactly_wha
     assert len(subscriber.lost) == NAPS == len(log.find("disconnected: overrun"))
     assert sum(subscriber.ends.values()) - subscriber.ends["done"] == NAPS
     assert {bye["reason"] for bye in subscriber.byes} <= {"overrun"}
+
+
+def test_messages_longer_than_the_history_of_a_flood_reach_everybody() -> None:
+    large, small, seconds = 2_000_000, 90_000, 3.0
+    pieces = [pack("!I", size) + bytes(size) for size in (large, small, small, small)]
+
+    def read_all(peer: socket.socket) -> int:
+        """Read pieces until the last, a message without bytes; returns how often all have come."""
+        for rounds in count():
+            if receive(peer, 4) == bytes(4):
+                return rounds
+            assert receive(peer, sum(map(len, pieces)) - 4) == b"".join(pieces)[4:]
+        raise AssertionError
+
+    with (
+        Relay("--max-message", "2000000") as relay,
+        connection(relay.subscribe_port) as silent,
+        connection(relay.publish_port) as publisher,
+        ThreadPoolExecutor() as pool,
+    ):
+        relay.log.wait_for("subscriber .* connected")
+        position(relay.subscribe_port)  # from now on history is kept, and in the flood only a little
+        reading = pool.submit(read_all, silent)
+        end, rounds = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            publisher.sendall(b"".join(pieces))
+            rounds += 1
+            time.sleep(0.02)  # some 100 MB a second: the subscriber keeps up
+        publisher.sendall(bytes(4))
+        assert reading.result(DEADLINE) == rounds
+    assert "Traceback" not in relay.log.text

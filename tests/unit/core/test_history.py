@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relay.core.history import ENOUGH, KEPT, LEFT, LITTLE, History
+from tests.kit.fakes import FakeSubscriber, frames
 from tests.kit.hubs import HubTests
 
 MIB = 2**20
@@ -69,3 +70,15 @@ class HistoryTests(HubTests):
         asked: list[tuple[float, object]] = []
         self.history.register(lambda seconds, call: asked.append((seconds, call)))
         self.assertEqual(asked, [(1.0, self.history.sweep)])
+
+    def test_a_message_longer_than_history_is_kept_until_it_is_delivered(self) -> None:
+        self.set_up(limit=64 * MIB)
+        History(self.hub).keep_little()
+        slow, fast = FakeSubscriber(self.hub, room=1000), FakeSubscriber(self.hub)
+        sent = frames(b"x" * 2 * LITTLE) + frames(b"y" * LITTLE)
+        self.hub.publish(sent)
+        self.turns.run_all()
+        slow.read()
+        self.turns.run_all()
+        whole = b"".join(bytes(one.data) for one in sent)
+        self.assertEqual((bytes(slow.received) == whole, bytes(fast.received) == whole), (True, True))
