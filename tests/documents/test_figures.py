@@ -16,7 +16,7 @@ from relay.core.timing import SWEEP
 from relay.feeds import feeds
 from relay.net import listening, outlet, tls
 from relay.observe import roster, turns
-from relay.peers import admission, connection, ended_connection, rate_limited_log
+from relay.peers import acks, admission, connection, ended_connection, rate_limited_log
 from relay.web import site, socket_dialogue, status, token, viewers, websocket
 from tester.publisher import options as publisher
 from tester.top import connections as top
@@ -104,6 +104,8 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (DESIGN, "gets {half a} millisecond", feeds.TIME_SLICE * 1000),
     (DESIGN, "a {twenty-fourth} of the time", 1 / feeds.SHARE),
     (DESIGN, "holds an {eighth} of the buffer", feeds.PART),
+    (DESIGN, "an ack waits for {5} ms at most", acks.WAIT * 1000),
+    (DESIGN, "then {five} eighths of the buffer, but only a little", history.KEPT),
     (DESIGN, "{two} eighths of the buffer to catch up in", history.LEFT),
     (DESIGN, "log {five} eighths are kept", history.KEPT),
     (DESIGN, "stops for {a} second instead", listening.BACK_OFF),
