@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +43,7 @@ class ControlTests(SynchronousTestCase):
     def test_no_bytes_do_anything_else(self) -> None:
         @given(st.binary(max_size=60))
         def check(body: bytes) -> None:
-            with suppress(BadControl):
+            with contextlib.suppress(BadControl):
                 self.assertIsInstance(read(body), dict)
 
         check()
