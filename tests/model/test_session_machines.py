@@ -177,6 +177,13 @@ class PublisherMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.peers)
     @rule(data=st.data())
+    def stop(self, data: st.DataObject) -> None:
+        """The relay ends a connection, as it does with all when it stops."""
+        data.draw(st.sampled_from(self.peers)).publisher.drain()
+        self.listen_to_all()
+
+    @precondition(lambda self: self.peers)
+    @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
         peer = data.draw(st.sampled_from(self.peers))
         self.peers.remove(peer)
@@ -283,15 +290,8 @@ class SubscriberMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.now = 0.0
         self.turns, self.timers = Turns(), Timers()
-        self.hub = Hub(
-            Log(Int32.ends),
-            Budget(BUFFER),
-            FakeIntake(),
-            call_soon=self.turns.call_soon,
-            clock=lambda: self.now,
-            slow=self.slow,
-            stall_timeout=60.0,
-        )
+        log, soon = Log(Int32.ends), self.turns.call_soon
+        self.hub = Hub(log, Budget(BUFFER), FakeIntake(), call_soon=soon, clock=lambda: self.now, slow=self.slow)
         self.history = History(self.hub)
         sessions = make_sessions(self.hub, self.turns.call_soon, lambda: self.now, self.timers, self.history)
         self.factory = SubscriberFactory(accepted("subscriber"), self.hub, "tcp:8001", sessions)
