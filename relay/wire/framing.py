@@ -88,7 +88,7 @@ class Framing(Protocol):
         ...
 
 
-def _part(data: bytes, start: int, stop: int, count: int) -> Frames:
+def part(data: bytes, start: int, stop: int, count: int) -> Frames:
     """`data[start:stop]`, `count` messages, as frames: a copy if it is small, else a view that keeps `data` alive."""
     size = stop - start
     if size == len(data):
@@ -167,7 +167,7 @@ class Buffered:
                 return frames
         stop, messages = self._whole(data, start)
         if messages:
-            frames.append(_part(data, start, stop, messages))
+            frames.append(part(data, start, stop, messages))
         if stop < len(data):
             self._keep(data, stop, frames)
         return frames
@@ -299,7 +299,7 @@ class Raw:
         limit = self.limit
         if len(data) <= limit:
             return [Frames(data, 1, len(data))]
-        return [_part(data, at, min(at + limit, len(data)), 1) for at in range(0, len(data), limit)]
+        return [part(data, at, min(at + limit, len(data)), 1) for at in range(0, len(data), limit)]
 
     @staticmethod
     def ends(data: Buffer) -> array[int]:
