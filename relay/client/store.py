@@ -1,0 +1,48 @@
+"""A file that holds the last position that was dealt with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from relay.wire.position import Position
+
+EVERY = 1.0
+"""Seconds between two writes, at least: a program that is killed gets again what came in this time, and no more."""
+
+
+class Store:
+    """Keeps a position in a file, which is written aside and renamed: it is never half written."""
+
+    def __init__(self, path: str | os.PathLike[str], every: float = EVERY) -> None:
+        """`every`: seconds between two writes, at least."""
+        self._path = Path(path)
+        self._every = every
+        self._written: float | None = None
+        self._waiting: Position | None = None
+
+    def load(self) -> Position | None:
+        """The position in the file; None if there is no file. Raises ValueError if it holds something else."""
+        try:
+            return Position.parse(self._path.read_text().strip())
+        except FileNotFoundError:
+            return None
+
+    def keep(self, position: Position, now: float) -> None:
+        """Everything up to `position` is dealt with. `now`: seconds of a clock that never goes back."""
+        self._waiting = position
+        if self._written is None or now - self._written >= self._every:
+            self.flush()
+            self._written = now
+
+    def flush(self) -> None:
+        """Write what was not written yet."""
+        if self._waiting is None:
+            return
+        aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        with aside.open("w") as file:
+            file.write(f"{self._waiting}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, self._path)
+        self._waiting = None
