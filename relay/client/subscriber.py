@@ -67,6 +67,8 @@ class SubscriberCore(Core):
     def receive(self, data: bytes, now: float) -> list[Run | Gap]:
         """Take what came. Returns messages and gaps, in order; `fault` may be set after them."""
         found: list[Run | Gap] = []
+        if self.fault is not None:
+            return found
         pieces = self._split(data, now)
         before = self.fault
         for piece in pieces:

@@ -80,6 +80,13 @@ class SubscriberTests(SynchronousTestCase):
         self.assertEqual(self.connect().after, at(1))
         self.assertEqual(self.take(self.welcome(2), b"two"), [Gap(0, at(2), repeats=True), (2, 2)])
 
+    def test_nothing_comes_of_a_connection_that_has_ended_and_nothing_is_gone_back_for(self) -> None:
+        self.connect()
+        self.take(self.welcome(1), b"one")
+        self.core.closed("reset")
+        self.assertEqual(self.take(b"two"), [])
+        self.assertEqual(self.connect().after, at(1))
+
     def test_what_follows_a_count_that_differs_is_not_counted(self) -> None:
         self.connect()
         self.assertEqual(self.take(self.welcome(1), b"one", Heartbeat(next=at(9)), b"two"), [(1, 1)])
