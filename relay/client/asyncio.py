@@ -26,7 +26,7 @@ from relay.client.errors import ClientError, Closed, ConnectionFault
 from relay.client.events import Gap, Message, Run
 from relay.client.publisher import PublisherCore
 from relay.client.retry import Retry
-from relay.client.store import Store
+from relay.client.store import Store, begin
 from relay.client.subscriber import SubscriberCore
 from relay.wire.position import Position
 
@@ -61,15 +61,12 @@ def subscription(
     which to raise GaveUp; None for never. `backoff`: the waits in between. Raises ValueError for what no relay takes,
     and for a store that holds no position.
     """
-    if store is not None and not session:
-        raise ValueError("without a session there are no positions to store")
-    kept = None if store is None else Store(store)
-    position = (kept.load() if kept else None) or (Position.parse(after) if isinstance(after, str) else after)
-    core = SubscriberCore(
+    core, kept = begin(
+        store,
         session=session,
-        after=position,
-        replay=None if position else replay,
-        since=None if position else since,
+        after=after,
+        replay=replay,
+        since=since,
         heartbeat=heartbeat,
         name=name,
         max_message=max_message,

@@ -1,10 +1,12 @@
-"""A file that holds the last position that was dealt with."""
+"""A file that holds the last position that was dealt with, and a subscriber that begins there."""
 
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 
+from relay.client.subscriber import SubscriberCore
 from relay.wire.position import Position
 
 EVERY = 1.0
@@ -46,3 +48,40 @@ class Store:
             os.fsync(file.fileno())
         os.replace(aside, self._path)
         self._waiting = None
+
+
+def begin(
+    store: str | os.PathLike[str] | None,
+    *,
+    session: bool,
+    after: Position | str | None,
+    replay: int | None,
+    since: float | datetime | None,
+    heartbeat: float,
+    name: str,
+    max_message: int,
+) -> tuple[SubscriberCore, Store | None]:
+    """A subscriber that begins at the position in `store`, if there is one, and otherwise as the others say.
+
+    The parameters are those of `SubscriberCore`. Raises ValueError for what no relay takes, and for a store that holds
+    no position.
+    """
+    if store is not None and not session:
+        raise ValueError("without a session there are no positions to store")
+    position = Position.parse(after) if isinstance(after, str) else after
+
+    def core(after: Position | None, replay: int | None, since: float | datetime | None) -> SubscriberCore:
+        return SubscriberCore(
+            session=session,
+            after=after,
+            replay=replay,
+            since=since,
+            heartbeat=heartbeat,
+            name=name,
+            max_message=max_message,
+        )
+
+    found = core(position, replay, since)
+    kept = None if store is None else Store(store)
+    stored = None if kept is None else kept.load()
+    return found if stored is None else core(stored, None, None), kept

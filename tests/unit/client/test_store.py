@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.client.store import Store
+from relay.client.store import Store, begin
+from relay.client.subscriber import SubscriberCore
 from relay.wire.position import Position
 from tests.kit.folders import temporary_folder
 
@@ -35,3 +36,32 @@ class StoreTests(SynchronousTestCase):
     def test_a_file_of_something_else_is_not_taken_for_one(self) -> None:
         self.path.write_text("shopping list")
         self.assertRaises(ValueError, Store(self.path).load)
+
+
+class BeginTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = temporary_folder(self) / "position"
+
+    def begin(
+        self, session: bool = True, after: Position | str | None = None, replay: int | None = None
+    ) -> SubscriberCore:
+        core, store = begin(
+            self.path, session=session, after=after, replay=replay, since=None, heartbeat=0, name="", max_message=9
+        )
+        assert store is not None
+        return core
+
+    def test_the_first_time_it_begins_as_it_is_told(self) -> None:
+        self.assertEqual(self.begin(after="ab-5").position, Position("ab", 5))
+        self.assertIsNone(self.begin(replay=5).position)
+
+    def test_after_that_it_goes_on_where_it_stopped(self) -> None:
+        self.path.write_text("ab-7\n")
+        self.assertEqual(self.begin(after="ab-5").position, Position("ab", 7))
+        self.assertEqual(self.begin(replay=5).position, Position("ab", 7))
+
+    def test_what_cannot_be_is_refused_also_if_it_would_go_on(self) -> None:
+        self.path.write_text("ab-7\n")
+        self.assertRaises(ValueError, self.begin, after="ab-5", replay=5)
+        self.assertRaises(ValueError, self.begin, session=False)
+        self.assertRaises(ValueError, self.begin, after="yesterday")
