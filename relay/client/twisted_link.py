@@ -1,0 +1,318 @@
+"""The connections of the Twisted front: how they are made, one after the other, until there is a reason to end."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from OpenSSL.SSL import Error as TLSError
+from service_identity import VerificationError
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    INegotiated,
+    IPushProducer,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from relay.client.connection import Core
+from relay.client.errors import ClientError, Closed, ConnectionFault, TLSFailed
+from relay.client.retry import Retry
+
+GOODBYE = 1.0
+"""Seconds that an orderly end may take, in which a TLS server answers; after that the connection is dropped."""
+HANDSHAKES = 5
+"""TLS connections in a row that the server may end without a byte before that counts as a server without TLS."""
+
+
+@implementer(IPushProducer)
+class Link(Protocol):
+    """One connection of a client."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.heard = False
+        """Whether anything came."""
+        self.gone: Deferred[None] = Deferred()
+        """Fires when the connection has ended."""
+        self._released = False
+
+    def connectionMade(self) -> None:
+        self.wire.registerProducer(self, True)
+        self.client._made(self)
+
+    @property
+    def wire(self) -> Any:  # Any: no interface has all that TCP, Unix and TLS transports have
+        """The transport."""
+        return self.transport
+
+    @property
+    def secure(self) -> bool:
+        """Whether this is TLS."""
+        return INegotiated.providedBy(self.transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard = True
+        self.client._came(self, data)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
+        self.client._lost(self, reason)
+        self.gone.callback(None)
+
+    def drop(self) -> None:
+        """End the connection at once."""
+        self._release()
+        self.wire.abortConnection()
+
+    def end(self) -> None:
+        """End the connection when everything was sent."""
+        self._release()
+        self.wire.loseConnection()
+
+    def end_half(self) -> None:
+        """End our half when everything was sent. There is no such thing with TLS."""
+        self._release()
+        self.wire.loseWriteConnection()
+
+    def _release(self) -> None:
+        """The transport need not tell any more when it is full: with a producer it would never end."""
+        if not self._released:
+            self._released = True
+            self.wire.unregisterProducer()
+
+    # What the transport calls
+
+    def pauseProducing(self) -> None:
+        self.client._room = False
+
+    def resumeProducing(self) -> None:
+        self.client._room = True
+        self.client._speak()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; `connectionLost` follows."""
+
+
+class LinkFactory(Factory):
+    """Makes the connections of one client."""
+
+    noisy = False
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def buildProtocol(self, addr: IAddress | None) -> Link:
+        return Link(self._client)
+
+
+class Client(Service):
+    """What the services do with their connections: make one after the other, until there is a reason to end.
+
+    A client is started once. After its end it stays closed.
+    """
+
+    def __init__(
+        self, endpoint: IStreamClientEndpoint, core: Core, retry: Retry, reactor: IReactorTime | None = None
+    ) -> None:
+        """`reactor`: its clock; None for that of the reactor that is installed."""
+        if reactor is None:
+            from twisted.internet import reactor as installed
+
+            reactor = cast(IReactorTime, installed)
+        self.last_fault: Exception | None = None
+        """Why the last connection ended, or could not be made; None if that never happened."""
+        self._endpoint = endpoint
+        self._core = core
+        self._retry = retry
+        self._reactor = reactor
+        self._link: Link | None = None
+        self._room = True  # whether the transport takes more
+        self._connecting: Deferred[Any] | None = None  # Any: nobody looks at the protocol
+        self._timer: IDelayedCall | None = None  # the next attempt, or the next look at the core's deadline
+        self._orderly = False  # whether the last connection ended in an orderly way
+        self._mute = 0  # TLS connections without a byte, in a row
+        self._closed: Exception | None = None
+        self._closing: list[Deferred[None]] = []  # who waits for the end
+
+    def whenClosed(self) -> Deferred[None]:
+        """Fires when the service has been stopped. Fails with the exception for which it ended by itself."""
+        if self._closed is None:
+            waiting: Deferred[None] = Deferred()
+            self._closing.append(waiting)
+            return waiting
+        return succeed(None) if isinstance(self._closed, Closed) else fail(self._closed)
+
+    def startService(self) -> None:
+        super().startService()
+        if self._closed is None:
+            self._try()
+
+    def stopService(self) -> Deferred[None]:
+        """End, without waiting for anything that is not acknowledged. Fires when the connection is gone."""
+        super().stopService()
+        link = self._link
+        self._end(Closed("the service was stopped"))
+        return succeed(None) if link is None else self._gone(link)
+
+    def _gone(self, link: Link) -> Deferred[None]:
+        late = self._reactor.callLater(GOODBYE, link.drop)
+
+        def in_time(result: None) -> None:
+            if late.active():
+                late.cancel()
+
+        gone: Deferred[None] = Deferred()
+        link.gone.addCallback(in_time).chainDeferred(gone)
+        return gone
+
+    # Connections
+
+    def _try(self) -> None:
+        self._timer = None
+        self._connecting = self._endpoint.connect(LinkFactory(self))
+        self._connecting.addErrback(lambda failure: self._again(ConnectionFault(failure.getErrorMessage())))
+
+    def _made(self, link: Link) -> None:
+        self._connecting = None
+        if self._closed is not None:
+            link.drop()
+            return
+        self._link, self._room = link, True
+        link.wire.write(self._core.connected(self._reactor.seconds()))
+        if self._core.welcomed:
+            self._retry.succeeded()
+        self._look_later()
+        self._begun()
+        self._speak()
+
+    def _came(self, link: Link, data: bytes) -> None:
+        if self._link is not link:
+            return
+        self._receive(data)
+        if self._core.welcomed:
+            self._retry.succeeded()
+        if self._core.fault is not None:
+            self._hang_up()
+        else:
+            self._look_later()
+            self._speak()
+
+    def _lost(self, link: Link, reason: Failure) -> None:
+        if self._link is not link:
+            return
+        self._orderly = reason.check(ConnectionDone) is not None
+        if not (self._core.ever_welcomed or link.heard) and (failed := self._tls_failed(link, reason)):
+            self._core.fail(failed)
+        self._core.closed(reason.getErrorMessage())
+        self._link = None
+        self._hang_up()
+
+    def _tls_failed(self, link: Link, reason: Failure) -> TLSFailed | None:
+        """What is the matter with TLS, if a connection ended for that."""
+        self._mute = self._mute + 1 if link.secure else 0
+        if reason.check(TLSError, VerificationError):
+            words = f"{type(reason.value).__name__}: {reason.getErrorMessage()}"
+            return TLSFailed(f"no TLS connection: {words}: check the port, and the certificates of both sides")
+        if self._mute >= HANDSHAKES:
+            return TLSFailed("the server ends every TLS connection: check the port, which may be one without TLS")
+        return None
+
+    def _hang_up(self) -> None:
+        """Drop the connection, and see what follows from the core's fault."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.drop()
+        self._stop_timer()
+        assert self._core.fault is not None
+        self._again(self._core.fault)
+
+    def _again(self, error: Exception) -> None:
+        if self._closed is not None:
+            return
+        self.last_fault = error
+        try:
+            wait = self._retry.failed(error, self._reactor.seconds())
+        except ClientError as final:
+            self._end(final)
+        else:
+            self._timer = self._reactor.callLater(wait, self._try)
+
+    # The clock
+
+    def _look_later(self) -> None:
+        """Have `_look` called when the core wants it."""
+        deadline = self._core.deadline
+        if deadline is None or self._link is None or not self._reads():
+            return
+        if self._timer is not None:
+            if self._timer.getTime() <= deadline:
+                return  # then is early enough to see how long there is still to wait
+            self._timer.cancel()
+        self._timer = self._reactor.callLater(max(0, deadline - self._reactor.seconds()), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._reads():
+            return
+        self._core.check(self._reactor.seconds())
+        if self._core.fault is not None:
+            self._hang_up()
+        else:
+            self._look_later()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # The end
+
+    def _end(self, error: Exception) -> None:
+        if self._closed is not None:
+            return
+        self._closed = error
+        self._stop_timer()
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.cancel()
+        link, self._link = self._link, None
+        if link is not None and isinstance(error, Closed) and self._idle():
+            link.end()
+        elif link is not None:
+            link.drop()
+        self._finish()
+        closing, self._closing = self._closing, []
+        for one in closing:
+            if isinstance(error, Closed):
+                one.callback(None)
+            else:
+                one.errback(error)
+
+    # What a role does
+
+    def _begun(self) -> None:
+        """There is a new connection."""
+
+    def _receive(self, data: bytes) -> None:
+        """Take what came."""
+        raise NotImplementedError
+
+    def _speak(self) -> None:
+        """Send what there is to send."""
+
+    def _reads(self) -> bool:
+        """Whether what comes is read, so that it can be missed."""
+        return True
+
+    def _idle(self) -> bool:
+        """Whether nothing waits to be sent or acknowledged."""
+        return True
+
+    def _finish(self) -> None:
+        """The service ends, for `_closed`."""
