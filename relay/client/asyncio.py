@@ -85,6 +85,7 @@ def publication(
     heartbeat: float = 10,
     max_unacknowledged: int = 2**20,
     max_message: int = 99_999,
+    ack_within: float | None = 30,
     attempts: int | None = None,
     give_up_after: float | None = None,
     backoff: Backoff | None = None,
@@ -93,10 +94,13 @@ def publication(
 
     `name`: counts messages over all connections, so that a reconnect neither loses nor doubles any. `session`: False
     for any server that takes length-prefixed messages; then nobody acknowledges them. `max_unacknowledged`: bytes that
-    may wait for their acks before `publish` and `send` wait. `max_message`: bytes, until the relay tells its limit. The
-    other parameters are as for `subscription`.
+    may wait for their acks before `publish` and `send` wait. `max_message`: bytes, until the relay tells its limit.
+    `ack_within`: seconds without an ack after which a publisher with a name connects again; None for never. The other
+    parameters are as for `subscription`.
     """
-    core = PublisherCore(session=session, heartbeat=heartbeat, name=name, max_message=max_message)
+    core = PublisherCore(
+        session=session, heartbeat=heartbeat, name=name, max_message=max_message, ack_within=ack_within
+    )
     retry = Retry(backoff or Backoff(), attempts, give_up_after)
     return Publication(Dialer(host, port, path, ssl), core, retry, max_unacknowledged)
 
@@ -321,8 +325,9 @@ class Publication(Link):
         core, writer = self._publisher, self._writer
         assert writer is not None
         while core.fault is None:
-            pieces = core.take()
+            pieces = core.take(self._now())
             if pieces:
+                self._look_again()
                 try:
                     writer.writelines([bytes(piece) for piece in pieces])
                     await writer.drain()

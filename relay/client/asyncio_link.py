@@ -18,8 +18,10 @@ CONNECT = 10.0
 """Seconds that connecting may take, with the TLS handshake."""
 GOODBYE = 1.0
 """Seconds that an orderly end may take, in which a TLS server answers; after that the connection is dropped."""
+HANDSHAKE = 5.0
+"""Seconds that a TLS handshake may take. A port for subscribers that knows no TLS says nothing to it."""
 HANDSHAKES = 5
-"""TLS handshakes in a row that the server may break off before that counts as a server without TLS."""
+"""TLS handshakes in a row that the server may break off, or not answer, before it counts as one without TLS."""
 
 Path = str | os.PathLike[str]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -29,12 +31,15 @@ Dial = Callable[[], Awaitable[Streams]]
 class Dialer:
     """Makes connections to a server."""
 
-    def __init__(self, host: str, port: int, path: Path | None, ssl: tls.SSLContext | None) -> None:
-        """`path`: of a Unix socket, instead of `host` and `port`."""
+    def __init__(
+        self, host: str, port: int, path: Path | None, ssl: tls.SSLContext | None, handshake: float = HANDSHAKE
+    ) -> None:
+        """`path`: of a Unix socket, instead of `host` and `port`. `handshake`: seconds that one may take."""
         self._host = host
         self._port = port
         self._path = path
         self._ssl = ssl
+        self._handshake = handshake if ssl else None
         self._broken = 0  # handshakes that the server broke off, in a row
         self._ever = False  # whether there has been a connection
 
@@ -47,7 +52,7 @@ class Dialer:
             if not _broken_off(error):
                 raise tls_failed(error) from None
             raise self._after_break(error) from None
-        except ConnectionResetError as error:
+        except (ConnectionResetError, ConnectionAbortedError) as error:
             raise self._after_break(error) from None
         except TimeoutError:
             raise ConnectionFault(f"connecting took more than {CONNECT:g} s") from None
@@ -56,16 +61,20 @@ class Dialer:
 
     async def _open(self) -> Streams:
         if self._path is None:
-            return await asyncio.open_connection(self._host, self._port, ssl=self._ssl, limit=READ)
+            return await asyncio.open_connection(
+                self._host, self._port, ssl=self._ssl, ssl_handshake_timeout=self._handshake, limit=READ
+            )
         name = self._host if self._ssl else None
-        return await asyncio.open_unix_connection(self._path, ssl=self._ssl, server_hostname=name, limit=READ)
+        return await asyncio.open_unix_connection(
+            self._path, ssl=self._ssl, server_hostname=name, ssl_handshake_timeout=self._handshake, limit=READ
+        )
 
     def _after_break(self, error: OSError) -> ConnectionFault | ClientError:
-        """The server ended the connection in the handshake: it may be stopping, or it knows no TLS."""
+        """The server ended the connection, or did not answer the handshake: it may be busy, or know no TLS."""
         self._broken += 1
         if self._ssl is None or self._ever or self._broken < HANDSHAKES:
-            return ConnectionFault(f"the server ended the connection: {error}")
-        return TLSFailed("the server ends every TLS handshake: check the port, which may be one without TLS")
+            return ConnectionFault(f"no connection: {error}")
+        return TLSFailed("the server completes no TLS handshake: check the port, which may be one without TLS")
 
 
 def _broken_off(error: tls.SSLError) -> bool:
@@ -89,6 +98,7 @@ class Link:
         self._wait = 0.0  # seconds, before the next attempt
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._limit: asyncio.Timeout | None = None  # of a read that is under way
         self._read_at = 0.0  # when a read ended
         self._ended = False  # whether the server ended the last connection in an orderly way
         self.last_fault: Exception | None = None
@@ -125,6 +135,7 @@ class Link:
             core.excuse(self._now())  # the program was busy with something else
         try:
             async with asyncio.timeout_at(core.deadline) as limit:
+                self._limit = limit
                 data = await reader.read(READ)
         except OSError as error:
             if limit.expired():
@@ -135,11 +146,17 @@ class Link:
                 core.closed(str(error))
             return b""
         finally:
+            self._limit = None
             self._read_at = self._now()
         if not data:
             self._ended = True
             core.closed("the server closed the connection")
         return data
+
+    def _look_again(self) -> None:
+        """The deadline of the core may have changed while something is read."""
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(self._core.deadline)
 
     def _hang_up(self) -> None:
         """Drop the connection, if there is one."""

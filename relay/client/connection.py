@@ -37,10 +37,10 @@ class Core:
     `deadline` has come, and `closed` when the connection is gone.
     """
 
-    patience = 3
-    """Unanswered hellos in a row after which a server that never answered one counts as one without sessions."""
-    end_is_an_answer = True
-    """Whether a connection that ends before the welcome counts as an unanswered hello."""
+    silences = 2
+    """Hellos in a row that a server may leave unanswered; with one more, one that never answered has no sessions."""
+    ends = 9
+    """Connections in a row that a server may end before it answers; after one more, the same."""
 
     def __init__(self, session: bool, heartbeat: float, max_message: int, welcome_within: float) -> None:
         """`heartbeat`: seconds between two, 0 for none. `max_message`: bytes, for a connection without a session.
@@ -88,7 +88,8 @@ class Core:
         if self.welcomed:
             self.fault = ConnectionFault(f"nothing came for {MISSED} heartbeats")
         else:
-            self._not_answered("the relay did not answer the hello in time", certain=self._heard > 0)
+            # A server that sends messages would have answered, if it could.
+            self._not_answered("the relay did not answer the hello in time", 0 if self._heard else self.silences)
 
     def excuse(self, now: float) -> None:
         """Nothing was read until `now`, for reasons of our own: what came meanwhile must be read before it is missed.
@@ -102,8 +103,8 @@ class Core:
         """The connection is gone. `reason`: why, for people. It sets `fault`, unless that is set already."""
         if self.fault:
             return
-        if self.session and not self.welcomed and self.end_is_an_answer:
-            self._not_answered(reason, certain=False)
+        if self.session and not self.welcomed:
+            self._not_answered(reason, self.ends)
         else:
             self.fault = ConnectionFault(reason)
 
@@ -111,10 +112,10 @@ class Core:
         """No connection can help. It sets `fault`, unless that is set already."""
         self.fault = self.fault or error
 
-    def _not_answered(self, reason: str, certain: bool) -> None:
-        """`certain`: whether the server sends messages, so that it would have answered if it could."""
+    def _not_answered(self, reason: str, most: int) -> None:
+        """`most`: hellos in a row that may remain unanswered."""
         self._unanswered += 1
-        never = not self.ever_welcomed and (certain or self._unanswered >= self.patience)
+        never = not self.ever_welcomed and self._unanswered > most
         self.fault = NoSessions() if never else ConnectionFault(reason)
 
     # What comes

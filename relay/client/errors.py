@@ -12,8 +12,8 @@ class NoSessions(ClientError):  # noqa: N818  # named for what is the matter
 
     def __init__(self) -> None:
         super().__init__(
-            "the server does not answer a hello: it is a relay older than sessions, or no relay, or its port speaks "
-            "TLS, or it is full and closes every connection; session=False speaks to it without a session"
+            "the server does not answer a hello: it is a relay older than sessions, or no relay, or only one of the "
+            "two sides speaks TLS, or it is full and closes every connection; session=False needs no answer"
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from relay.client.connection import Core
+from relay.client.connection import GRACE, Core
 from relay.client.errors import ConnectionFault
 from relay.wire import control
 from relay.wire.answer import Ack, Bye, Heartbeat, PublisherWelcome
@@ -20,7 +20,7 @@ from relay.wire.hello import PublisherHello
 class PublisherCore(Core):
     """One publisher, over all its connections."""
 
-    patience = 5  # a relay without sessions ends a publisher that says hello, but so does one that is full
+    ends = 4  # a relay without sessions ends a publisher that says hello; but one that is full ends connections, too
 
     def __init__(
         self,
@@ -30,11 +30,15 @@ class PublisherCore(Core):
         name: str = "",
         max_message: int = 99_999,
         welcome_within: float = 30,
+        ack_within: float | None = 30,
     ) -> None:
         """`name`: under which messages are counted over all connections; empty for none. The others: as for `Core`.
 
         A relay whose publishers have to wait (`--slow block`) reads no hello meanwhile, hence the long
-        `welcome_within`. Raises ValueError for what no relay would take.
+        `welcome_within`. `ack_within`: seconds that a relay may take to acknowledge anything of what it was sent, None
+        for as long as it likes. Heartbeats do not tell: they come also over a path that takes nothing in our direction,
+        and from a relay whose publishers have to wait. So the limit is for publishers with a name only, who may come
+        back without doubling a message. Raises ValueError for what no relay would take.
         """
         try:
             PublisherHello.read(control.read(PublisherHello(heartbeat, name).write()))
@@ -52,6 +56,8 @@ class PublisherCore(Core):
         self.limit = max_message
         """Bytes that a message may have, as far as is known."""
         self._name = name
+        self._ack_within = ack_within if session and name else None
+        self._ack_by: float | None = None  # when the next ack must have come
         self._last = 0  # the token given last
         self._sent = 0  # the token up to which all messages were sent, on this connection
         self._ever_sent = 0  # the same, on any connection since the relay began to count
@@ -65,9 +71,24 @@ class PublisherCore(Core):
 
     def connected(self, now: float) -> bytes:
         hello = super().connected(now)
+        self._ack_by = None
         if not self.session:
             self._resend()
         return hello
+
+    @property
+    def deadline(self) -> float | None:
+        return min((time for time in (self._deadline, self._ack_by) if time is not None), default=None)
+
+    def check(self, now: float) -> None:
+        super().check(now)
+        if self.fault is None and self._ack_by is not None and now >= self._ack_by:
+            self.fault = ConnectionFault(f"the relay acknowledged nothing for {self._ack_within:g} s")
+
+    def excuse(self, now: float) -> None:
+        super().excuse(now)
+        if self._ack_by is not None:
+            self._ack_by = max(self._ack_by, now + GRACE)
 
     # What is to be published
 
@@ -87,8 +108,10 @@ class PublisherCore(Core):
         self._unsent.append(entry)
         return self._last
 
-    def take(self, size: int = 256 * 1024) -> list[Buffer]:
+    def take(self, now: float, size: int = 256 * 1024) -> list[Buffer]:
         """What to send next: at least `size` bytes if there are so many. Nothing before the welcome.
+
+        It may move `deadline`.
 
         Without a session, what is taken counts as acknowledged, because nothing better will ever be known.
         """
@@ -102,6 +125,8 @@ class PublisherCore(Core):
         self._ever_sent = max(self._ever_sent, self._sent)
         if not self.session and found:
             self._acknowledge(self._sent)
+        if found and self._ack_by is None:
+            self._expect_ack(now)
         return found
 
     @property
@@ -125,9 +150,9 @@ class PublisherCore(Core):
                 self.limit = limit
                 self._begin(accepted, known, first)
             case Ack(accepted=accepted) if self.welcomed:
-                self._accept(accepted)
+                self._accept(accepted, now)
             case Heartbeat(accepted=accepted) | Bye(accepted=accepted) if self.welcomed and accepted is not None:
-                self._accept(accepted)
+                self._accept(accepted, now)
 
     def _begin(self, accepted: int, known: bool, first: bool) -> None:
         token = accepted - self._base
@@ -141,17 +166,23 @@ class PublisherCore(Core):
         self._acknowledge(accepted - self._base)
         self._resend()
 
-    def _accept(self, accepted: int) -> None:
+    def _accept(self, accepted: int, now: float) -> None:
         """The relay has accepted so many messages of ours."""
         token = accepted - self._base
         if self.acknowledged <= token <= self._sent:
             self.accepted = accepted
-            self._acknowledge(token)
+            if token > self.acknowledged:
+                self._acknowledge(token)
+                self._expect_ack(now)
         else:
             expected = f"{self._base + self.acknowledged:,} to {self._base + self._sent:,}"
             self.fault = ConnectionFault(
                 f"the relay says that it accepted {accepted:,} messages, which is not {expected}"
             )
+
+    def _expect_ack(self, now: float) -> None:
+        waits = self._ack_within is not None and self._sent > self.acknowledged
+        self._ack_by = now + self._ack_within if waits and self._ack_within is not None else None
 
     def _acknowledge(self, token: int) -> None:
         if token <= self.acknowledged:

@@ -19,8 +19,6 @@ from relay.wire.position import Position
 class SubscriberCore(Core):
     """One subscriber, over all its connections."""
 
-    end_is_an_answer = False  # a relay that is full ends connections, and one without sessions sends messages instead
-
     def __init__(
         self,
         *,

@@ -28,6 +28,7 @@ from relay.client.publisher import PublisherCore
 from relay.client.retry import Retry
 from relay.client.store import begin
 from relay.client.twisted_link import Client
+from relay.wire.framing import Buffer
 from relay.wire.position import Position
 
 Event = TypeVar("Event")
@@ -197,13 +198,16 @@ class Publication(Client):
         heartbeat: float = 10,
         max_unacknowledged: int = 2**20,
         max_message: int = 99_999,
+        ack_within: float | None = 30,
         attempts: int | None = None,
         give_up_after: float | None = None,
         backoff: Backoff | None = None,
         reactor: IReactorTime | None = None,
     ) -> None:
         """The parameters are as for `relay.client.asyncio.publication`; `reactor`: as for `Receiver`."""
-        self._publisher = PublisherCore(session=session, heartbeat=heartbeat, name=name, max_message=max_message)
+        self._publisher = PublisherCore(
+            session=session, heartbeat=heartbeat, name=name, max_message=max_message, ack_within=ack_within
+        )
         super().__init__(endpoint, self._publisher, Retry(backoff or Backoff(), attempts, give_up_after), reactor)
         self._max_unacknowledged = max_unacknowledged
         self._acks: deque[tuple[int, Deferred[None]]] = deque()
@@ -297,11 +301,15 @@ class Publication(Client):
         self._tell()
 
     def _speak(self) -> None:
-        while self._room and self._link is not None and (pieces := self._publisher.take()):
+        while self._room and self._link is not None and (pieces := self._take()):
             self._link.wire.write(b"".join(pieces))
+        self._look_later()
         if not self._core.session and self._acks and self._telling is None:
             # Soon, not now: a Deferred that has fired already makes a loop of callbacks a recursion.
             self._telling = self._reactor.callLater(0, self._tell_now)
+
+    def _take(self) -> list[Buffer]:
+        return self._publisher.take(self._reactor.seconds())
 
     def _tell_now(self) -> None:
         self._telling = None

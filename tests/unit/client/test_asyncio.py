@@ -177,9 +177,12 @@ class SubscriptionTests(FrontCase):
 
         async def play() -> None:
             async with serving(server) as port, subscription(port=port) as messages:
-                with self.assertRaises(TimeoutError):
-                    async with asyncio.timeout(0.01):
-                        await anext(messages)
+                waiting = asyncio.ensure_future(anext(messages))
+                while messages.position is None:
+                    await asyncio.sleep(0)
+                waiting.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await waiting
                 go.set()
                 self.assertEqual(await anext(messages), Message(b"one", "ab", 1))
 
@@ -228,6 +231,26 @@ class PublicationTests(FrontCase):
 
         self.run_async(play())
         self.assertEqual(got, [b"one", b"one"])
+
+    def test_a_path_that_takes_nothing_is_left_though_there_are_no_heartbeats_to_miss(self) -> None:
+        async def first(peer: Peer) -> None:
+            await peer.take()
+            peer.say(accepted(0))
+            await peer.reader.read()
+
+        async def second(peer: Peer) -> None:
+            await peer.take()
+            peer.say(accepted(1))
+            await peer.reader.read()
+
+        async def play() -> None:
+            async with (
+                serving(first, second) as port,
+                publication(port=port, name="a", heartbeat=0, ack_within=0.01, backoff=at_once()) as relay,
+            ):
+                await relay.publish(b"one")
+
+        self.run_async(play())
 
     def test_sending_waits_for_room(self) -> None:
         async def server(peer: Peer) -> None:

@@ -44,6 +44,24 @@ class DialerTests(SynchronousTestCase):
 
         asyncio.run(asyncio.wait_for(play(), 30))
 
+    def test_a_server_that_does_not_answer_a_handshake_knows_no_tls_either(self) -> None:
+        async def server(peer: Peer) -> None:
+            await peer.reader.read()
+            await peer.reader.read()
+
+        async def play() -> None:
+            found = []
+            async with serving(*[server] * HANDSHAKES) as port:
+                dial = Dialer("127.0.0.1", port, None, ssl.create_default_context(), handshake=0.01)
+                for _ in range(HANDSHAKES):
+                    try:
+                        await dial()
+                    except (ConnectionFault, TLSFailed) as error:
+                        found.append(type(error))
+            self.assertEqual(found, [ConnectionFault] * (HANDSHAKES - 1) + [TLSFailed])
+
+        asyncio.run(asyncio.wait_for(play(), 30))
+
     def test_a_unix_socket_is_one_more_address(self) -> None:
         path = temporary_folder(self) / "socket"
 

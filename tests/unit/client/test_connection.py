@@ -48,31 +48,26 @@ class CoreTests(SynchronousTestCase):
 
     def test_one_that_says_nothing_is_tried_again_a_few_times(self) -> None:
         found = []
-        for _ in range(SubscriberCore.patience):
+        for _ in range(SubscriberCore.silences + 1):
             self.connect()
             self.core.check(5.0)
             found.append(type(self.core.fault))
-        self.assertEqual(found, [ConnectionFault] * (SubscriberCore.patience - 1) + [NoSessions])
+        self.assertEqual(found, [ConnectionFault] * SubscriberCore.silences + [NoSessions])
 
-    def test_a_publisher_that_is_ended_for_its_hello_a_few_times_has_found_no_sessions(self) -> None:
-        core, found = PublisherCore(), []
-        for _ in range(PublisherCore.patience):
-            core.connected(0.0)
-            core.closed("reset")
-            found.append(type(core.fault))
-        self.assertEqual(found, [ConnectionFault] * (PublisherCore.patience - 1) + [NoSessions])
-
-    def test_a_subscriber_that_is_ended_at_once_comes_again_because_a_relay_that_is_full_does_that(self) -> None:
-        for _ in range(100):
-            self.connect()
-            self.core.closed("reset")
-            self.assertIsInstance(self.core.fault, ConnectionFault)
+    def test_one_that_ends_every_connection_is_tried_more_often_because_one_that_is_full_does_that(self) -> None:
+        for core in (PublisherCore(), SubscriberCore()):
+            found = []
+            for _ in range(core.ends + 1):
+                core.connected(0.0)
+                core.closed("reset")
+                found.append(type(core.fault))
+            self.assertEqual(found, [ConnectionFault] * core.ends + [NoSessions])
 
     def test_one_that_has_answered_once_is_tried_for_ever(self) -> None:
         core = PublisherCore()
         core.connected(0.0)
         core.receive(said(PublisherWelcome(0, False, "relayed", "ab", 100, "relay")), 0.0)
-        for _ in range(2 * PublisherCore.patience):
+        for _ in range(2 * PublisherCore.ends):
             core.closed("reset")
             self.assertIsInstance(core.fault, ConnectionFault)
             core.connected(0.0)

@@ -26,12 +26,12 @@ class PublisherTests(SynchronousTestCase):
         """What is sent behind the hello, once the relay has welcomed it."""
         data = self.core.connected(0.0)
         self.assertEqual(read_hello(data[4:]), PublisherHello(heartbeat=10, name="a"))
-        self.assertEqual(self.core.take(), [], "it waits for the welcome")
+        self.assertEqual(self.core.take(0.0), [], "it waits for the welcome")
         self.hear(PublisherWelcome(accepted, known, "relayed", "ab", 40, "relay"))
         return self.sent()
 
     def sent(self) -> bytes:
-        return b"".join(bytes(piece) for piece in self.core.take())
+        return b"".join(bytes(piece) for piece in self.core.take(0.0))
 
     def publish(self, *messages: bytes) -> None:
         for message in messages:
@@ -129,6 +129,45 @@ class PublisherTests(SynchronousTestCase):
     def test_a_message_that_is_too_long_is_refused_before_it_is_sent(self) -> None:
         self.connect(0)
         self.assertRaises(ValueError, self.core.publish, bytes(41))
+
+    def test_a_path_that_takes_nothing_is_left_though_heartbeats_come(self) -> None:
+        self.connect(0)
+        self.publish(b"one", b"two")
+        self.core.take(5.0)
+        for now in (10.0, 20.0):
+            self.core.receive(control(Heartbeat(accepted=0).write()), now)
+        self.assertEqual(self.core.deadline, 35.0)
+        self.core.receive(control(Ack(1).write()), 30.0)
+        self.core.check(35.0)
+        self.assertIsNone(self.core.fault)
+        self.core.receive(control(Heartbeat(accepted=1).write()), 59.0)
+        self.core.check(60.0)
+        self.assertIsInstance(self.core.fault, ConnectionFault)
+        self.assertEqual(self.connect(1), frame(b"two"))
+
+    def test_who_has_nothing_to_wait_for_or_no_name_is_not_impatient(self) -> None:
+        self.connect(0)
+        self.publish(b"one")
+        self.sent()
+        self.hear(Ack(1))
+        self.assertEqual(self.core.deadline, 30.0, "three heartbeats")
+        self.core.receive(control(Heartbeat(accepted=1).write()), 1000.0)
+        self.core.check(1000.0)
+        self.assertIsNone(self.core.fault)
+        core = PublisherCore(heartbeat=0)
+        core.connected(0.0)
+        core.receive(control(PublisherWelcome(0, False, "relayed", "ab", 40, "relay").write()), 0.0)
+        core.publish(b"one")
+        self.assertTrue(core.take(0.0))
+        self.assertIsNone(core.deadline)
+
+    def test_acks_that_could_not_be_read_for_a_while_are_not_missed(self) -> None:
+        self.connect(0)
+        self.publish(b"one")
+        self.sent()
+        self.core.excuse(1000.0)
+        self.core.check(1000.0)
+        self.assertIsNone(self.core.fault)
 
     def test_without_a_session_what_is_taken_is_all_that_is_known(self) -> None:
         self.core = PublisherCore(session=False)

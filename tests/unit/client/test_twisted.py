@@ -323,6 +323,18 @@ class PublicationTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertTrue(self.server.wires[0].ended)
 
+    def test_a_path_that_takes_nothing_is_left_though_there_are_no_heartbeats_to_miss(self) -> None:
+        client = Publication(self.server, name="a", heartbeat=0, backoff=one_second(), reactor=self.clock)
+        client.startService()
+        self.server.wire.say(accepted(0))
+        self.clock.advance(1000)
+        client.publish(b"one")
+        self.clock.advance(29)
+        self.assertFalse(self.server.wires[0].ended)
+        self.clock.advance(2)
+        self.clock.advance(0)
+        self.assertTrue(self.server.wires[0].ended)
+
     def test_without_a_session_the_end_is_that_the_server_has_read_everything(self) -> None:
         for error, fault in ((ConnectionDone(), None), (ConnectionLost(), ConnectionFault)):
             client = self.begin(session=False)
