@@ -56,7 +56,7 @@ def test_over_paths_that_are_cut_every_message_comes_once_and_in_order() -> None
         await messages.aclose()
         assert found == sent
 
-    up = RandomFaults(1, count=30, up=10_000, down=500, begin=0)
+    up = RandomFaults(5, count=30, up=10_000, down=500, begin=0)
     down = RandomFaults(2, count=30, up=0, down=10_000, begin=0.2)
     with (
         Relay() as server,
