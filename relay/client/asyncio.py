@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Self
 
 from relay.client.asyncio_link import Dial, Dialer, Link, Path
-from relay.client.backoff import Backoff
 from relay.client.connection import GRACE
 from relay.client.errors import ClientError, Closed, ConnectionFault
 from relay.client.events import Gap, Message, Run
@@ -45,9 +44,7 @@ def subscription(
     heartbeat: float = 10,
     name: str = "",
     max_message: int = 99_999,
-    attempts: int | None = None,
-    give_up_after: float | None = None,
-    backoff: Backoff | None = None,
+    retry: Retry | None = None,
 ) -> Subscription:
     """A subscription to a relay. It connects when it is first asked for a message.
 
@@ -57,9 +54,8 @@ def subscription(
     messages, or with those since an age in seconds or a time. None: with the next one that is published. `store`: a
     file that keeps the last position dealt with; if it has one, that is where to begin. `heartbeat`: seconds between
     two signs of life from the relay, 1 to 3,600, or 0 for none. `name`: what the relay's log calls us. `max_message`:
-    bytes, without a session. `attempts`, `give_up_after`: failures in a row, and seconds without a connection, after
-    which to raise GaveUp; None for never. `backoff`: the waits in between. Raises ValueError for what no relay takes,
-    and for a store that holds no position.
+    bytes, without a session. `retry`: when to try again and when to give up; None: for ever. Raises ValueError for what
+    no relay takes, and for a store that holds no position.
     """
     core, kept = begin(
         store,
@@ -71,7 +67,7 @@ def subscription(
         name=name,
         max_message=max_message,
     )
-    return Subscription(Dialer(host, port, path, ssl), core, Retry(backoff or Backoff(), attempts, give_up_after), kept)
+    return Subscription(Dialer(host, port, path, ssl), core, retry or Retry(), kept)
 
 
 def publication(
@@ -86,9 +82,7 @@ def publication(
     max_unacknowledged: int = 2**20,
     max_message: int = 99_999,
     ack_within: float | None = 30,
-    attempts: int | None = None,
-    give_up_after: float | None = None,
-    backoff: Backoff | None = None,
+    retry: Retry | None = None,
 ) -> Publication:
     """A publication at a relay, to be used with `async with`, which waits for the first connection.
 
@@ -101,8 +95,7 @@ def publication(
     core = PublisherCore(
         session=session, heartbeat=heartbeat, name=name, max_message=max_message, ack_within=ack_within
     )
-    retry = Retry(backoff or Backoff(), attempts, give_up_after)
-    return Publication(Dialer(host, port, path, ssl), core, retry, max_unacknowledged)
+    return Publication(Dialer(host, port, path, ssl), core, retry or Retry(), max_unacknowledged)
 
 
 class Subscription(Link):
@@ -387,4 +380,4 @@ class Publication(Link):
         self._tell()
 
 
-__all__ = ["Gap", "Message", "Publication", "Run", "Subscription", "publication", "subscription"]
+__all__ = ["Gap", "Message", "Publication", "Retry", "Run", "Subscription", "publication", "subscription"]

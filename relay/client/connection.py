@@ -10,6 +10,7 @@ from relay.client.errors import ClientError, ConnectionFault, NoSessions, NotARe
 from relay.wire.answer import Answer, Bye, Error, read_answer
 from relay.wire.control import BadControl, frame
 from relay.wire.framing import MessageTooLong
+from relay.wire.hello import PublisherHello, SubscriberHello, read_hello
 from relay.wire.stream import Piece, SessionStream
 
 UNKNOWN_LIMIT = 128 * 2**20
@@ -27,6 +28,16 @@ SERVERS = {
     b"\x16\x03": "a server that speaks TLS, so the client needs TLS too",
 }
 """The first bytes of servers that are no relay (RFC 9112, 4; RFC 4253, 4.2; RFC 5321, 4.2; RFC 8446, 5.1)."""
+
+
+def checked(hello: SubscriberHello | PublisherHello) -> bytes:
+    """The body of `hello`. Raises ValueError for one that no relay takes."""
+    body = hello.write()
+    try:
+        read_hello(body)
+    except BadControl as error:
+        raise ValueError(str(error)) from None
+    return body
 
 
 class Core:

@@ -38,7 +38,7 @@ class Replaced(ClientError):  # noqa: N818
 
 
 class GaveUp(ClientError):  # noqa: N818
-    """All attempts that the caller allowed have failed: `attempts`, `give_up_after`."""
+    """All attempts that the caller's `Retry` allows have failed."""
 
 
 class Closed(ClientError):  # noqa: N818

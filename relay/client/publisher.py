@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from relay.client.connection import GRACE, Core
+from relay.client.connection import GRACE, Core, checked
 from relay.client.errors import ConnectionFault
-from relay.wire import control
 from relay.wire.answer import Ack, Bye, Heartbeat, PublisherWelcome
-from relay.wire.control import BadControl
 from relay.wire.framing import HEADER, Buffer, Frames, Int32
 from relay.wire.hello import PublisherHello
 
@@ -40,10 +38,6 @@ class PublisherCore(Core):
         and from a relay whose publishers have to wait. So the limit is for publishers with a name only, who may come
         back without doubling a message. Raises ValueError for what no relay would take.
         """
-        try:
-            PublisherHello.read(control.read(PublisherHello(heartbeat, name).write()))
-        except BadControl as error:
-            raise ValueError(str(error)) from None
         super().__init__(session, heartbeat, max_message, welcome_within)
         self.accepted: int | None = None
         """Messages that the relay has accepted under our name (without one: on this connection), as last heard."""
@@ -55,7 +49,8 @@ class PublisherCore(Core):
         """Bytes of all frames that wait for an ack."""
         self.limit = max_message
         """Bytes that a message may have, as far as is known."""
-        self._name = name
+        self._named = bool(name)
+        self._hello_body = checked(PublisherHello(heartbeat, name))
         self._ack_within = ack_within if session and name else None
         self._ack_by: float | None = None  # when the next ack must have come
         self._last = 0  # the token given last
@@ -67,7 +62,7 @@ class PublisherCore(Core):
         self._unsent: deque[tuple[int, Frames]] = deque()  # those of `_waiting` that were not sent on this connection
 
     def _hello(self) -> bytes:
-        return PublisherHello(heartbeat=self._heartbeat, name=self._name).write()
+        return self._hello_body
 
     def connected(self, now: float) -> bytes:
         hello = super().connected(now)
@@ -156,7 +151,7 @@ class PublisherCore(Core):
 
     def _begin(self, accepted: int, known: bool, first: bool) -> None:
         token = accepted - self._base
-        counted = bool(self._name) and known and self.acknowledged <= token <= self._ever_sent
+        counted = self._named and known and self.acknowledged <= token <= self._ever_sent
         if not counted:
             if not first:
                 self.uncertain += self._ever_sent - self.acknowledged

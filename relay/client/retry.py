@@ -7,14 +7,16 @@ from relay.client.errors import ClientError, ConnectionFault, GaveUp
 
 
 class Retry:
-    """Decides what follows a failure."""
+    """Decides what follows a failure. Each client needs one of its own."""
 
-    def __init__(self, backoff: Backoff, attempts: int | None = None, give_up_after: float | None = None) -> None:
+    def __init__(
+        self, attempts: int | None = None, give_up_after: float | None = None, backoff: Backoff | None = None
+    ) -> None:
         """`attempts`: failures in a row after which to give up. `give_up_after`: seconds without a connection.
 
-        None for either: try for ever.
+        None for either: try for ever. `backoff`: the waits in between; None for the usual ones.
         """
-        self._backoff = backoff
+        self._backoff = backoff or Backoff()
         self._attempts = attempts
         self._give_up_after = give_up_after
         self._failing_since: float | None = None

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from relay.client.connection import Core
+from relay.client.connection import Core, checked
 from relay.client.errors import ConnectionFault
 from relay.client.events import Gap, Run
-from relay.wire import control
 from relay.wire.answer import Gap as GapAnswer
 from relay.wire.answer import Heartbeat, SubscriberWelcome
-from relay.wire.control import BadControl
 from relay.wire.framing import Frames
 from relay.wire.hello import SubscriberHello
 from relay.wire.position import Position
@@ -38,7 +36,9 @@ class SubscriberCore(Core):
         """
         super().__init__(session, heartbeat, max_message, welcome_within)
         self._hello_first = SubscriberHello(after, replay, since, heartbeat, name)
-        self._check(self._hello_first)
+        checked(self._hello_first)
+        if not session and (after, replay, since) != (None, None, None):
+            raise ValueError("without a session there is no place to begin at: after, replay and since need one")
         self.position = after
         """The position up to which everything was returned, to go on behind it; None if there is none yet."""
         self.began: Position | None = after
@@ -46,14 +46,6 @@ class SubscriberCore(Core):
         self._number = 0  # messages so far, without a session
         self._sure = after  # the last position at which the relay counted as we did
         self._repeats = False  # whether we went back to `_sure`
-
-    def _check(self, hello: SubscriberHello) -> None:
-        if not self.session and (hello.after, hello.replay, hello.since) != (None, None, None):
-            raise ValueError("without a session there is no place to begin at: after, replay and since need one")
-        try:
-            SubscriberHello.read(control.read(hello.write()))
-        except BadControl as error:
-            raise ValueError(str(error)) from None
 
     def _hello(self) -> bytes:
         if self.position is None:

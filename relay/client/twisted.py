@@ -21,7 +21,6 @@ from typing import Generic, TypeVar
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 
-from relay.client.backoff import Backoff
 from relay.client.errors import Closed, ConnectionFault
 from relay.client.events import Gap, Message, Run
 from relay.client.publisher import PublisherCore
@@ -50,17 +49,15 @@ class Receiver(Client, Generic[Event]):
         heartbeat: float = 10,
         name: str = "",
         max_message: int = 99_999,
-        attempts: int | None = None,
-        give_up_after: float | None = None,
-        backoff: Backoff | None = None,
+        retry: Retry | None = None,
         reactor: IReactorTime | None = None,
     ) -> None:
         """`received`: called with each message or run, and each gap. If it is a coroutine, or returns a Deferred, the
         next one waits for that.
 
         What was given to `received` counts as dealt with when it is done. If it raises, or its Deferred fails, the
-        service ends with that exception. `reactor`: its clock; None for the
-        installed one. The other parameters are as for `relay.client.asyncio.subscription`.
+        service ends with that exception. `reactor`: its clock; None for the installed one. The other parameters are as
+        for `relay.client.asyncio.subscription`.
         """
         self._subscriber, self._store = begin(
             store,
@@ -72,7 +69,7 @@ class Receiver(Client, Generic[Event]):
             name=name,
             max_message=max_message,
         )
-        super().__init__(endpoint, self._subscriber, Retry(backoff or Backoff(), attempts, give_up_after), reactor)
+        super().__init__(endpoint, self._subscriber, retry or Retry(), reactor)
         self.position: Position | None = self._subscriber.position
         """The position up to which everything was dealt with; None if that is not known yet, or without a session."""
         self._received = received
@@ -199,16 +196,14 @@ class Publication(Client):
         max_unacknowledged: int = 2**20,
         max_message: int = 99_999,
         ack_within: float | None = 30,
-        attempts: int | None = None,
-        give_up_after: float | None = None,
-        backoff: Backoff | None = None,
+        retry: Retry | None = None,
         reactor: IReactorTime | None = None,
     ) -> None:
         """The parameters are as for `relay.client.asyncio.publication`; `reactor`: as for `Receiver`."""
         self._publisher = PublisherCore(
             session=session, heartbeat=heartbeat, name=name, max_message=max_message, ack_within=ack_within
         )
-        super().__init__(endpoint, self._publisher, Retry(backoff or Backoff(), attempts, give_up_after), reactor)
+        super().__init__(endpoint, self._publisher, retry or Retry(), reactor)
         self._max_unacknowledged = max_unacknowledged
         self._acks: deque[tuple[int, Deferred[None]]] = deque()
         self._looking: list[tuple[Callable[[], bool], Deferred[None]]] = []  # who waits, and for what
@@ -341,4 +336,4 @@ class Publication(Client):
             one.errback(self._closed)
 
 
-__all__ = ["Gap", "Message", "Publication", "Run", "RunSubscription", "Subscription"]
+__all__ = ["Gap", "Message", "Publication", "Retry", "Run", "RunSubscription", "Subscription"]

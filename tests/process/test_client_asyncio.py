@@ -14,6 +14,7 @@ import pytest
 from relay.client.asyncio import Gap, Message, publication, subscription
 from relay.client.backoff import Backoff
 from relay.client.errors import ClientError, GaveUp, NoSessions, Refused, Replaced, TLSFailed, WrongPort
+from relay.client.retry import Retry
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors
 from tests.kit.process import DEADLINE, Relay, free_port
@@ -24,17 +25,17 @@ def run(play: Coroutine[Any, Any, None], limit: float = DEADLINE) -> None:  # An
     asyncio.run(asyncio.wait_for(play, limit))
 
 
-def soon() -> Backoff:
-    return Backoff(first=0.01, most=0.1)
+def soon(attempts: int | None = None) -> Retry:
+    return Retry(attempts, backoff=Backoff(first=0.01, most=0.1))
 
 
 def test_over_paths_that_are_cut_every_message_comes_once_and_in_order() -> None:
     sent = [b"%d" % number + bytes(number % 300) for number in range(3000)]
 
     async def play(publish: int, subscribe: int) -> None:
-        messages = subscription(port=subscribe, heartbeat=1, backoff=soon())
+        messages = subscription(port=subscribe, heartbeat=1, retry=soon())
         relay = publication(
-            port=publish, name="steady", heartbeat=1, ack_within=1, backoff=soon(), max_unacknowledged=5000
+            port=publish, name="steady", heartbeat=1, ack_within=1, retry=soon(), max_unacknowledged=5000
         )
         found: list[bytes] = []
 
@@ -71,8 +72,8 @@ def test_a_relay_that_is_killed_and_started_again_is_a_gap_and_what_is_uncertain
     publish, subscribe = f"tcp:{free_port()}", f"tcp:{free_port()}"
 
     async def play(first: Relay) -> None:
-        messages = subscription(port=first.subscribe_port, backoff=soon())
-        async with publication(port=first.publish_port, name="steady", backoff=soon()) as relay:
+        messages = subscription(port=first.subscribe_port, retry=soon())
+        async with publication(port=first.publish_port, name="steady", retry=soon()) as relay:
             reading = asyncio.ensure_future(anext(messages))
             while messages.position is None:
                 await asyncio.sleep(0.01)
@@ -153,9 +154,9 @@ async def failure_of(what: str, **options: Any) -> str:  # Any: options of both
     """The class of what a subscription or a publication fails with, and its words."""
     with pytest.raises(ClientError) as raised:
         if what == "subscription":
-            await anext(subscription(backoff=soon(), **options))
+            await anext(subscription(**{"retry": soon(), **options}))
         else:
-            async with publication(backoff=soon(), **options):
+            async with publication(**{"retry": soon(), **options}):
                 pass
     return f"{type(raised.value).__name__}: {raised.value}"
 
@@ -178,7 +179,7 @@ def test_what_is_wrong_with_the_other_side_is_one_exception_with_words(
         assert failure.startswith(TLSFailed.__name__) and "CERTIFICATE_VERIFY_FAILED" in failure, failure
         failure = await failure_of(what, port=tls)
         assert failure.startswith(NoSessions.__name__) and "TLS" in failure, failure
-        failure = await failure_of(what, port=free_port(), attempts=2)
+        failure = await failure_of(what, port=free_port(), retry=soon(attempts=2))
         assert failure.startswith(GaveUp.__name__), failure
 
     with Doors(authority.issue()) as server, Relay("--framing", "line") as lines:

@@ -15,6 +15,7 @@ from twisted.internet.threads import deferToThread
 
 from relay.client.backoff import Backoff
 from relay.client.errors import ClientError, TLSFailed, WrongPort
+from relay.client.retry import Retry
 from relay.client.twisted import Gap, Message, Publication, Subscription
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors
@@ -22,8 +23,8 @@ from tests.kit.process import DEADLINE, Relay
 from tests.kit.proxy import Proxy, RandomFaults
 
 
-def soon() -> Backoff:
-    return Backoff(first=0.01, most=0.1)
+def soon() -> Retry:
+    return Retry(backoff=Backoff(first=0.01, most=0.1))
 
 
 def tcp(port: int) -> TCP4ClientEndpoint:
@@ -100,11 +101,11 @@ async def test_over_paths_that_are_cut_every_message_comes_once_and_in_order() -
         Proxy(server.subscribe_port, each=down) as subscribe,
     ):
         collector = Collector(len(sent))
-        messages = Subscription(tcp(subscribe.port), collector.take, heartbeat=1, backoff=soon())
+        messages = Subscription(tcp(subscribe.port), collector.take, heartbeat=1, retry=soon())
         messages.startService()
         await deferToThread(server.log.wait_for, "subscriber .* begins a session")
         relay = Publication(
-            tcp(publish.port), name="a", heartbeat=1, ack_within=1, max_unacknowledged=5000, backoff=soon()
+            tcp(publish.port), name="a", heartbeat=1, ack_within=1, max_unacknowledged=5000, retry=soon()
         )
         relay.startService()
         for message in sent:
@@ -131,7 +132,7 @@ async def test_without_a_session_finishing_means_that_the_relay_has_read_everyth
 
 async def failure_of(endpoint: IStreamClientEndpoint) -> ClientError:
     """What a publication ends with."""
-    relay = Publication(endpoint, backoff=soon())
+    relay = Publication(endpoint, retry=soon())
     relay.startService()
     with pytest.raises(ClientError) as raised:
         await relay.whenClosed()

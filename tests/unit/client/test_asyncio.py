@@ -24,8 +24,8 @@ from tests.kit.scripted import Peer, serving
 LIMIT = 30.0  # seconds: never reached when all is well
 
 
-def at_once() -> Backoff:
-    return Backoff(first=0, most=0)
+def at_once(attempts: int | None = None) -> Retry:
+    return Retry(attempts, backoff=Backoff(first=0, most=0))
 
 
 def welcome(number: int, lost: int | None = 0) -> SubscriberWelcome:
@@ -56,7 +56,7 @@ class SubscriptionTests(FrontCase):
 
         async def play() -> None:
             found: list[Message | Gap] = []
-            async with serving(first, second) as port, subscription(port=port, backoff=at_once()) as messages:
+            async with serving(first, second) as port, subscription(port=port, retry=at_once()) as messages:
                 async for message in messages:
                     found.append(message)
                     if len(found) == 4:
@@ -135,7 +135,7 @@ class SubscriptionTests(FrontCase):
                     readers.append(reader)
                     return reader, writer
 
-                async with Subscription(dial, SubscriberCore(), Retry(at_once()), None) as messages:
+                async with Subscription(dial, SubscriberCore(), at_once(), None) as messages:
                     waiting = asyncio.ensure_future(anext(messages))
                     while messages.position is None:
                         await asyncio.sleep(0)
@@ -222,7 +222,7 @@ class PublicationTests(FrontCase):
 
         async def play() -> None:
             async with serving(first, second) as port:
-                async with publication(port=port, name="a", backoff=at_once()) as relay:
+                async with publication(port=port, name="a", retry=at_once()) as relay:
                     self.assertEqual(relay.accepted, 5)
                     await relay.publish(b"one")
                     self.assertEqual((relay.accepted, relay.acknowledged, relay.uncertain), (6, 1, 0))
@@ -246,7 +246,7 @@ class PublicationTests(FrontCase):
         async def play() -> None:
             async with (
                 serving(first, second) as port,
-                publication(port=port, name="a", heartbeat=0, ack_within=0.01, backoff=at_once()) as relay,
+                publication(port=port, name="a", heartbeat=0, ack_within=0.01, retry=at_once()) as relay,
             ):
                 await relay.publish(b"one")
 
@@ -363,7 +363,7 @@ class PublicationTests(FrontCase):
             async with serving() as port:
                 pass
             with self.assertRaises(GaveUp):
-                async with publication(port=port, attempts=2, backoff=at_once()):
+                async with publication(port=port, retry=at_once(attempts=2)):
                     pass
 
         self.run_async(play())

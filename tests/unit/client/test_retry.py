@@ -11,7 +11,7 @@ from relay.client.retry import Retry
 
 class RetryTests(SynchronousTestCase):
     def make(self, attempts: int | None = None, give_up_after: float | None = None) -> Retry:
-        return Retry(Backoff(first=1, factor=1, chance=lambda: 0.0), attempts, give_up_after)
+        return Retry(attempts, give_up_after, Backoff(first=1, factor=1, chance=lambda: 0.0))
 
     def test_what_may_pass_is_tried_again_for_ever(self) -> None:
         retry = self.make()

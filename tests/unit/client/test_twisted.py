@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.client.backoff import Backoff
 from relay.client.errors import Closed, ConnectionFault, GaveUp, Refused, Replaced
+from relay.client.retry import Retry
 from relay.client.twisted import Gap, Message, Publication, Run, RunSubscription, Subscription
 from relay.wire.answer import Ack, Bye, Error, Heartbeat, PublisherWelcome, SubscriberWelcome
 from relay.wire.hello import SubscriberHello, read_hello
@@ -25,8 +26,8 @@ def accepted(number: int, known: bool = True) -> PublisherWelcome:
     return PublisherWelcome(number, known, "relayed", "ab", 100, "relay")
 
 
-def one_second() -> Backoff:
-    return Backoff(first=1, factor=1, chance=lambda: 0.0)
+def one_second(attempts: int | None = None) -> Retry:
+    return Retry(attempts, backoff=Backoff(first=1, factor=1, chance=lambda: 0.0))
 
 
 class SubscriptionTests(SynchronousTestCase):
@@ -40,7 +41,7 @@ class SubscriptionTests(SynchronousTestCase):
             self.server,
             received or self.found.append,  # type: ignore[arg-type]  # what each test gives
             heartbeat=heartbeat,
-            backoff=one_second(),
+            retry=one_second(),
             reactor=self.clock,
             **options,  # type: ignore[arg-type]
         )
@@ -204,8 +205,7 @@ class PublicationTests(SynchronousTestCase):
             session=session,
             name="a" if session else "",
             max_unacknowledged=max_unacknowledged,
-            attempts=attempts,
-            backoff=one_second(),
+            retry=one_second(attempts),
             reactor=self.clock,
         )
         client.startService()
@@ -316,7 +316,7 @@ class PublicationTests(SynchronousTestCase):
 
     def test_the_time_without_a_word_counts_from_the_welcome_on(self) -> None:
         """Until the welcome the limit is longer than three heartbeats."""
-        client = Publication(self.server, heartbeat=1, backoff=one_second(), reactor=self.clock)
+        client = Publication(self.server, heartbeat=1, retry=one_second(), reactor=self.clock)
         client.startService()
         self.server.wire.say(accepted(0))
         self.clock.advance(3.1)
@@ -324,7 +324,7 @@ class PublicationTests(SynchronousTestCase):
         self.assertTrue(self.server.wires[0].ended)
 
     def test_a_path_that_takes_nothing_is_left_though_there_are_no_heartbeats_to_miss(self) -> None:
-        client = Publication(self.server, name="a", heartbeat=0, backoff=one_second(), reactor=self.clock)
+        client = Publication(self.server, name="a", heartbeat=0, retry=one_second(), reactor=self.clock)
         client.startService()
         self.server.wire.say(accepted(0))
         self.clock.advance(1000)

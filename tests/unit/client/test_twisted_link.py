@@ -13,6 +13,7 @@ from zope.interface import alsoProvides, implementer
 
 from relay.client.backoff import Backoff
 from relay.client.errors import NoSessions, TLSFailed
+from relay.client.retry import Retry
 from relay.client.twisted import Publication
 from relay.client.twisted_link import HANDSHAKES, LinkFactory
 from relay.wire.answer import PublisherWelcome
@@ -43,8 +44,8 @@ class ClientTests(SynchronousTestCase):
         self.server = Server(self.clock)
 
     def begin(self, endpoint: IStreamClientEndpoint | None = None) -> Publication:
-        backoff = Backoff(first=1, factor=1, chance=lambda: 0.0)
-        client = Publication(endpoint or self.server, reactor=self.clock, backoff=backoff)
+        retry = Retry(backoff=Backoff(first=1, factor=1, chance=lambda: 0.0))
+        client = Publication(endpoint or self.server, reactor=self.clock, retry=retry)
         client.startService()
         return client
 
