@@ -150,7 +150,7 @@ class Subscription(Link):
     def _keep(self, position: Position) -> None:
         self.position = position
         if self._store is not None:
-            self._store.keep(position, self._now())
+            self._store.keep(position, self._now(), asyncio.get_running_loop().call_later)
 
     async def _next(self) -> Run | Gap:
         core = self._subscriber

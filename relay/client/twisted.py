@@ -143,11 +143,17 @@ class Receiver(Client, Generic[Event]):
     def _keep(self, position: Position) -> None:
         self.position = position
         if self._store is not None:
-            self._store.keep(position, self._reactor.seconds())
+            try:
+                self._store.keep(position, self._reactor.seconds(), self._reactor.callLater)
+            except OSError as error:
+                self._end(error)
 
     def _finish(self) -> None:
         if self._store is not None:
-            self._store.flush()
+            try:
+                self._store.flush()
+            except OSError as error:
+                self._closed = error
 
 
 class Subscription(Receiver[Message | Gap]):

@@ -289,10 +289,7 @@ class Client(Service):
         self._finish()
         closing, self._closing = self._closing, []
         for one in closing:
-            if isinstance(error, Closed):
-                one.callback(None)
-            else:
-                one.errback(error)
+            self.whenClosed().chainDeferred(one)
 
     # What a role does
 
@@ -315,4 +312,4 @@ class Client(Service):
         return True
 
     def _finish(self) -> None:
-        """The service ends, for `_closed`."""
+        """The service ends, for `_closed`. It may be replaced, if something is the matter with the end."""

@@ -151,6 +151,31 @@ class SubscriptionTests(SynchronousTestCase):
         self.assertEqual(path.read_text(), "ab-7\n")
         self.assertEqual(self.begin(store=path).position, Position("ab", 7))
 
+    def test_the_store_is_written_although_no_message_follows(self) -> None:
+        path = temporary_folder(self) / "position"
+        self.begin(store=path)
+        self.server.wire.say(welcome(7), b"seven")
+        self.assertEqual(path.read_text(), "ab-6\n")
+        self.clock.advance(1)
+        self.assertEqual(path.read_text(), "ab-7\n")
+
+    def test_a_store_that_cannot_be_written_ends_the_service(self) -> None:
+        client = self.begin(store=temporary_folder(self) / "missing" / "position")
+        self.server.wire.say(welcome(7), b"seven")
+        self.failureResultOf(client.whenClosed(), FileNotFoundError)
+        self.assertEqual(self.found, [])
+
+    def test_a_store_that_cannot_be_written_at_the_end_is_no_orderly_end(self) -> None:
+        folder = temporary_folder(self) / "folder"
+        folder.mkdir()
+        client = self.begin(store=folder / "position")
+        self.server.wire.say(welcome(7), b"seven")
+        (folder / "position").unlink()
+        folder.rmdir()
+        closed = client.whenClosed()
+        client.stopService()
+        self.failureResultOf(closed, FileNotFoundError)
+
     def test_a_relay_that_says_nothing_for_some_heartbeats_is_left(self) -> None:
         self.begin(heartbeat=1)
         self.server.wire.say(welcome(1))
