@@ -3,8 +3,8 @@
     async for message in subscription("relay.example"):
         print(message.position, message.data)
 
-    async with publication("relay.example", name="sensor-7") as relay:
-        await relay.publish(b"21.5")
+    async with publication("relay.example", name="sensor-7") as publisher:
+        await publisher.publish(b"21.5")
 
 Both wait for a relay that is not there yet, and connect again when a connection breaks.
 """

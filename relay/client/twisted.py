@@ -1,9 +1,9 @@
 """The front for Twisted: `Subscription` and `Publication`, services that keep a connection to a relay.
 
     endpoint = clientFromString(reactor, "tcp:relay.example:8001")
-    relay = Publication(endpoint, name="sensor-7")
-    relay.startService()
-    relay.publish(b"21.5").addCallback(lambda _: print("acknowledged"))
+    publisher = Publication(endpoint, name="sensor-7")
+    publisher.startService()
+    publisher.publish(b"21.5").addCallback(lambda _: print("acknowledged"))
 
 Both wait for a relay that is not there yet, connect again when a connection breaks, and end when they are stopped or no
 attempt can help: `whenClosed` tells.
