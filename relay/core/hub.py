@@ -201,8 +201,7 @@ class Hub:
 
     def reach(self, memory: int) -> int:
         """Position of the oldest message in the newest `memory` bytes of the log; at least the newest batch counts."""
-        log = self.log
-        return log.position(Place(log.within(memory), 0))
+        return self.log.position(Place(self.log.within(memory), 0))
 
     def insert(self, subscription: Subscription, data: bytes) -> None:
         """Send `data`, which is not a message, as soon as the subscriber is between two messages."""
@@ -244,6 +243,12 @@ class Hub:
         if subscription.attached and subscription.lifecycle.state is State.WAITING:
             subscription.lifecycle.become(State.LAGGING)
         self._catch_up(subscription)
+
+    def took(self, subscription: Subscription, size: int) -> None:
+        """Note that a lagging subscriber took `size` bytes. One that reads the log by itself calls this, too."""
+        subscription.progress.moved = True
+        subscription.cursor.advance(size)
+        self._regulate_soon()
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -309,9 +314,7 @@ class Hub:
         if not subscription.attached:
             return
         if taken:
-            subscription.progress.moved = True
-            subscription.cursor.advance(taken)
-            self._regulate_soon()
+            self.took(subscription, taken)
         if taken != size:
             self._wait(subscription, error)
         self._settle(subscription)
@@ -348,6 +351,7 @@ class Hub:
 
     def _regulate(self) -> None:
         """Pause or resume publishers as the policy decides from how far the slowest subscriber is behind."""
+        self._regulate_scheduled = False
         self._find_slowest()
         behind = self.log.behind(self._slowest)
         hold = self.slow.hold(behind, self.budget.limit, self.blocked)
@@ -369,11 +373,7 @@ class Hub:
         """Regulate once a turn, however many subscribers moved in it."""
         if self.blocked and not self._regulate_scheduled:
             self._regulate_scheduled = True
-            self._call_soon(self._regulate_when_due)
-
-    def _regulate_when_due(self) -> None:
-        self._regulate_scheduled = False
-        self._regulate()
+            self._call_soon(self._regulate)
 
     # Subscribers that take nothing
 

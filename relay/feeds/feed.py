@@ -98,7 +98,7 @@ class Feed:
         """Messages that the feed, and so each of its subscribers, had to skip (`--slow skip`)."""
         self.paused = False
         """Whether the feed waits for its slowest subscriber (`--slow block`)."""
-        self._until = 0.0  # when to stop encoding, in seconds of the owner's clock; 0 while encoding is not allowed
+        self._until = 0.0  # when to stop encoding, in seconds of the owner's clock
         self._owner = owner
         self._main = owner.hub
         self._shift = first - 1  # a message's position in the main hub's log, minus that in ours
@@ -149,10 +149,29 @@ class Feed:
         return self._final or self.subscription.cursor.lag(self._owner.clock, exact=False)
 
     def encode_until(self, time: float) -> None:
-        """Encode what the main hub has, until all is done or the owner's clock says `time`."""
+        """Encode what the main hub has, until all is done or the owner's clock says `time`; a step at least."""
         self._until = time
-        self._main.resume(self.subscription)
-        self._until = 0.0
+        try:
+            taken = self._encode()
+        except Exception as error:
+            self._main.detach(self.subscription)
+            self.fail(error)
+            return
+        self._main.took(self.subscription, taken)
+        if self.subscription.cursor.at_end:
+            self._main.resume(self.subscription)
+        else:
+            self._owner.work_soon()
+
+    def _encode(self) -> int:
+        """Encode messages while there is time and room. Returns how many bytes of the main hub's log they are."""
+        taken, room = 0, self.hub.budget.limit // 4
+        for messages in self._main.log.messages(self.subscription.cursor.place, STEP, STEP_SIZE):
+            room -= self._publish(messages)
+            taken += messages.size
+            if room <= 0 or self._owner.clock() >= self._until:
+                break
+        return taken
 
     def leave(self) -> None:
         """End the feed: nobody needs it."""
@@ -162,19 +181,8 @@ class Feed:
     # What the hub that has the messages calls
 
     def deliver(self, pieces: object) -> int:
-        """Encode messages while `encode_until` allows; take nothing while the main hub delivers to everybody.
-
-        The messages are read from the main hub's log, because `pieces` may be cut anywhere. Returns how many bytes of
-        that log were encoded.
-        """
-        if not self._until:
-            return 0
-        taken, room = 0, self.hub.budget.limit // 4
-        following = self._main.log.messages(self.subscription.cursor.place, STEP, STEP_SIZE)
-        while room > 0 and self._owner.clock() < self._until and (messages := next(following, None)):
-            room -= self._publish(messages)
-            taken += messages.size
-        return taken
+        """Take nothing while the main hub delivers to everybody: the feed reads that hub's log when it has time."""
+        return 0
 
     deliver_one = deliver
 

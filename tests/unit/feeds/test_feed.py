@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relay.core.cursor import Tally
 from relay.core.slow import SLOW_POLICIES
+from relay.feeds.feed import STEP
 from relay.wire.close_reason import CloseReason
 from tests.kit.feeds import MIB, FeedTests, Member, Slowly
 
@@ -26,6 +27,14 @@ class FeedEncodingTests(FeedTests):
         self.assertEqual((self.encoding.encoded, member.feed.live, self.hub.lagging), ([], False, 1))
         self.turns.run_all()
         self.assertEqual((len(self.encoding.encoded), member.feed.live, self.hub.lagging), (10, True, 0))
+
+    def test_a_slice_that_is_over_before_it_begins_encodes_something_all_the_same(self) -> None:
+        member = self.join()
+        self.publish(10 * STEP)
+        self.hub.flush()
+        for slices in range(1, 4):
+            member.feed.encode_until(0.0)
+            self.assertEqual(len(self.encoding.encoded), slices * STEP)
 
     def test_whose_encoding_fails_is_told_of_and_ended_and_others_are_not(self) -> None:
         member, other = self.join(), Member(self.feeds, Slowly(self))
