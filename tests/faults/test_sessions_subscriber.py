@@ -21,8 +21,6 @@ from tests.kit.session_peers import (
 )
 from tests.kit.session_wires import TcpWire, WebSocketWire
 
-pytestmark = pytest.mark.alone  # what fits into the buffer in time depends on the rate that is reached
-
 CUTS = 1000
 RATE = 5000
 """Messages a second, some 0.5 MB: far below half a buffer, so that the relay keeps history."""
@@ -54,6 +52,7 @@ def test_a_subscriber_that_is_cut_a_thousand_times_gets_every_message_once_and_i
     check_messages(subscriber, count)
 
 
+@pytest.mark.alone  # what fits into the buffer in time depends on the rate that is reached
 @pytest.mark.parametrize("slow", ["disconnect", "skip"])
 @pytest.mark.parametrize("wire", WIRES)
 def test_with_a_buffer_that_is_too_small_what_is_told_lost_is_exactly_what_did_not_come(wire: Wire, slow: str) -> None:
