@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
@@ -10,6 +11,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 from relay.config.values import Network
+from relay.wire.printable import escaped
 
 
 def address_name(address: IAddress | None) -> str:
@@ -19,19 +21,23 @@ def address_name(address: IAddress | None) -> str:
     """
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if isinstance(address, UNIXAddress):
-        return f"unix:{os.fsdecode(address.name)}" if address.name else "unix"
+        return escaped(f"unix:{os.fsdecode(address.name)}") if address.name else "unix"
     if host is None or port is None:
-        return repr(address)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return escaped(repr(address))
+    return escaped(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
 def is_ip_address(host: object) -> bool:
-    """Whether `host` is an IP address as text: a PROXY header may carry anything."""
+    """Whether `host` is an IP address as text: a PROXY header may carry anything.
+
+    The zone of an IPv6 address (RFC 4007, section 11) has to be a name that an interface can have.
+    """
     try:
-        ip_address(str(host))
+        address = ip_address(str(host))
     except ValueError:
         return False
-    return True
+    zone = address.scope_id if isinstance(address, IPv6Address) else None
+    return zone is None or re.fullmatch(r"[A-Za-z0-9_.@-]{1,15}", zone) is not None
 
 
 def within(host: str, networks: Iterable[Network]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,6 +25,7 @@ from zope.interface import implementer
 
 from relay.config.config import Config, Faults
 from relay.net.tls import SecureTransport
+from relay.wire.printable import escaped
 
 Value = TypeVar("Value")
 
@@ -109,7 +111,16 @@ def _context(
         trustRoot=root,
     )
     context: SSL.Context = options.getContext()
+    context.set_alpn_select_callback(_select_no_protocol)
     return context
+
+
+def _select_no_protocol(connection: SSL.Connection, offered: list[bytes]) -> Any:  # Any: pyOpenSSL's own mark
+    """Answer as a server that does not know ALPN (RFC 7301, section 3.1): the peer may offer what it likes.
+
+    Twisted's own callback asks the connection for an object that ours do not have, and the handshake fails.
+    """
+    return SSL.NO_OVERLAPPING_PROTOCOLS
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -132,9 +143,17 @@ class RenewableContext:
 
 
 def subject(transport: ITransport) -> str:
-    """Subject of the certificate that the peer showed, as RFC 4514 writes it; empty if it showed none."""
-    certificate = cast("crypto.X509 | None", cast(ISSLTransport, transport).getPeerCertificate())
-    return "" if certificate is None else certificate.to_cryptography().subject.rfc4514_string()
+    """Subject of the certificate that the peer showed, as RFC 4514 writes it; empty if it showed none.
+
+    What does not print is escaped. A subject that cannot be read is shown as its fingerprint.
+    """
+    shown = cast("crypto.X509 | None", cast(ISSLTransport, transport).getPeerCertificate())
+    if shown is None:
+        return ""
+    try:
+        return escaped(shown.to_cryptography().subject.rfc4514_string())
+    except (ValueError, TypeError):  # text that is not of the type that it is said to be, or a type that is no text
+        return f"SHA256={sha256(crypto.dump_certificate(crypto.FILETYPE_ASN1, shown)).hexdigest()}"
 
 
 def explain(failure: Failure) -> str:

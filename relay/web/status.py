@@ -6,7 +6,6 @@ scans little more than the newest batch, however many messages there are, and ta
 
 from __future__ import annotations
 
-from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from relay.observe.stats import Role, Snapshot, Stats
 from relay.peers.connection import Connection
 from relay.peers.ended_connection import EndedConnection
 from relay.wire.framing import Buffer, Framing
+from relay.wire.printable import printable
 
 SLOWEST = 10
 """Lagging subscribers shown."""
@@ -103,23 +103,6 @@ def _message(frame: Buffer, position: int, framing: type[Framing]) -> dict[str, 
     start, size = framing.header_size, len(frame) - framing.header_size - framing.trailer_size
     shown = bytes(frame[start : start + min(size, SHOWN)])
     return {"position": position, "size": size, "text": printable(shown, whole=size <= SHOWN)}
-
-
-def printable(data: bytes, whole: bool = True) -> str:
-    """Bytes as one line of text, decoded as UTF-8.
-
-    Backslashes, bytes that are not UTF-8 and characters that do not print become Python escapes. `whole`: whether
-    `data` is complete; if it is not, a last character that is cut is left out.
-    """
-    return "".join(map(_spell, getincrementaldecoder("utf-8")("surrogateescape").decode(data, final=whole)))
-
-
-def _spell(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # what "surrogateescape" makes of a byte that is not UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    if character.isprintable() and character != "\\":
-        return character
-    return character.encode("unicode_escape").decode()
 
 
 def connection_json(row: Row) -> dict[str, object]:

@@ -15,7 +15,7 @@ from tests.kit.certificates import Authority
 from tests.kit.doors import Doors, dial
 from tests.kit.fakes import frame
 from tests.kit.healthy import Healthy
-from tests.kit.peers import ends, receive
+from tests.kit.peers import connection, ends, receive
 from tests.kit.process import DEADLINE
 from tests.kit.resets import reset
 
@@ -195,7 +195,19 @@ def test_a_thousand_handshakes_at_once_keep_nobody_waiting(authority: Authority)
         clients = [Client(relay.subscribe_tls_port, context) for _ in range(1000)]
         for client in clients:
             client.finish()
-        relay.log.wait_for("more lines like this were left out: {role} {peer} connected")
+        relay.log.wait_for("more lines like this were left out: subscriber .* connected")
         healthy.stop()
         for client in clients:
             reset(client.socket)
+
+
+def test_a_client_that_offers_protocols_by_alpn_is_served(authority: Authority) -> None:
+    """RFC 7301: a server that knows none of them answers as if it were not asked. Browsers and many libraries ask."""
+    with Doors(authority.issue()) as relay:
+        for port in (relay.publish_tls_port, relay.subscribe_tls_port):
+            for offered in (["http/1.1"], ["h2", "http/1.1"], ["x" * 255] * 50):
+                context = authority.client()
+                context.set_alpn_protocols(offered)
+                with context.wrap_socket(connection(port), server_hostname="localhost") as peer:
+                    assert peer.selected_alpn_protocol() is None
+        assert not relay.log.find("handshake failed")

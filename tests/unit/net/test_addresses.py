@@ -16,6 +16,7 @@ class AddressTests(SynchronousTestCase):
             (IPv4Address("TCP", "127.0.0.1", 8001), "127.0.0.1:8001"),
             (IPv6Address("TCP", "::1", 8001), "[::1]:8001"),
             (UNIXAddress(b"/run/relay.sock"), "unix:/run/relay.sock"),
+            (UNIXAddress(b"/run/\n\x1b[31m\xff"), r"unix:/run/\n\x1b[31m\xff"),
             (UNIXAddress(None), "unix"),
             (HostnameAddress(b"relay.example", 1), repr(HostnameAddress(b"relay.example", 1))),
             (None, "None"),
@@ -23,7 +24,17 @@ class AddressTests(SynchronousTestCase):
             self.assertEqual(address_name(address), name)
 
     def test_an_ip_address_is_told_from_anything_else(self) -> None:
-        for text, is_one in (("192.0.2.1", True), ("::1", True), ("relay.example", False), ("", False), (None, False)):
+        for text, is_one in (
+            *(("192.0.2.1", True), ("::1", True), ("fe80::1%eth0.12", True), ("fe80::1%2", True)),
+            *(("relay.example", False), ("", False), (None, False)),
+            *(
+                ("::1%", False),
+                ("::1%x\nforged", False),
+                ("::1%\x1b[31m", False),
+                ("::1%x y", False),
+                ("::1%\u202e", False),
+            ),
+        ):
             self.assertIs(is_ip_address(text), is_one, text)
 
     def test_an_address_is_within_one_of_the_networks_or_not(self) -> None:
