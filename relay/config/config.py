@@ -73,6 +73,7 @@ class Config:
     tls_timeout: float
     web: tuple[str, ...]
     web_token_file: str
+    web_host: tuple[str, ...]
     web_origin: tuple[str, ...]
     log_format: str
     log_level: LogLevel
@@ -153,6 +154,7 @@ def _without_endpoint(config: Config) -> Iterator[Fault]:
         ("publisher-ca", config.publisher_ca, config.publish_tls, "TLS endpoint"),
         ("subscriber-ca", config.subscriber_ca, config.subscribe_tls, "TLS endpoint"),
         ("web-token-file", config.web_token_file, config.web, "web port"),
+        ("web-host", config.web_host, config.web, "web port"),
         ("web-origin", config.web_origin, config.web, "web port"),
     ):
         if value and not endpoints:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from twisted.logger import LogLevel
 
 from relay.config.setting import Part, Setting
-from relay.config.values import count, count_or_auto, endpoint, network, one_of, origin, seconds, size
+from relay.config.values import count, count_or_auto, endpoint, host, network, one_of, origin, seconds, size
 from relay.core.slow import SLOW_POLICIES
 from relay.wire.framing import FRAMINGS
 
@@ -224,6 +224,16 @@ SETTINGS = (
         str,
         "FILE with a token: the web port answers only requests that show it, except for /healthz",
         table="web",
+    ),
+    Setting(
+        "web-host",
+        "none",
+        host,
+        "NAME of a host under which the web port is asked, besides IP addresses and localhost; may be repeated; with a "
+        "token all names are good",
+        many=True,
+        table="web",
+        reload=Part.WEB,
     ),
     Setting(
         "web-origin",

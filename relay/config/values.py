@@ -78,6 +78,14 @@ def endpoint(text: str) -> str:
     return text
 
 
+def host(text: str) -> str:
+    """The name of a host, without scheme and port, in lower case."""
+    found = text.strip().lower().rstrip(".")
+    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", found):
+        raise ValueError(f"{text!r} is not the name of a host: give one such as relay.example.org")
+    return found
+
+
 def origin(text: str) -> str:
     """An origin of web pages, as browsers write it (RFC 6454, section 6.2): scheme, host, and port if necessary."""
     found = text.strip().lower().rstrip("/")

@@ -109,6 +109,7 @@ class Appliers:
         def change() -> None:
             self.web.token = token
             self.web.origins = config.web_origin
+            self.web.hosts = config.web_host
 
         return change
 

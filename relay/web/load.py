@@ -37,6 +37,8 @@ class Access:
     """The token that a request has to show; None: no token is needed."""
     origins: tuple[str, ...] = ()
     """Origins whose web pages may read messages, in addition to the relay's own."""
+    hosts: tuple[str, ...] = ()
+    """Names under which the relay is asked if no token is needed, besides IP addresses and `localhost`."""
 
 
 class Contents(NamedTuple):
@@ -94,6 +96,7 @@ def load_site(contents: Contents, reactor: IReactorTime) -> Site:
         metrics,
         contents.unready,
         lambda: contents.access.token,
+        lambda: contents.access.hosts,
         {"/events": streams.events, "/ws": streams.socket, "/status": status},
         contents.stopping,
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from importlib.resources import files
 
 from relay.observe.roster import PAGE, ended, page
 from relay.observe.stats import Stats
+from relay.web.host import misdirected, without_host
 from relay.web.request import JSON, Request, Response, line
 from relay.web.status import connection_json, ended_json
 from relay.web.streams import Takeover
@@ -44,19 +45,22 @@ class Pages:
         metrics: Callable[[str], tuple[bytes, str]],
         unready: Callable[[], str],
         token: Callable[[], bytes | None],
+        hosts: Callable[[], Collection[str]],
         streams: Mapping[str, Callable[[Request], Response | Takeover]],
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """`metrics`: takes the header `Accept`, and returns the text of a scrape and its content type.
 
         `unready`: returns why nobody should connect now, empty if the relay is ready. `token`: returns the token that
-        a request has to show, None if it needs none. `streams`: by path, what answers with a stream that does not end.
+        a request has to show, None if it needs none. `hosts`: returns the names under which the relay is asked if no
+        token is needed, besides those that are safe. `streams`: by path, what answers with a stream that does not end.
         `stopping`: returns whether the relay has begun to stop; from then on only `WHILE_STOPPING` is answered.
         """
         self._stats = stats
         self._metrics = metrics
         self._unready = unready
         self._token = token
+        self._hosts = hosts
         self._stopping = stopping
         folder = files("relay.web") / "page"
         self._pages: dict[str, Callable[[Request], Response | Takeover]] = {
@@ -74,10 +78,14 @@ class Pages:
 
     def respond(self, request: Request) -> Response | Takeover:
         """The answer to a request, whatever it asks for."""
+        token = self._token()
+        refusal = without_host(request) or (misdirected(request, self._hosts()) if token is None else None)
+        if refusal:
+            return refusal
         if self._stopping() and request.path not in WHILE_STOPPING:
             return line(503, self._unready() or "stopping", (("Retry-After", str(RETRY_AFTER)),))
         authorization = request.header("Authorization").encode("latin-1")
-        if request.path != "/healthz" and not opens(authorization, self._token()):
+        if request.path != "/healthz" and not opens(authorization, token):
             return line(401, "a token is needed", CHALLENGE)
         found = self._pages.get(request.path)
         if found is None:

@@ -29,6 +29,11 @@ class Request:
     version: str = "HTTP/1.1"
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
+    @property
+    def hosts(self) -> int:
+        """How many headers `Host` there are."""
+        return sum(key.lower() == b"host" for key, _ in self.headers)
+
     def header(self, name: str) -> str:
         """The value of the header `name`, the last one if there are several; empty if there is none."""
         wanted = name.lower().encode()

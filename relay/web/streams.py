@@ -156,8 +156,8 @@ class Streams:
         Browsers name the site in the header `Origin`. Without the refusal, any web page that somebody visits could read
         the messages. Other programs may leave the header out, or send any: they are not kept out by this.
         """
-        origin = request.header("Origin")
-        own = origin.partition("://")[2]
-        if not origin or (own and own == request.header("Host")) or origin in self._origins():
+        origin, host = request.header("Origin"), request.header("Host")
+        own = (f"http://{host}", f"https://{host}") if host else ()
+        if not origin or origin in own or origin in self._origins():
             return None
         return line(403, "pages of that origin may not read messages: --web-origin would allow it")

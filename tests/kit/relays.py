@@ -24,6 +24,8 @@ from tests.kit.sessions import Timers, make_sessions
 
 START = 1_000_000_000.0
 """When it is started, in seconds since 1970."""
+HOST = (b"Host", b"localhost:8003")
+"""A header that every request to the web port needs."""
 FRAME = len(frame(b"x" * 96))
 """Bytes on the wire of each message that `publish` publishes."""
 

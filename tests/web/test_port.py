@@ -204,7 +204,7 @@ def test_those_who_send_nothing_take_no_place_of_the_relays_and_leave_in_time_to
 def test_who_comes_with_many_others_is_let_in(running: tuple[Relay, int]) -> None:
     peers = [socket.create_connection(("127.0.0.1", running[1]), DEADLINE) for _ in range(MAX_WEB_CONNECTIONS - 50)]
     for peer in peers:
-        peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n")
+        peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     for peer in peers:
         with peer:
             assert peer.recv(100).startswith(b"HTTP/1.1 200 ")

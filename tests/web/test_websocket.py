@@ -40,7 +40,7 @@ HANDSHAKES: list[tuple[int, str, Mapping[str, str | None]]] = [  # status, reque
     (101, GET, {"Sec_WebSocket_Protocol": "chat, superchat"}),
     *((400, GET, {"Upgrade": value}) for value in (None, "h2c")),
     *((400, GET, {"Connection": value}) for value in (None, "close")),
-    *((400, GET, {"Host": value}) for value in (None, "\xff\xfe")),
+    *((status, GET, {"Host": value}) for status, value in ((400, None), (421, "\xff\xfe"))),
     *((400, GET, {"Sec_WebSocket_Extensions": "\xff"}), (400, GET, {"Sec_WebSocket_Version": None})),
     *((426, GET, {"Sec_WebSocket_Version": value}) for value in ("8", "14", "thirteen")),  # section 4.4
     (400, GET, {"Sec_WebSocket_Key": None}),
@@ -50,6 +50,9 @@ HANDSHAKES: list[tuple[int, str, Mapping[str, str | None]]] = [  # status, reque
     # Its own pages, also where a proxy speaks TLS for it, and those of --web-origin
     *((101, GET, {"Origin": value}) for value in ("http://HOST", "https://HOST", "https://example.org")),
     *((403, GET, {"Origin": value}) for value in ("http://example.org", "https://example.org:444", "http://HOST0")),
+    *((403, GET, {"Origin": value}) for value in ("chrome-extension://HOST", "://HOST", "HOST", "http://HOST/")),
+    *((421, GET, {"Host": value}) for value in ("evil.example", "evil.example:8003", "localhost.evil.example")),
+    (421, GET, {"Host": "evil.example:8003", "Origin": "http://evil.example:8003"}),  # DNS rebinding
     *((403, GET, {"Origin": value}) for value in ("https://example.org.example.net", "http://127.0.0.1", "null")),
 ]
 

@@ -40,6 +40,7 @@ class ConfigTests(SynchronousTestCase):
             ("publisher-ca", {"publisher_ca": "a.pem"}, "no TLS endpoint"),
             ("subscriber-ca", {"subscriber_ca": "a.pem"}, "no TLS endpoint"),
             ("web-token-file", {"web_token_file": "token"}, "no web port"),
+            ("web-host", {"web_host": ("relay.example",)}, "no web port"),
             ("web-origin", {"web_origin": ("https://example.org",)}, "no web port"),
         ):
             values: dict[str, object] = dict(wrong)
@@ -52,4 +53,4 @@ class ConfigTests(SynchronousTestCase):
         shown = json.loads(json.dumps(shown_settings(configure({}))))
         self.assertEqual((shown["framing"], shown["log-level"], shown["slow"]), ("int32", "info", "disconnect"))
         for name in shown:
-            self.assertNotRegex(name, "allow|certificate|key$|-ca$|token|origin|max-connections")
+            self.assertNotRegex(name, "allow|certificate|key$|-ca$|token|origin|host|max-connections")

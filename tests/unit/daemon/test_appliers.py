@@ -24,6 +24,7 @@ from relay.wire.websocket import text
 from tests.kit.certificates import Authority
 from tests.kit.fakes import said
 from tests.kit.folders import temporary_folder
+from tests.kit.relays import HOST
 
 SKIP = SLOW_POLICIES["skip"]
 ORIGIN = "https://example.org"
@@ -66,7 +67,7 @@ class AppliersTests(SynchronousTestCase):
     def allowed(self, token: str = "secret") -> object:
         """What a page of another site gets that asks for messages."""
         assert self.relay.site is not None
-        headers = ((b"Authorization", f"Bearer {token}".encode()), (b"Origin", ORIGIN.encode()))
+        headers = (HOST, (b"Authorization", f"Bearer {token}".encode()), (b"Origin", ORIGIN.encode()))
         answer = self.relay.site.pages.respond(Request("GET", "/events", {}, "HTTP/1.1", headers))
         return 200 if isinstance(answer, Takeover) else answer.status
 
@@ -99,6 +100,7 @@ class AppliersTests(SynchronousTestCase):
                 lambda: (machinery.publishers.handshake_timeout, machinery.subscribers.handshake_timeout),
                 (2.5, 2.5),
             ),
+            "web-host": (("relay.example",), lambda: appliers.web.hosts, ("relay.example",)),
             "web-origin": ((ORIGIN,), self.allowed, 200),
             "log-level": (LogLevel.error, lambda: self.levels.logLevelForNamespace("any"), LogLevel.error),
         }

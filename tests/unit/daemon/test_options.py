@@ -55,6 +55,7 @@ class OptionsTests(SynchronousTestCase):
                 tls_timeout=5.0,
                 web=(),
                 web_token_file="",
+                web_host=(),
                 web_origin=(),
                 log_format="text",
                 log_level=LogLevel.info,
@@ -74,6 +75,7 @@ class OptionsTests(SynchronousTestCase):
             *("--publisher-ca", "one.pem", "--subscriber-ca", "other.pem", "--tls-timeout", "2"),
             *("--publisher-names", "5"),
             *("--web", "tcp:6:interface=127.0.0.1", "--web", "unix:/run/web", "--web-token-file", "token"),
+            *("--web-host", "Relay.example.", "--web-host", "map-1"),
             *("--web-origin", "https://Example.org/", "--web-origin", "http://127.0.0.1:8080"),
             *("--log-format", "json", "--log-level", "warn"),
         )
@@ -106,6 +108,7 @@ class OptionsTests(SynchronousTestCase):
                 tls_timeout=2.0,
                 web=("tcp:6:interface=127.0.0.1", "unix:/run/web"),
                 web_token_file="token",
+                web_host=("relay.example", "map-1"),
                 web_origin=("https://example.org", "http://127.0.0.1:8080"),
                 log_format="json",
                 log_level=LogLevel.warn,
@@ -134,6 +137,7 @@ class OptionsTests(SynchronousTestCase):
             (["--subscribe", "tcp"], ["--subscribe", "'tcp'"]),
             (["--web", "tcp:1", "--web-origin", "example.org"], ["--web-origin", "'example.org'", "https://"]),
             (["--web-origin", "https://example.org"], ["--web-origin", "no web port"]),
+            (["--web", "tcp:1", "--web-host", "http://a:8003"], ["--web-host", "'http://a:8003'", "relay.example.org"]),
         ):
             error = self.assertRaises(UsageError, parse, *arguments)
             self.assertNotIn("\n", str(error))

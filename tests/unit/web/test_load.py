@@ -24,6 +24,7 @@ from relay.web.request import Request, Response
 from relay.web.site import Channel
 from tests.kit.connections import PEER, FakeTransport
 from tests.kit.feeds import FeedTests
+from tests.kit.relays import HOST
 from tests.kit.sessions import make_sessions
 
 
@@ -44,7 +45,7 @@ class LoadTests(SynchronousTestCase):
 
         def status(path: str, token: str = "") -> int:
             assert relay.site is not None
-            headers = ((b"Authorization", f"Bearer {token}".encode()),)
+            headers = (HOST, (b"Authorization", f"Bearer {token}".encode()))
             response = relay.site.pages.respond(Request(path=path, headers=headers))
             assert isinstance(response, Response)
             return response.status
@@ -101,7 +102,7 @@ class SiteTests(FeedTests):
         channel, transport = self.site.buildProtocol(PEER), FakeTransport()
         assert isinstance(channel, Channel)
         channel.makeConnection(transport)
-        request = "\r\n".join([f"GET {path} HTTP/1.1", "Host: relay.example", *headers, "", ""])
+        request = "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""])
         channel.dataReceived(request.encode())
         self.turns.run_all()
         head, _, body = transport.value().partition(b"\r\n\r\n")

@@ -16,7 +16,7 @@ from relay.observe.roster import PAGE
 from relay.web.pages import Pages
 from relay.web.request import NOTHING, Request, Response
 from relay.web.streams import Takeover
-from tests.kit.relays import FRAME, START, RelayCase
+from tests.kit.relays import FRAME, HOST, START, RelayCase
 
 TOKEN = b"s3cret"
 STREAM = Takeover(lambda address: Protocol())
@@ -42,6 +42,7 @@ class PagesCase(RelayCase):
         super().begin(replay)
         self.unready = ""
         self.token: bytes | None = None
+        self.hosts: tuple[str, ...] = ()
         self.accepts: list[str] = []
         self.stopping = False
         self.pages = Pages(
@@ -49,6 +50,7 @@ class PagesCase(RelayCase):
             self.metrics,
             lambda: self.unready,
             lambda: self.token,
+            lambda: self.hosts,
             {"/events": lambda request: STREAM},
             lambda: self.stopping,
         )
@@ -58,18 +60,39 @@ class PagesCase(RelayCase):
         return b"the numbers", "the type"
 
     def ask(self, path: str, method: str = "GET", authorization: bytes = b"", query: Query = NO_QUERY) -> Response:
-        headers = ((b"Authorization", authorization),) if authorization else ()
+        headers = (HOST, (b"Authorization", authorization)) if authorization else (HOST,)
         request = Request(method, path, {name: [value] for name, value in query.items()}, headers=headers)
         found = self.pages.respond(request)
         assert isinstance(found, Response), found
         return found
 
 
+class HostTests(PagesCase):
+    """Requests for hosts that are not the relay's own."""
+
+    def status(self, *headers: tuple[bytes, bytes], path: str = "/") -> int:
+        found = self.pages.respond(Request(path=path, headers=headers))
+        return 200 if found is STREAM or not isinstance(found, Response) else found.status
+
+    def test_without_a_token_a_name_that_anybody_can_own_is_refused_on_every_path(self) -> None:
+        for path in (*LOCAL, "/elsewhere"):
+            self.assertEqual(self.status((b"Host", b"evil.example:8003"), path=path), 421)
+            self.assertEqual(self.status(path=path), 400)
+        self.hosts = ("evil.example",)
+        self.assertEqual(self.status((b"Host", b"evil.example:8003")), 200)
+
+    def test_with_a_token_any_name_is_good_for_who_shows_it(self) -> None:
+        self.token = TOKEN
+        name = (b"Host", b"evil.example")
+        self.assertEqual((self.status(name), self.status(name, path="/healthz")), (401, 200))
+        self.assertEqual(self.status(name, (b"Authorization", b"Bearer " + TOKEN)), 200)
+
+
 class PathTests(PagesCase):
     def test_each_path_is_answered_and_no_other(self) -> None:
         for path in LOCAL[:-1]:
             self.assertEqual(self.ask(path).status, 200, path)
-        self.assertIs(self.pages.respond(Request(path="/events")), STREAM)
+        self.assertIs(self.pages.respond(Request(path="/events", headers=(HOST,))), STREAM)
         for path in (
             "",
             "*",
@@ -114,7 +137,7 @@ class PathTests(PagesCase):
             self.assertEqual([self.ask(path).status for path in ("/healthz", "/metrics")], [200, 200])
 
     def test_a_scrape_is_answered_in_the_form_that_it_accepts(self) -> None:
-        headers = ((b"Accept", b"application/openmetrics-text"),)
+        headers = (HOST, (b"Accept", b"application/openmetrics-text"))
         found = self.pages.respond(Request(path="/metrics", headers=headers))
         self.assertEqual(found, Response(200, b"the numbers", "the type"))
         self.ask("/metrics")
@@ -176,7 +199,7 @@ class TokenTests(PagesCase):
         self.token = TOKEN
         for authorization in (b"Bearer " + TOKEN, b"Basic " + b64encode(b"anybody:" + TOKEN)):
             self.assertEqual(self.ask("/connections", authorization=authorization).status, 200)
-            request = Request(path="/events", headers=((b"Authorization", authorization),))
+            request = Request(path="/events", headers=(HOST, (b"Authorization", authorization)))
             self.assertIs(self.pages.respond(request), STREAM)
 
     def test_another_holds_from_the_moment_when_it_is_set(self) -> None:
