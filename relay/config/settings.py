@@ -87,7 +87,7 @@ SETTINGS = (
         "max-per-address",
         "0",
         count,
-        "how many connections there may be from one address; 0: no limit",
+        "how many connections there may be from one IPv4 address, or one /64 network of IPv6; 0: no limit",
         table="limits",
         reload=Part.LIMITS,
         shown=True,

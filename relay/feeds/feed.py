@@ -188,10 +188,8 @@ class Feed:
 
     def _publish(self, messages: Messages) -> int:
         """Encode messages and publish them in our own hub. Returns the size of the encoded bytes."""
-        framing = self._owner.framing
-        header, trailer = framing.header_size, framing.trailer_size
-        data = messages.data
-        plain = [bytes(data[start + header : stop - trailer]) for start, stop in pairwise(messages.bounds)]
+        message, data = self._owner.framing.message, messages.data
+        plain = [message(bytes(data[start:stop])) for start, stop in pairwise(messages.bounds)]
         encoded = self.encoding.encode(plain, self.next)
         self.next += len(plain)
         self.hub.publish([Frames(encoded, len(plain), len(encoded))])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 from collections import Counter
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import count
 
 from relay.wire.close_reason import CloseReason
@@ -16,6 +17,8 @@ MAX_CONNECTIONS = 65_536
 """Default limit of connections: containers may have a hard limit of 10^9 descriptors, but not the memory for them."""
 RESERVE = 64
 """Descriptors kept free for ports, logs, pipes and whatever libraries open."""
+HOST_BITS = 64
+"""Bits of an IPv6 address that tell the hosts of one network apart."""
 MAX_WEB_CONNECTIONS = 500
 """Limit of connections to the web port, which do not count as other connections. It must suffice for a few browsers and
 scrapers, none for long, and for subscribers that all come back at once, until their requests are read: with 100, 200 of
@@ -37,6 +40,19 @@ def raise_descriptor_limit(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
+def counted_as(host: str) -> str:
+    """What a host counts as for the limit per address: one IPv4 address, or one /64 network of IPv6 (RFC 6177).
+
+    A single host may use any address of its /64. An IPv4 address counts as such also where a port serves both families
+    and shows it as IPv6.
+    """
+    address = ip_address(host)
+    if isinstance(address, IPv4Address):
+        return host
+    mapped = address.ipv4_mapped
+    return str(mapped or IPv6Address(int(address) >> HOST_BITS << HOST_BITS))
+
+
 class Admission:
     """Counts connections, and says when there are too many."""
 
@@ -53,7 +69,7 @@ class Admission:
         """Why one more connection from `host` (None for a Unix socket) is too many now; None if it is not."""
         if self.connections >= self.max_connections:
             return CloseReason.CONNECTION_LIMIT
-        if host is not None and 0 < self.max_per_address <= self._per_address[host]:
+        if host is not None and 0 < self.max_per_address <= self._per_address[counted_as(host)]:
             return CloseReason.ADDRESS_LIMIT
         return None
 
@@ -61,12 +77,13 @@ class Admission:
         """Count a connection from `host`."""
         self.connections += 1
         if host is not None:
-            self._per_address[host] += 1
+            self._per_address[counted_as(host)] += 1
 
     def release(self, host: str | None) -> None:
         """Count no longer a connection from `host` that was admitted and is gone."""
         self.connections -= 1
         if host is not None:
-            self._per_address[host] -= 1
-            if not self._per_address[host]:
-                del self._per_address[host]
+            counted = counted_as(host)
+            self._per_address[counted] -= 1
+            if not self._per_address[counted]:
+                del self._per_address[counted]

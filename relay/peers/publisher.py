@@ -22,7 +22,7 @@ from relay.wire.close_reason import CloseReason
 from relay.wire.control import BadControl, frame
 from relay.wire.framing import Frames, Framing, MessageTooLong
 from relay.wire.hello import Opening, PublisherHello
-from relay.wire.signature import looks_like
+from relay.wire.signature import MOST, looks_like, opens
 
 
 class Publishers(Protocol):
@@ -64,7 +64,7 @@ class Publisher(Connection):
         self._publishers = publishers
         self._sessions = sessions
         self._opening = Opening()
-        self._receive = framing.receive if sessions is None else self._open
+        self._receive = self._first if sessions is None else self._open
         self._pass_on = hub.publish
         self._complete = 0  # messages that were complete at the last sweep that looked for an incomplete one
         self._incomplete_for: float | None = None  # at least so many seconds; None if no sweep has seen it
@@ -117,8 +117,22 @@ class Publisher(Connection):
             self._receive = self._framing.receive
             self._begin_session(body, self._sessions)
         elif opening.silent:
+            self._receive = self._first
+        return self._receive(rest) if rest and self.reason is None else []
+
+    def _first(self, data: bytes) -> list[Frames]:
+        """Take bytes until there is a message, which must not be of another protocol. It stands in for `receive`, too.
+
+        Web pages can send requests to any port, and what they send must not be published.
+        """
+        frames = self._framing.receive(data)
+        if frames:
             self._receive = self._framing.receive
-        return self._framing.receive(rest) if rest and self.reason is None else []
+            what = opens(bytes(frames[0].data[:MOST]))
+            if what:
+                self.abort(CloseReason.FOREIGN_PROTOCOL, f"it looks like {what}, which does not belong on this port")
+                return []
+        return frames
 
     def _begin_session(self, body: bytes, sessions: Sessions) -> None:
         try:

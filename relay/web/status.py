@@ -100,9 +100,9 @@ def tail(log: Log, framing: type[Framing]) -> list[dict[str, object]]:
 
 
 def _message(frame: Buffer, position: int, framing: type[Framing]) -> dict[str, object]:
-    start, size = framing.header_size, len(frame) - framing.header_size - framing.trailer_size
-    shown = bytes(frame[start : start + min(size, SHOWN)])
-    return {"position": position, "size": size, "text": printable(shown, whole=size <= SHOWN)}
+    message = framing.message(bytes(frame))
+    size = len(message)
+    return {"position": position, "size": size, "text": printable(message[:SHOWN], whole=size <= SHOWN)}
 
 
 def connection_json(row: Row) -> dict[str, object]:

@@ -61,12 +61,8 @@ class Framing(Protocol):
 
     self_delimiting: ClassVar[bool]
     """Whether the boundaries between messages can be found in concatenated frames."""
-    header_size: ClassVar[int]
-    """Bytes of a frame before its message."""
-    trailer_size: ClassVar[int]
-    """Bytes of a frame after its message."""
     limit: int
-    """Most bytes that a message may have, without header and trailer."""
+    """Most bytes that a message may have, without what frames it."""
 
     def __init__(self, limit: int) -> None: ...
 
@@ -80,6 +76,11 @@ class Framing(Protocol):
     @property
     def partial(self) -> int:
         """Bytes of an incomplete message that wait for its rest."""
+        ...
+
+    @staticmethod
+    def message(frame: bytes) -> bytes:
+        """The message in `frame`, without what frames it."""
         ...
 
     @staticmethod
@@ -144,8 +145,6 @@ class Buffered:
     """What framings that wait for the rest of a message have in common."""
 
     self_delimiting: ClassVar[bool] = True
-    header_size: ClassVar[int] = 0
-    trailer_size: ClassVar[int] = 0
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -198,8 +197,6 @@ class Buffered:
 class Int32(Buffered):
     """A 4-byte big-endian length before each message."""
 
-    header_size = HEADER.size
-
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
         partial = self._partial
         taken = 0
@@ -234,6 +231,10 @@ class Int32(Buffered):
         return length
 
     @staticmethod
+    def message(frame: bytes) -> bytes:
+        return frame[HEADER.size :]
+
+    @staticmethod
     def ends(data: Buffer) -> array[int]:
         found: array[int] = array("Q")
         start = 0
@@ -245,9 +246,11 @@ class Int32(Buffered):
 
 
 class Line(Buffered):
-    """`\\n` after each message. The terminator is sent on too, but does not count in the message's length."""
+    """`\\n` after each message. The terminator is sent on too, but does not count in the message's length.
 
-    trailer_size = 1
+    A CR before it belongs to the terminator, wherever a message is shown or written in another encoding: NMEA, AIS, SBS
+    and other protocols end their lines so.
+    """
 
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
         stop = data.find(b"\n", 0, self.limit + 1 - len(self._partial)) + 1
@@ -275,6 +278,10 @@ class Line(Buffered):
             self._refuse(None, bytes(self._partial[:16]), frames)
 
     @staticmethod
+    def message(frame: bytes) -> bytes:
+        return frame[: -2 if frame.endswith(b"\r\n") else -1]
+
+    @staticmethod
     def ends(data: Buffer) -> array[int]:
         whole = bytes(data)
         found: array[int] = array("Q")
@@ -288,8 +295,6 @@ class Raw:
     """No framing: each read is one message. A read over the limit is cut into several, and never refused."""
 
     self_delimiting: ClassVar[bool] = False
-    header_size: ClassVar[int] = 0
-    trailer_size: ClassVar[int] = 0
     partial = 0
 
     def __init__(self, limit: int) -> None:
@@ -300,6 +305,10 @@ class Raw:
         if len(data) <= limit:
             return [Frames(data, 1, len(data))]
         return [part(data, at, min(at + limit, len(data)), 1) for at in range(0, len(data), limit)]
+
+    @staticmethod
+    def message(frame: bytes) -> bytes:
+        return frame
 
     @staticmethod
     def ends(data: Buffer) -> array[int]:

@@ -7,8 +7,10 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from struct import pack
 
@@ -180,6 +182,28 @@ def test_bad_input_ends_that_publisher_alone_and_nothing_after_it_is_delivered()
         assert receive(peer, len(expected)) == expected
         assert len(relay.log.find("message too long, 0 messages")) == 3
         assert len(relay.log.find("message too long, 1 messages")) == 1
+
+
+@pytest.mark.parametrize("framing", ["line", "raw"])
+def test_what_a_browser_or_a_tls_or_ssh_client_sends_is_not_published(framing: str) -> None:
+    """A web page may send a request to any port, without asking, if it is `text/plain`."""
+    request = b"POST / HTTP/1.1\r\nHost: 127.0.0.1:8001\r\nContent-Type: text/plain\r\n\r\nforged\n"
+    hello = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="relay.example").do_handshake()
+    with Relay("--framing", framing) as relay, subscribers(relay) as [peer]:
+        for first, what in (
+            (request, "an HTTP request"),
+            (b"SSH-2.0-OpenSSH_9.6\r\n", "an SSH client"),
+            (hello.read() + b"\n", "a TLS handshake"),
+        ):
+            with connection(relay.publish_port) as bad:
+                bad.sendall(first)
+                assert receive_all(bad) == b""
+            relay.log.wait_for(f"disconnected: foreign protocol, 0 messages, 0 bytes; it looks like {what}, which")
+        with connection(relay.publish_port) as good:
+            good.sendall(b"GET it done\n")
+            assert receive(peer, 12) == b"GET it done\n"
 
 
 def bad_port(line: str) -> str:

@@ -221,7 +221,7 @@ def test_pages_of_its_own_and_of_allowed_origins_may_have_it(running: tuple[Rela
 
 @pytest.mark.parametrize(
     ("framing", "sent", "messages"),
-    [("line", b"one\n\ntwo\r\n", [b"one", b"", b"two\r"]), ("raw", b"\0\0\0\1a\n", [b"\0\0\0\1a\n"])],
+    [("line", b"one\n\ntwo\r\n", [b"one", b"", b"two"]), ("raw", b"\0\0\0\1a\n", [b"\0\0\0\1a\n"])],
 )
 def test_what_frames_a_message_is_not_in_its_event(framing: str, sent: bytes, messages: list[bytes]) -> None:
     with (

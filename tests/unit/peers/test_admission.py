@@ -34,6 +34,21 @@ class AdmissionTests(SynchronousTestCase):
         admission.release("192.0.2.1")
         self.admit(admission, "192.0.2.1")
 
+    def test_a_host_is_one_however_many_addresses_it_has_and_however_they_are_written(self) -> None:
+        for one, same, other in (
+            ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
+            ("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2"),
+            ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", "2001:db8:0:1::1"),
+            ("2001:DB8::1", "2001:0db8:0:0:0:0:0:2", "2001:db9::1"),
+            ("fe80::1%eth0", "fe80::2%eth0", "fe80:0:0:1::1%eth0"),
+        ):
+            admission = Admission(max_per_address=1)
+            admission.admit(one)
+            self.assertIs(admission.refusal(same), CloseReason.ADDRESS_LIMIT, same)
+            self.assertIsNone(admission.refusal(other), other)
+            admission.release(same)
+            self.assertIsNone(admission.refusal(one), one)
+
     def test_peers_without_an_address_have_no_such_limit(self) -> None:
         self.admit(Admission(max_per_address=1), None, None, None)
 
@@ -46,8 +61,9 @@ class AdmissionTests(SynchronousTestCase):
     def test_addresses_that_are_gone_take_no_memory(self) -> None:
         admission = Admission()
         for number in range(1000):
-            admission.admit(str(number))
-            admission.release(str(number))
+            for host in (f"192.0.2.{number % 256}", f"2001:db8:0:{number:x}::1"):
+                admission.admit(host)
+                admission.release(host)
         self.assertEqual(len(admission._per_address), 0)
 
 

@@ -232,7 +232,7 @@ class TailTests(SynchronousTestCase):
 
         log = Log(ends)
         for messages in batches:
-            frames = [frame(one) if framing is Int32 else one + b"\n" * framing.trailer_size for one in messages]
+            frames = [frame(one) if framing is Int32 else one + b"\r\n" * (framing is Line) for one in messages]
             data = b"".join(frames)
             stops = array("I")
             if not framing.self_delimiting:

@@ -195,8 +195,10 @@ class LineTests(SynchronousTestCase):
         self.assertEqual(framing.receive(line[:-1]), [])
         self.assertEqual(wire(framing.receive(line[-1:])), line)
 
-    def test_carriage_returns_belong_to_the_message(self) -> None:
-        self.assertEqual(split(Line, Line(LIMIT).receive(b"a\r\nb\rc\n\n")), [b"a\r\n", b"b\rc\n", b"\n"])
+    def test_carriage_returns_are_sent_on_and_the_last_one_of_a_line_is_no_part_of_its_message(self) -> None:
+        frames = split(Line, Line(LIMIT).receive(b"a\r\nb\rc\n\n\r\r\n"))
+        self.assertEqual(frames, [b"a\r\n", b"b\rc\n", b"\n", b"\r\r\n"])
+        self.assertEqual([Line.message(frame) for frame in frames], [b"a", b"b\rc", b"", b"\r"])
 
 
 class RawTests(SynchronousTestCase):

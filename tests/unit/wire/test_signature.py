@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.wire.signature import looks_like
+from relay.wire.signature import looks_like, opens
 from tests.kit.fakes import frame
 
 FEWEST = 4
@@ -47,6 +47,28 @@ class SignatureTests(SynchronousTestCase):
 
     def test_a_tls_record_of_the_version_that_the_standard_names_is_known(self) -> None:
         self.assertEqual(looks_like(b"\x16\x03\x03\x00"), "a TLS handshake")  # RFC 8446, section 5.1
+
+    def test_a_connection_of_another_protocol_is_known_by_its_first_message(self) -> None:
+        for what, firsts in {
+            "an HTTP request": [
+                *(request(method) for method in ("GET", "HEAD", "POST", "PUT")),
+                *(request(method) for method in ("OPTIONS", "DELETE", "PATCH", "CONNECT")),
+                *(b"POST / HTTP/1.1\r\n", b"GET /x?y HTTP/1.0\n", b"OPTIONS * HTTP/1.1\r\n"),
+            ],
+            "a TLS handshake": [client_hello(), client_hello(maximum=ssl.TLSVersion.TLSv1_2)],
+            "an SSH client": [b"SSH-2.0-OpenSSH_9.6\r\n", b"SSH-1.99-old\r\n"],
+        }.items():
+            for first in firsts:
+                self.assertEqual(opens(first), what, first)
+
+    def test_a_message_that_only_begins_so_or_speaks_of_it_is_a_message(self) -> None:
+        for first in (
+            *(b"", b"GET\n", b"GET it done\n", b"GET /index.html 200 17 ms\n", b"PUT 3 apples HTTP/1.1\n"),
+            *(b'127.0.0.1 "GET / HTTP/1.1" 200\n', b" GET / HTTP/1.1\r\n", b"GET / HTTP/2\n", b"GET / HTTP/1.1 x\n"),
+            *(b"SSH-2 is old\n", b"\x16\x03\x01\n", b"\x16\x03\x02\0\0\x01", b"get / HTTP/1.1\r\n", b"GET / HTTP/1.1"),
+            b"hello\nGET / HTTP/1.1\r\n",
+        ):
+            self.assertIsNone(opens(first), first)
 
     def test_too_little_tells_nothing(self) -> None:
         for start in (b"", b"G", b"GET", b"SSH", b"\x16\x03"):
