@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
-from twisted.logger import LogLevelFilterPredicate
+from twisted.logger import Logger, LogLevelFilterPredicate
 
 from relay.config.config import Config, Faults
 from relay.config.setting import Part
@@ -26,7 +27,7 @@ from relay.peers.intake import Intake
 from relay.peers.names import Names
 from relay.peers.registry import Registry
 from relay.web.load import Access
-from relay.web.token import read_token
+from relay.web.token import read_token, readable_by_all
 
 
 def infallible(apply: Callable[[Config], None]) -> Applier:
@@ -37,6 +38,8 @@ def infallible(apply: Callable[[Config], None]) -> Applier:
 @dataclass(kw_only=True)
 class Appliers:
     """Has an applier for each part, and holds everything that they change."""
+
+    logger: ClassVar[Logger] = Logger()
 
     hub: Hub
     feeds: Feeds | None
@@ -104,9 +107,12 @@ class Appliers:
         return change
 
     def _web(self, config: Config) -> Change:
-        token = read_token(config.web_token_file)
+        file = config.web_token_file
+        token, exposed = read_token(file), readable_by_all(file)
 
         def change() -> None:
+            if exposed:
+                self.logger.warn("every user of this machine can read the token: chmod o-r {file}", file=file)
             self.web.token = token
             self.web.origins = config.web_origin
             self.web.hosts = config.web_host

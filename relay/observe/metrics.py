@@ -120,6 +120,11 @@ def _messages(now: Snapshot) -> Iterator[Metric]:
         "relay_published_bytes", "Bytes of the messages that publishers sent, with framing.", now.published.bytes
     )
     yield Counter(
+        "relay_incomplete_messages",
+        "Messages that were begun and dropped, because their publishers' connections ended.",
+        now.incomplete,
+    )
+    yield Counter(
         "relay_delivered_messages",
         "Messages given to subscribers, each counted once for every subscriber.",
         now.delivered.messages,

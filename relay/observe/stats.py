@@ -70,6 +70,8 @@ class Snapshot:
     """Seconds that each lagging subscriber is behind, in no order."""
     furthest: Lag
     """The most messages, the most bytes and the most seconds that any subscriber is behind."""
+    incomplete: int
+    """Messages that were begun and dropped, because their publishers' connections ended."""
     blocked: bool
     """Whether publishers are not read now."""
     blocked_seconds: float
@@ -149,6 +151,7 @@ class Stats:
                 bytes=max((lag.bytes for lag in lags), default=0),
                 seconds=max((lag.seconds for lag in lags), default=0.0),
             ),
+            incomplete=self._intake.incomplete,
             blocked=self._intake.paused,
             blocked_seconds=self._intake.seconds_paused,
             reloaded=self._reloads[True],

@@ -17,6 +17,8 @@ class Intake:
     def __init__(self, clock: Clock, frame_timeout: float = 30.0) -> None:
         """`frame_timeout`: seconds within which a message that began must be complete; 0 for no limit."""
         self.frame_timeout = frame_timeout
+        self.incomplete = 0
+        """Messages that were begun and dropped, because their publishers' connections ended."""
         self._clock = clock
         self._publishers: dict[Publisher, None] = {}
         self._paused_since: float | None = None
@@ -44,8 +46,9 @@ class Intake:
             publisher.pause()
 
     def remove(self, publisher: Publisher) -> None:
-        """Forget a publisher. It need not have been added."""
+        """Forget a publisher that has ended. It need not have been added."""
         self._publishers.pop(publisher, None)
+        self.incomplete += bool(publisher.partial)
 
     def pause(self, lag: Lag) -> None:
         """Stop reading from all publishers, present and future: the slowest subscriber is `lag` behind."""

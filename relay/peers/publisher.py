@@ -166,6 +166,11 @@ class Publisher(Connection):
     def unacknowledged(self) -> int | None:
         return None if self.session is None else self.session.unacknowledged
 
+    @property
+    def partial(self) -> int:
+        """Bytes of an incomplete message that wait for its rest."""
+        return self._framing.partial
+
     # What happens to all publishers
 
     def sweep(self, passed: float, timeout: float) -> None:
@@ -219,7 +224,9 @@ class Publisher(Connection):
         self._publishers.remove(self)
         if self.session is not None:
             self.session.ended()
-        partial = self._framing.partial
+        partial = self.partial
+        if partial and self.reason is CloseReason.PEER_CLOSED:
+            self._why = self._framing.incomplete
         self._log_end(
             "{messages:,} messages, {bytes:,} bytes{lost}",
             messages=self.messages,

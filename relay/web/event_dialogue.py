@@ -5,10 +5,14 @@ from __future__ import annotations
 from relay.core.cursor import Lag
 from relay.core.start import Start
 from relay.peers.subscriber import Subscriber
+from relay.web.keep_alive import KeepAlive
 from relay.web.request import ALWAYS
 from relay.wire.close_reason import CloseReason
 from relay.wire.events import chunk
 from relay.wire.position import Position
+
+COMMENT = chunk(b":\n\n")
+"""What a stream carries when there is nothing to say: readers ignore a line that begins with a colon."""
 
 
 def stream_head(headers: tuple[tuple[str, str], ...] = ()) -> bytes:
@@ -25,13 +29,14 @@ def stream_head(headers: tuple[tuple[str, str], ...] = ()) -> bytes:
 
 
 class EventDialogue:
-    """Tells a browser at the start what it lost, and nothing more after that."""
+    """Tells a browser at the start what it lost, and after that only, now and then, that it is still there."""
 
     def __init__(self, head: bytes, epoch: str, start: Start) -> None:
         """`head`: of the response. `epoch`: of the messages' positions. `start`: what the peer wants first."""
         self._head = head
         self._epoch = epoch
         self._start = start
+        self._keep_alive = KeepAlive(COMMENT)
 
     def begin(self, subscriber: Subscriber) -> None:
         """Nothing has to be prepared."""
@@ -59,7 +64,7 @@ class EventDialogue:
         """Nothing is sent: the missing last chunk tells the peer that the stream was cut."""
 
     def sweep(self, subscriber: Subscriber) -> None:
-        """Nothing has to be done."""
+        self._keep_alive.sweep(subscriber)
 
     def ended(self) -> None:
         """Nothing is held."""

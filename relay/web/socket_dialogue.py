@@ -6,8 +6,10 @@ from relay.core.cursor import Lag
 from relay.net.tcp import SubscriberTransport
 from relay.peers.subscriber import Subscriber
 from relay.peers.subscriber_session import SubscriberSession
+from relay.web.keep_alive import KeepAlive
 from relay.web.websocket import Input, close
 from relay.wire.close_reason import CloseReason
+from relay.wire.websocket import PING
 
 INPUT_READ = 4096
 """Bytes read at once: a subscriber has little to say."""
@@ -17,7 +19,10 @@ of the smallest frames takes some 20 ms."""
 
 
 class SocketDialogue:
-    """Reads little at a time of what the peer sends. Answers pings, notices the end, and discards the rest."""
+    """Reads little at a time of what the peer sends. Answers pings, notices the end, and discards the rest.
+
+    It sends pings of its own when there is nothing else, and needs no answer to them.
+    """
 
     def __init__(self, head: bytes, session: SubscriberSession | None = None) -> None:
         """`head`: the response to the opening handshake. `session`: the peer's; None if it asked for none."""
@@ -25,6 +30,7 @@ class SocketDialogue:
         self._session = session
         self._input = Input()
         self._read = 0  # bytes since the last sweep
+        self._keep_alive = KeepAlive(PING)
         self._pong = b""  # the answer to the latest ping, until it can be sent
 
     def begin(self, subscriber: Subscriber) -> None:
@@ -68,6 +74,7 @@ class SocketDialogue:
         self._read = 0
         if self._pong:
             self._answer(subscriber, self._pong)
+        self._keep_alive.sweep(subscriber)
 
     def ended(self) -> None:
         if self._session is not None:

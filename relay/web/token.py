@@ -10,6 +10,7 @@ import binascii
 from base64 import b64decode
 from hmac import compare_digest
 from pathlib import Path
+from stat import S_IROTH
 
 from relay.config.config import Faults
 
@@ -33,6 +34,11 @@ def read_token(file: str) -> bytes | None:
     if not token or len(text) > MAX_TOKEN_FILE or len(token.split()) != 1:
         raise Faults([f"web-token-file: {file}: a token is one word in a file of its own"])
     return token
+
+
+def readable_by_all(file: str) -> bool:
+    """Whether every user of this machine may read `file`, which must be there unless it is empty."""
+    return bool(file) and bool(Path(file).stat().st_mode & S_IROTH)
 
 
 def shown(authorization: bytes) -> bytes:

@@ -61,6 +61,8 @@ class Framing(Protocol):
 
     self_delimiting: ClassVar[bool]
     """Whether the boundaries between messages can be found in concatenated frames."""
+    incomplete: ClassVar[str]
+    """What is the matter with a stream that ends inside a message, for an operator."""
     limit: int
     """Most bytes that a message may have, without what frames it."""
 
@@ -145,6 +147,7 @@ class Buffered:
     """What framings that wait for the rest of a message have in common."""
 
     self_delimiting: ClassVar[bool] = True
+    incomplete: ClassVar[str] = "its last message was not complete"
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -252,6 +255,8 @@ class Line(Buffered):
     and other protocols end their lines so.
     """
 
+    incomplete: ClassVar[str] = "its last line does not end with a line feed, so that it is no message"
+
     def _complete(self, data: bytes, frames: list[Frames]) -> int:
         stop = data.find(b"\n", 0, self.limit + 1 - len(self._partial)) + 1
         if not stop:
@@ -295,6 +300,7 @@ class Raw:
     """No framing: each read is one message. A read over the limit is cut into several, and never refused."""
 
     self_delimiting: ClassVar[bool] = False
+    incomplete: ClassVar[str] = ""
     partial = 0
 
     def __init__(self, limit: int) -> None:

@@ -47,6 +47,10 @@ class WebSocketEncoding:
         return found
 
 
+PING = b"\x89\x00"
+"""A ping without content (RFC 6455, section 5.5.2)."""
+
+
 def text_frame(text: bytes) -> bytes:
     """A whole text message with `text`, in UTF-8."""
     return _header(TEXT_FRAME, len(text)) + text

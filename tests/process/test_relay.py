@@ -27,6 +27,8 @@ from tests.kit.fakes import frame
 from tests.kit.healthy import memory
 from tests.kit.peers import connection, receive, receive_all, subscribers
 from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, start, wait_until
+from tests.kit.web import relay as web_relay
+from tests.kit.web import wait_for_metric
 
 
 class Stock(Int32StringReceiver):
@@ -204,6 +206,18 @@ def test_what_a_browser_or_a_tls_or_ssh_client_sends_is_not_published(framing: s
         with connection(relay.publish_port) as good:
             good.sendall(b"GET it done\n")
             assert receive(peer, 12) == b"GET it done\n"
+
+
+def test_a_last_line_without_a_line_feed_is_dropped_with_a_warning_and_counted() -> None:
+    with web_relay("--framing", "line") as (relay, port), subscribers(relay) as [peer]:
+        with connection(relay.publish_port) as publisher:
+            publisher.sendall(b"whole\nhello")
+        found = relay.log.wait_for(
+            "5 bytes of an incomplete message dropped; its last line does not end with a line feed"
+        )
+        assert "#warn]" in found.string
+        assert receive(peer, 6) == b"whole\n"
+        wait_for_metric(port, "relay_incomplete_messages_total", 1)
 
 
 def bad_port(line: str) -> str:

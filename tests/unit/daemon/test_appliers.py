@@ -134,6 +134,14 @@ class AppliersTests(SynchronousTestCase):
         )
         self.assertEqual((self.allowed("secret"), self.allowed("another")), (401, 200))
 
+    def test_a_token_that_everybody_can_read_is_warned_of(self) -> None:
+        warning = (LogLevel.warn, f"every user of this machine can read the token: chmod o-r {self.token}")
+        for mode, warned in ((0o640, False), (0o644, True)):
+            self.token.chmod(mode)
+            with capturedLogs() as events:
+                self.relay.reload()
+            self.assertIs(warning in said(events), warned)
+
     def test_what_fails_in_one_part_changes_nothing_in_any(self) -> None:
         before = {name: observe() for name, (_, observe, _) in self.observed().items()}
         everything = {

@@ -34,9 +34,9 @@ class PublisherTests(PublisherCase):
             [
                 (LogLevel.info, "publisher 192.0.2.1:40001 connected"),
                 (
-                    LogLevel.info,
+                    LogLevel.warn,
                     "publisher 192.0.2.1:40001 disconnected: peer closed, 1 messages, 7 bytes, "
-                    "2 bytes of an incomplete message dropped",
+                    "2 bytes of an incomplete message dropped; its last message was not complete",
                 ),
             ],
         )

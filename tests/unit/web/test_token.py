@@ -7,7 +7,7 @@ from base64 import b64encode
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Faults
-from relay.web.token import opens, read_token, shown
+from relay.web.token import opens, read_token, readable_by_all, shown
 from tests.kit.folders import temporary_folder
 
 
@@ -34,6 +34,10 @@ class TokenTests(SynchronousTestCase):
         file.write_bytes(b" s3cret\r\n")
         self.assertEqual(read_token(str(file)), b"s3cret")
         self.assertIsNone(read_token(""))
+        self.assertFalse(readable_by_all(""))
+        for mode, exposed in ((0o600, False), (0o640, False), (0o604, True), (0o644, True)):
+            file.chmod(mode)
+            self.assertIs(readable_by_all(str(file)), exposed)
         for wrong in (b"", b"\n", b"two words", b"x" * 5000):
             file.write_bytes(wrong)
             with self.assertRaisesRegex(Faults, "a token is one word"):
