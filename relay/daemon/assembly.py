@@ -27,6 +27,7 @@ from relay.daemon.reports import StatusLine, Totals
 from relay.daemon.systemd import Supervisor
 from relay.feeds.feeds import Feeds
 from relay.net.certificates import RenewableContext
+from relay.net.families import ipv4_numbers
 from relay.net.listening import BACK_OFF, Transport
 from relay.net.ports import CannotStart, Ports
 from relay.net.tcp import PublisherTransport, SubscriberTransport
@@ -198,7 +199,14 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
         ),
         subscribers=SubscriberFactory(machinery.subscribers, machinery.hub, _where(config)["publish"], sessions),
         site=site,
-        ports=Ports(surroundings.reactor, keepalive=config.keepalive, exhausted=_exhausted(machinery.lines)),
+        ports=Ports(
+            surroundings.reactor,
+            keepalive=config.keepalive,
+            exhausted=_exhausted(machinery.lines),
+            ipv4=ipv4_numbers(
+                (*config.publish, *config.publish_tls, *config.subscribe, *config.subscribe_tls, *config.web)
+            ),
+        ),
         readiness=readiness,
         stats=stats,
         totals=Totals(machinery.hub.log, stats),

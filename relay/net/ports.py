@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from relay.config.config import Config
 from relay.net.addresses import address_name
+from relay.net.families import OwnFamily, needs_own_family
 from relay.net.listening import Exhausted, Transport, equip
 
 ROLES = {
@@ -42,15 +43,24 @@ class Ports:
 
     logger = Logger()
 
-    def __init__(self, reactor: Any, *, keepalive: int, exhausted: Exhausted) -> None:  # Any: a reactor
+    def __init__(
+        self,
+        reactor: Any,  # Any: a reactor
+        *,
+        keepalive: int,
+        exhausted: Exhausted,
+        ipv4: frozenset[int] = frozenset(),
+    ) -> None:
         """Start without ports.
 
         `keepalive`: seconds of silence after which the kernel probes whether a peer is still there; 0 for never.
-        `exhausted`: called when the system has no room for more connections.
+        `exhausted`: called when the system has no room for more connections. `ipv4`: the numbers of all ports that are
+        wanted with IPv4.
         """
         self.open: list[tuple[str, IListeningPort]] = []
         self._reactor = reactor
         self._keepalive = keepalive
+        self._ipv4 = ipv4
         self.exhausted = exhausted
 
     def listen(self, option: str, endpoint: str, factory: IProtocolFactory, transport: Transport) -> None:
@@ -60,7 +70,8 @@ class Ports:
         `factory`: makes the protocols of connections. `transport`: makes their transports, if they are TCP.
         """
         results: list[object] = []
-        serverFromString(self._reactor, endpoint).listen(factory).addBoth(results.append)
+        reactor = OwnFamily(self._reactor) if needs_own_family(endpoint, self._ipv4) else self._reactor
+        serverFromString(reactor, endpoint).listen(factory).addBoth(results.append)
         result = results[0] if results else Failure(RuntimeError("it does not listen at once"))
         if isinstance(result, Failure):
             self.stop(*ROLES)

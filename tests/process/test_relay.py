@@ -26,7 +26,7 @@ from twisted.protocols.basic import Int32StringReceiver
 from tests.kit.fakes import frame
 from tests.kit.healthy import memory
 from tests.kit.peers import connection, receive, receive_all, subscribers
-from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, start, wait_until
+from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, free_port, start, wait_until
 from tests.kit.web import relay as web_relay
 from tests.kit.web import wait_for_metric
 
@@ -206,6 +206,18 @@ def test_what_a_browser_or_a_tls_or_ssh_client_sends_is_not_published(framing: s
         with connection(relay.publish_port) as good:
             good.sendall(b"GET it done\n")
             assert receive(peer, 12) == b"GET it done\n"
+
+
+@pytest.mark.parametrize("order", [("tcp", "tcp6"), ("tcp6", "tcp")], ids=" ".join)
+def test_both_families_may_have_the_same_port(order: tuple[str, str]) -> None:
+    number = free_port()
+    options = [word for kind in order for word in ("--publish", f"{kind}:{number}")]
+    with Relay(*options) as relay, subscribers(relay) as [peer]:
+        for host, shown in (("127.0.0.1", r"publisher 127\.0\.0\.1:"), ("::1", r"publisher \[::1\]:")):
+            with socket.create_connection((host, number), DEADLINE) as publisher:
+                publisher.sendall(frame(host.encode()))
+                assert receive(peer, 4 + len(host)) == frame(host.encode())
+            relay.log.wait_for(shown + r"\d+ disconnected: peer closed, 1 messages")
 
 
 def test_a_last_line_without_a_line_feed_is_dropped_with_a_warning_and_counted() -> None:
