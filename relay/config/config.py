@@ -150,7 +150,10 @@ def _wrong_amounts(config: Config) -> Iterator[Fault]:
 
 def _without_endpoint(config: Config) -> Iterator[Fault]:
     """Settings that have no effect, because there is no endpoint for the connections that they are about."""
+    tls = config.publish_tls + config.subscribe_tls
     for name, value, endpoints, kind in (
+        ("certificate", config.certificate, tls, "TLS endpoint"),
+        ("private-key", config.private_key, tls, "TLS endpoint"),
         ("publisher-ca", config.publisher_ca, config.publish_tls, "TLS endpoint"),
         ("subscriber-ca", config.subscriber_ca, config.subscribe_tls, "TLS endpoint"),
         ("web-token-file", config.web_token_file, config.web, "web port"),

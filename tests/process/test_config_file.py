@@ -49,7 +49,7 @@ def test_without_check_the_start_ends_the_same_way(file: Path) -> None:
 
 def test_a_reload_does_not_open_a_door_that_asked_for_certificates(file: Path, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    certificate = f'[tls]\ncertificate = "{authority.issue()}"\n'
+    certificate = f'[tls]\ncertificate = "{authority.issue()}"\nsubscribe-tls = "tcp:0:interface=127.0.0.1"\n'
     door = f'publish-tls = "tcp:0:interface=127.0.0.1"\npublisher-ca = "{authority.ca}"\n'
     file.write_text(certificate + door)
     with Relay("--config", str(file)) as relay:

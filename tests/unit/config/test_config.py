@@ -37,6 +37,8 @@ class ConfigTests(SynchronousTestCase):
             ("publish", {"publish": ()}, "publishers can't connect anywhere"),
             ("subscribe", {"subscribe": ()}, "subscribers can't connect anywhere"),
             ("certificate", {"publish_tls": ("tcp:1",)}, "TLS needs one"),
+            ("certificate", {"certificate": "a.pem"}, "no TLS endpoint"),
+            ("private-key", {"private_key": "a.pem"}, "no TLS endpoint"),
             ("publisher-ca", {"publisher_ca": "a.pem"}, "no TLS endpoint"),
             ("subscriber-ca", {"subscriber_ca": "a.pem"}, "no TLS endpoint"),
             ("web-token-file", {"web_token_file": "token"}, "no web port"),

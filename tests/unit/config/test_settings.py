@@ -180,6 +180,7 @@ class FaultsTests(Case):
             self.assertIn(value, line)
 
     def test_what_cannot_be_together_is_told_where_it_was_said(self) -> None:
+        tls = "[tls]\ncertificate = 'a.pem'\n"
         for text, where, words in (
             ("buffer = 1", "buffer", "at least 1 MiB"),
             ("buffer = '1MiB'\nmax-message = 131073", "buffer", "1,048,584 bytes"),
@@ -189,8 +190,9 @@ class FaultsTests(Case):
             ("[limits]\nmax-connections = 0", "limits.max-connections", "at least 1"),
             ("[limits]\nsend-buffer = 4095", "limits.send-buffer", "at least 4 KiB"),
             ("[limits]\nkeepalive = 32768", "limits.keepalive", "at most 32,767"),
-            ("[tls]\ncertificate = 'a.pem'\npublisher-ca = 'b.pem'", "tls.publisher-ca", "no TLS endpoint"),
-            ("[tls]\ncertificate = 'a.pem'\nsubscriber-ca = 'b.pem'", "tls.subscriber-ca", "no TLS endpoint"),
+            ("[tls]\ncertificate = 'a.pem'", "tls.certificate", "no TLS endpoint"),
+            (tls + "subscribe-tls = 'tcp:1'\npublisher-ca = 'b.pem'", "tls.publisher-ca", "no TLS endpoint"),
+            (tls + "publish-tls = 'tcp:1'\nsubscriber-ca = 'b.pem'", "tls.subscriber-ca", "no TLS endpoint"),
         ):
             [line] = self.faults(text)
             self.assertTrue(line.startswith(f"{where}: "), line)

@@ -79,6 +79,9 @@ class ReloadTests(SynchronousTestCase):
         self.assertIn("changed: nothing; only after a restart: replay", str(self.says()[0][1]))
 
     def test_a_configuration_with_a_fault_changes_nothing(self) -> None:
+        certificate = str(Authority(temporary_folder(self)).issue("relay.example"))
+        self.config = replace(self.config, publish_tls=("tcp:1",), certificate=certificate)
+        self.reload = self.make(self.config)
         for wrong in (
             Faults(["relay.toml: slow: wrong", "another"]),
             replace(self.config, max_connections=10**9, slow=SLOW_POLICIES["skip"]),
@@ -103,7 +106,9 @@ class ReloadTests(SynchronousTestCase):
 
     def test_a_certificate_is_named_with_its_end(self) -> None:
         certificate = str(Authority(temporary_folder(self)).issue("relay.example"))
-        self.now = replace(self.config, certificate=certificate)
+        running = replace(self.config, publish_tls=("tcp:1",), certificate="another.pem")
+        self.now = replace(running, certificate=certificate)
+        self.reload = self.make(running)
         [(_, text)] = self.says()
         self.assertRegex(
             str(text), r"changed: certificate \S+; certificate relay.example, valid until \d{4}-\d\d-\d\d$"
