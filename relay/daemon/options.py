@@ -5,8 +5,9 @@ Everything is checked before the relay starts: a bad option ends the program wit
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from twisted.python.usage import Options as UsageOptions
@@ -39,11 +40,39 @@ class Options(UsageOptions):
         self._file = ""
         self._given: dict[str, Given] = {}
 
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read the options. If they are wrong, say so in one line on standard error, and exit with status 1.
+
+        Without a program that they are options of (`parent`), raises UsageError instead. Twisted would print all that
+        `--help` says on standard output, and the fault behind it.
+        """
+        try:
+            super().parseOptions(options)
+        except UsageError as error:
+            if self.parent is None:
+                raise
+            print(f"relay: {error}{self._way_out(str(error))}", file=sys.stderr)
+            sys.exit(1)
+
+    def _way_out(self, fault: str) -> str:
+        """What helps somebody who made that mistake, as the end of a sentence; empty if the words say it already."""
+        from difflib import get_close_matches
+
+        unknown = re.fullmatch(r"option --(\S+) not recognized", fault)
+        close = get_close_matches(unknown[1], [name.rstrip("=") for name in self.longOpt], n=1) if unknown else []
+        if close:
+            return f": did you mean --{close[0]}?"
+        return " (--help lists the options)" if fault.startswith(("option ", "unexpected argument ")) else ""
+
     def opt_config(self, file: str) -> None:
         """FILE with settings (TOML), named like these options; options on the command line win"""
         if not file:
             raise UsageError("--config: give the name of a file")
         self._file = file
+
+    def opt_h(self) -> None:
+        """The same as --help"""
+        self.opt_help()
 
     def opt_version(self) -> None:
         """Show the versions of the relay and of Twisted, and exit."""

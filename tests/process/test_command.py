@@ -66,13 +66,25 @@ def test_hangup_is_a_reload_as_with_twistd() -> None:
     assert relay.wait_for_end() == 0
 
 
-def test_a_bad_option_of_serve_ends_with_its_name_in_the_last_line() -> None:
-    by_us = run(SCRIPT, "serve", "--framing", "int16")
-    by_twistd = run(TWISTD, "-n", "--pidfile=", "relay", "--framing", "int16")
-    assert by_us.returncode == by_twistd.returncode == 1
-    [ours, theirs] = [done.stdout.splitlines()[-1] for done in (by_us, by_twistd)]
-    assert ours.startswith("relay serve: --framing: "), ours
-    assert ours.partition(": ")[2] == theirs.partition(": ")[2]
+MISTAKES = [  # options, and what is said of them
+    (["--framing", "int16"], "--framing: 'int16' is not one of int32, line, raw"),
+    (["--bufer", "1MiB"], "option --bufer not recognized: did you mean --buffer?"),
+    (["--bufer=1MiB"], "option --bufer not recognized: did you mean --buffer?"),
+    (["--nonsense"], "option --nonsense not recognized (--help lists the options)"),
+    (["-x"], "option -x not recognized (--help lists the options)"),
+    (["--slow"], "option --slow requires argument (--help lists the options)"),
+    (["8001"], "unexpected argument '8001' (--help lists the options)"),
+    (["--buffer", "1"], "--buffer: 1 bytes is too small: at least 1 MiB"),
+    (["--config", "/nonexistent"], "/nonexistent: No such file or directory"),
+    (["--certificate", "a.pem"], "--certificate: there is no TLS endpoint that it could be for"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), MISTAKES)
+def test_a_mistake_is_one_line_on_standard_error_however_the_relay_is_started(options: list[str], said: str) -> None:
+    for program in ((SCRIPT, "serve"), (TWISTD, "-n", "--pidfile=", "relay"), (TWISTD, "relay")):
+        done = run(*program, *options)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"relay: {said}\n")
 
 
 def test_serve_has_the_help_and_the_version_of_the_relay() -> None:
