@@ -34,6 +34,10 @@ class Connection:
     bytes: int
     subject: str
     """The subject of its certificate; empty if it showed none."""
+    name: str = ""
+    """What it called itself; empty if it did not."""
+    session: bool = False
+    """Whether it speaks, or spoke, a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Lagging:
     """How many bytes it lacks."""
     seconds: float
     """The age of the first message that it lacks."""
+    position: int | None = None
+    """Position of the message that it is given next; None if the relay does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,7 @@ def _lagging(row: Fields) -> Lagging:
         messages=int(_number(lag, "messages")),
         bytes=int(_number(lag, "bytes")),
         seconds=_number(lag, "seconds"),
+        position=None if row.get("position") is None else int(_number(row, "position")),
     )
 
 
@@ -150,6 +157,8 @@ def _connection(row: Fields) -> Connection:
         messages=int(_number(row, "messages")),
         bytes=int(_number(row, "bytes")),
         subject=_text(row, "tls_subject", missing=""),
+        name=_text(row, "name", missing=""),
+        session=row.get("session") is True,
     )
 
 

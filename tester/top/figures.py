@@ -27,6 +27,23 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class Sessions:
+    """What a relay tells of its sessions; all 0 if it knows none. Totals are since its start."""
+
+    subscribers: int = 0
+    publishers: int = 0
+    resumed: int = 0
+    """Subscribers that went on where they had stopped."""
+    incomplete: int = 0
+    """Those of `resumed` that had lost something, or may have."""
+    lost: float = 0
+    """Messages that subscribers were told they have lost."""
+    acks: int = 0
+    names: int = 0
+    """Names of publishers that are known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scrape:
     """A relay at one moment. Totals are since its start; sizes are in bytes, times in seconds."""
 
@@ -58,6 +75,7 @@ class Scrape:
     """Time during which publishers were not read."""
     ended: int
     """Connections that have ended."""
+    sessions: Sessions = Sessions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +120,7 @@ def _totals(scrape: Scrape) -> tuple[float, ...]:
     return (
         *(published.messages, published.bytes, delivered.messages, delivered.bytes),
         *(scrape.skipped, scrape.blocked_seconds, scrape.ended),
+        *(scrape.sessions.resumed, scrape.sessions.lost, scrape.sessions.acks),
     )
 
 
@@ -117,6 +136,9 @@ class _Samples:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 self._found[sample.name].append(sample)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
 
     def label(self, name: str, label: str) -> str:
         """The value of `label` in the only sample called `name`."""
@@ -158,4 +180,18 @@ def _scrape(samples: _Samples, at: float) -> Scrape:
         blocked=samples.sum("relay_publishers_blocked") > 0,
         blocked_seconds=samples.sum("relay_publishers_blocked_seconds_total"),
         ended=samples.count("relay_connections_closed_total"),
+        sessions=_sessions(samples) if "relay_sessions" in samples else Sessions(),
+    )
+
+
+def _sessions(samples: _Samples) -> Sessions:
+    resumed = samples.count("relay_sessions_resumed_total")
+    return Sessions(
+        subscribers=samples.count("relay_sessions", role="subscriber"),
+        publishers=samples.count("relay_sessions", role="publisher"),
+        resumed=resumed,
+        incomplete=resumed - samples.count("relay_sessions_resumed_total", outcome="complete"),
+        lost=samples.sum("relay_session_lost_messages_total"),
+        acks=samples.count("relay_acks_sent_total"),
+        names=samples.count("relay_publisher_names"),
     )

@@ -15,7 +15,7 @@ from rich.styled import Styled
 from rich.table import Table
 from rich.text import Text
 
-from tester.top.figures import Flow, Rates, Scrape
+from tester.top.figures import Flow, Rates, Scrape, Sessions
 from tester.top.tables import ended_table, slowest_table
 from tester.top.watch import View
 from tester.top.words import harmless, megabytes, pace, size, span
@@ -99,6 +99,8 @@ def _figures(lines: Lines, scrape: Scrape, rates: Rates | None, width: int, asci
     connections = scrape.subscribers + scrape.publishers
     table.add_row(Text("connections"), Text(f"{connections:,}"), Text(f"of at most {scrape.most_connections:,}"))
     lines.add(table, 3)
+    if scrape.sessions != Sessions():
+        lines.add(_sessions(scrape.sessions))
     lines.add(_buffer(scrape, width, ascii_only))
     lines.add(Text(""))
 
@@ -136,6 +138,24 @@ def _publishers(scrape: Scrape, rates: Rates | None) -> Text:
     now = ("blocked", "bold red") if scrape.blocked else ("not blocked", "")
     lately = f"{rates.blocked:.0%} of the time, " if rates else ""
     return Text.assemble(now, f" now; {lately}{scrape.blocked_seconds:,.1f} s since the start")
+
+
+def _sessions(sessions: Sessions) -> Text:
+    """All totals of sessions in one line, the most important first: a narrow terminal cuts the end off."""
+    told = f"{sessions.subscribers:,} subscribers, {sessions.publishers:,} publishers"
+    resumed = f"; resumed {sessions.resumed:,}"
+    lost = f", {sessions.incomplete:,} of them not complete" if sessions.incomplete else ""
+    missing = f", {sessions.lost:,.0f} messages lost" if sessions.lost else ""
+    acks = f"; {sessions.acks:,} acks, {sessions.names:,} names"
+    return Text.assemble(
+        ("sessions".ljust(LABEL), "dim"),
+        told,
+        resumed,
+        (lost + missing, "yellow"),
+        acks,
+        no_wrap=True,
+        overflow="ellipsis",
+    )
 
 
 def _buffer(scrape: Scrape, width: int, ascii_only: bool) -> Text:

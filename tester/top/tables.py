@@ -37,11 +37,13 @@ class Column(Generic[Row]):
 
 def slowest_table(rows: Sequence[Lagging], width: int) -> Table:
     """A line for each lagging subscriber, below a line with the names of columns; `width`: of the terminal."""
-    columns: list[Column[Lagging]] = [Column("subscriber", lambda row: row.connection.peer, 0, "bold")]
+    columns: list[Column[Lagging]] = [*_who("subscriber", rows, width)]
     if any(row.connection.feed for row in rows):
         columns.append(Column("feed", lambda row: row.connection.feed, 6))
     columns.append(Column("state", lambda row: row.state, 7))
     if width >= WIDER:
+        if any(row.connection.session for row in rows):
+            columns.append(Column("session at", _session_at, 13, right=True))
         columns.append(Column("certificate", lambda row: row.connection.subject, 0))
     if width >= WIDE:
         columns.append(Column("since", lambda row: moment(row.connection.since, datetime.now()), 11))
@@ -66,8 +68,10 @@ def ended_table(rows: Sequence[Ended], width: int) -> Table:
     ]
     if any(row.connection.feed for row in rows):
         columns.append(Column("feed", lambda row: row.connection.feed, 6))
-    columns.append(Column("peer", lambda row: row.connection.peer, 0, "bold"))
+    columns += _who("peer", rows, width)
     if width >= WIDER:
+        if any(row.connection.session for row in rows):
+            columns.append(Column("session", lambda row: "yes" if row.connection.session else "", 7))
         columns.append(Column("certificate", lambda row: row.connection.subject, 0))
     if width >= WIDE:
         columns += [
@@ -75,6 +79,24 @@ def ended_table(rows: Sequence[Ended], width: int) -> Table:
             Column("messages", lambda row: f"{row.connection.messages:,}", 13, right=True),
         ]
     return _table(columns, rows)
+
+
+def _who(name: str, rows: Sequence[Row], width: int) -> list[Column[Row]]:
+    """Who the peers are, in a column called `name`. Where there is no room for two, a peer's own name, which is in
+    quotes, stands for its address."""
+    if not any(row.connection.name for row in rows):
+        return [Column(name, lambda row: row.connection.peer, 0, "bold")]
+    if width < WIDER:
+        return [Column(name, lambda row: _quoted(row) or row.connection.peer, 0, "bold")]
+    return [Column(name, lambda row: row.connection.peer, 0, "bold"), Column("name", _quoted, 0, "bold")]
+
+
+def _quoted(row: Lagging | Ended) -> str:
+    return f'"{row.connection.name}"' if row.connection.name else ""
+
+
+def _session_at(row: Lagging) -> str:
+    return f"{row.position:,}" if row.connection.session and row.position is not None else ""
 
 
 def _table(columns: Sequence[Column[Row]], rows: Sequence[Row]) -> Table:

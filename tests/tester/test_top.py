@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tester.top.connections import PAGES, Connection, Ended, Lagging, Slowest, ended, slowest
-from tester.top.figures import Flow, NotARelayError, Rates, Scrape, rates, read, same_run
+from tester.top.figures import Flow, NotARelayError, Rates, Scrape, Sessions, rates, read, same_run
 from tester.top.watch import View, Watch
 from tester.top.web import WebError
 from tester.top.words import megabytes, moment, pace, size, span
@@ -51,6 +52,26 @@ class FiguresTests(SynchronousTestCase):
             'relay_connections{role="subscriber",feed="tcp"} 7\nrelay_connections{role="subscriber",feed="ws"} 30',
         )
         self.assertEqual(read(text, 0).subscribers, 37)
+
+    def test_sessions_are_counted_over_all_feeds_if_the_relay_tells_of_them(self) -> None:
+        self.assertEqual(scrape().sessions, Sessions())
+        told: dict[str, float] = {
+            'relay_sessions{role="subscriber",feed="tcp"}': 3,
+            'relay_sessions{role="subscriber",feed="ws"}': 4,
+            'relay_sessions{role="publisher",feed="tcp"}': 2,
+            'relay_sessions_resumed_total{outcome="complete"}': 5,
+            'relay_sessions_resumed_total{outcome="incomplete"}': 6,
+            'relay_sessions_resumed_total{outcome="unknown"}': 7,
+            "relay_session_lost_messages_total": 8,
+            "relay_acks_sent_total": 9,
+            "relay_publisher_names": 10,
+        }
+        sessions = read(metrics(told), 0).sessions
+        self.assertEqual(
+            sessions,
+            Sessions(subscribers=7, publishers=2, resumed=18, incomplete=13, lost=8, acks=9, names=10),
+        )
+        self.assertFalse(same_run(scrape(sessions=sessions), scrape(sessions=replace(sessions, acks=8))))
 
     def test_rates_are_differences_by_time(self) -> None:
         before = scrape(10.0)
@@ -177,6 +198,14 @@ class ConnectionsTests(SynchronousTestCase):
         site = Site([{**lagging(1, 5), "feed": "ws"}])
         self.assertEqual(slowest(site.get, 1).rows[0].connection.feed, "ws")
 
+    def test_a_name_and_a_session_are_known_if_the_relay_tells(self) -> None:
+        site = Site([{**lagging(1, 5), "name": "map-3", "session": True, "position": 17}])
+        (found,) = slowest(site.get, 1).rows
+        self.assertEqual((found.connection.name, found.connection.session, found.position), ("map-3", True, 17))
+        site = Site([{**lagging(1, 5), "name": None, "session": False, "position": None}])
+        (found,) = slowest(site.get, 1).rows
+        self.assertEqual((found.connection.name, found.connection.session, found.position), ("", False, None))
+
     def test_ends_come_as_they_are_told(self) -> None:
         site = Site(ended=[row(3, until="2026-01-02T12:00:01.500+00:00", reason="overrun", tls_subject="CN=x")])
         self.assertEqual(
@@ -194,7 +223,7 @@ class ConnectionsTests(SynchronousTestCase):
         for name, value in (
             *[("number", value) for value in (None, "1", float("nan"), 10**400)],
             *[("peer", 1), ("since", "yesterday"), ("since", 5), ("since", "0001-01-01T00:00:00+14:00"), ("lag", 7)],
-            *[("lag", {}), ("state", None), ("tls_subject", [])],
+            *[("lag", {}), ("state", None), ("tls_subject", []), ("name", 5), ("position", "1")],
         ):
             site = Site([{**lagging(1, 5), name: value}])
             self.assertRaises(NotARelayError, slowest, site.get, 1)

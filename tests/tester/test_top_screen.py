@@ -11,7 +11,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from tester.top.connections import Connection, Ended, Lagging, Slowest
-from tester.top.figures import Flow, Rates
+from tester.top.figures import Flow, Rates, Sessions
 from tester.top.options import parse
 from tester.top.screen import Screen
 from tester.top.watch import View
@@ -106,6 +106,47 @@ class ScreenTests(SynchronousTestCase):
         text = "\n".join(drawn(replace(view, trouble=BAD, scrape=replace(view.scrape, version=BAD)), 200, 40))
         self.assertTrue(text.replace("\n", "").isprintable())
         self.assertGreater(text.count(HARMLESS), 10)
+
+    def test_without_sessions_nothing_is_said_of_them(self) -> None:
+        for width in (80, 250):
+            text = "\n".join(drawn(full(), width))
+            self.assertNotIn("session", text)
+            self.assertNotIn(" name ", text)
+
+    def test_totals_of_sessions_take_a_line(self) -> None:
+        view = full()
+        assert view.scrape is not None
+        sessions = Sessions(
+            subscribers=12, publishers=3, resumed=1234, incomplete=5, lost=6789, acks=10_000_000, names=4
+        )
+        lines = drawn(replace(view, scrape=replace(view.scrape, sessions=sessions)), 132)
+        self.assertEqual(len(lines), 24)
+        self.assertEqual(
+            " ".join(self.line(lines, "sessions")),
+            "sessions 12 subscribers, 3 publishers; resumed 1,234, 5 of them not complete, 6,789 messages lost; "
+            "10,000,000 acks, 4 names",
+        )
+
+    def named(self, name: str, width: int) -> str:
+        """A screen with one lagging and one ended subscriber, which have sessions and that name."""
+        peer = replace(connection(7), name=name, session=True)
+        lagging = Lagging(peer, "lagging", 1, 2, 3.0, position=1234)
+        ended = Ended(replace(peer, peer="192.0.2.1:8"), NOON, "overrun")
+        return "\n".join(drawn(replace(full(), slowest=Slowest((lagging,), 1, 1), ended=(ended,)), width))
+
+    def test_a_name_stands_beside_the_address_or_for_it_where_there_is_no_room(self) -> None:
+        self.assertEqual(self.named("map-3", 80).count('"map-3"'), 2)
+        self.assertNotIn("192.0.2.1", self.named("map-3", 80))
+        wide = self.named("map-3", 160)
+        self.assertRegex(wide, r'192.0.2.1:7 +"map-3" +tcp +lagging +1,234 ')
+        self.assertRegex(wide, r'192.0.2.1:8 +"map-3" +yes ')
+
+    def test_a_name_is_neither_markup_nor_control_and_never_too_long(self) -> None:
+        for width in (80, 160):
+            text = self.named(BAD + "x" * 100, width)
+            self.assertTrue(text.replace("\n", "").isprintable())
+            self.assertIn('"[red]', text)
+            self.assertLessEqual(max(map(len, text.splitlines())), width)
 
     def test_a_terminal_without_unicode_has_a_bar_too(self) -> None:
         (bar,) = (line for line in drawn(full(), encoding="ascii") if line.startswith("buffer"))

@@ -15,6 +15,7 @@ import pytest
 from tests.kit.fakes import frame
 from tests.kit.peers import connection
 from tests.kit.process import DEADLINE, Relay, roomy
+from tests.kit.session_wires import control
 
 playwright = pytest.importorskip("playwright.sync_api", reason="there is no playwright: pip install playwright")
 
@@ -181,6 +182,48 @@ def test_the_pages_of_all_connections_can_be_turned_with_the_keyboard(browser: B
         page.get_by_role("button", name="Previous").click()
         expect(page.locator("#range")).to_have_text("1,101 to 1,150 of 1,200")
         assert said == []
+
+
+def test_without_a_session_nothing_is_said_of_sessions(browser: Browser) -> None:
+    with (
+        Relay(*WEB_PORT) as relay,
+        connection(relay.subscribe_port) as subscriber,
+        opened(browser, web_port(relay)) as (page, said),
+    ):
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("#connections tbody tr")).to_contain_text([name(subscriber)])
+        assert not page.locator("#sessions").is_visible()
+        assert "session" not in page.locator("main").inner_text().lower()
+        assert said == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_sessions_are_shown_with_their_names_and_how_far_they_are(browser: Browser, width: int) -> None:
+    long = "<b>" + "x" * 125
+    with (
+        Relay(*WEB_PORT) as relay,
+        connection(relay.publish_port) as publisher,
+        connection(relay.subscribe_port) as subscriber,
+        connection(relay.subscribe_port) as other,
+    ):
+        publisher.sendall(control(relay=1, type="publish", name="sensor-7") + frame(b"hello") * 1234)
+        subscriber.sendall(control(relay=1, type="subscribe", name="map-3"))
+        other.sendall(control(relay=1, type="subscribe", name=long, after="000000000000-7"))
+        with opened(browser, web_port(relay), width) as (page, said):
+            sessions = page.locator("#sessions")
+            expect(sessions).to_contain_text("Open1 publisher, 2 subscribers")
+            expect(sessions).to_contain_text("Resumed1 unknown")
+            expect(sessions).to_contain_text("Names of publishers1")
+            page.get_by_role("button", name="Show").click()
+            rows = page.locator("#connections tbody tr")
+            expect(rows.filter(has_text="sensor-7 · publisher")).to_contain_text("0 not acknowledged")
+            expect(rows.filter(has_text="map-3 · subscriber")).to_contain_text("next is 1,235")
+            expect(rows.filter(has_text=long)).to_have_count(1)
+            assert page.locator("main b").count() == 0
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            subscriber.close()
+            expect(page.locator("#ended")).to_contain_text("map-3 · subscriber")
+            assert said == []
 
 
 def wait_in_vain(page: Page) -> None:

@@ -241,6 +241,24 @@ function showCounts() {
   ]);
 }
 
+/** Shown only once there has been a session. */
+function showSessions() {
+  const { open, resumed, lost, acks, names } = now.sessions;
+  const ever = sum(open) + sum(resumed) + lost + acks + names > 0;
+  byId("sessions").hidden = !ever;
+  if (!ever) return;
+  const outcomes = Object.entries(resumed).filter(([, number]) => number)
+    .map(([outcome, number]) => `${whole.format(number)} ${outcome}`);
+  define(byId("sessions").querySelector("dl"), [
+    ["Open", `${count(open.publisher ?? 0, "publisher", "publishers")}, `
+      + count(open.subscriber ?? 0, "subscriber", "subscribers")],
+    ["Resumed", outcomes.join(", ") || "none"],
+    ["Lost, as they were told", count(lost, "message", "messages"), lost ? "warn" : ""],
+    ["Acknowledgements sent", whole.format(acks)],
+    ["Names of publishers", whole.format(names)],
+  ]);
+}
+
 function showBuffer() {
   const { used, limit, oldest, next } = now.buffer;
   const share = Math.min(100, (used / limit) * 100);
@@ -259,8 +277,16 @@ function showBuffer() {
 
 const who = (row) => ({
   text: row.peer,
-  note: [`${row.role} #${row.number}`, row.feed, row.tls_subject].filter(Boolean).join(" · "),
+  note: [row.name, `${row.role} #${row.number}`, row.feed, row.session && "session", row.tls_subject]
+    .filter(Boolean).join(" · "),
 });
+
+/** Where a session is: the message that a subscriber is given next, or what a publisher was not told of yet. */
+function progress(row) {
+  if (!row.session) return "";
+  return row.role === "publisher" ? `${whole.format(row.unacknowledged)} not acknowledged`
+    : `next is ${whole.format(row.position)}`;
+}
 
 const lacks = (lag) => lag
   ? { text: size(lag.bytes), note: count(lag.messages, "message", "messages"), as: "number" } : "";
@@ -327,7 +353,7 @@ function showPage(starts, { connections, next }) {
   const all = next === null ? last : Math.max(last, now ? connected() : 0);
   fill(byId("connections"), connections.map((row) => [
     who(row),
-    { text: row.state, as: ["lagging", "blocked"].includes(row.state) ? "warn" : "" },
+    { text: row.state, as: ["lagging", "blocked"].includes(row.state) ? "warn" : "", note: progress(row) },
     { text: clock(parsed(row.since)), as: "minor" },
     { text: whole.format(row.messages), as: "number", note: passed(row) },
     { text: size(row.bytes), as: "number minor" },
@@ -371,7 +397,8 @@ function receive(status) {
   samples.push({ time, published, delivered, blocked_seconds });
   samples = samples.filter((sample) => status.time - sample.time <= WINDOW);
   document.body.classList.remove("stale");
-  for (const show of [showVerdict, showTraffic, showCounts, showBuffer, showPeers, showTail, showSettings]) show();
+  const parts = [showVerdict, showTraffic, showCounts, showSessions, showBuffer, showPeers, showTail, showSettings];
+  for (const show of parts) show();
 }
 
 /** Connects anew. An EventSource does so by itself after most errors, but not after all, and not if a network fell
