@@ -64,7 +64,7 @@ def go(runs: list[Run], options: Options) -> list[Figures]:
 
 def bench(options: Options) -> bool:
     """Measure, and show the results. True if every run succeeded and no message was lost or damaged."""
-    systems = list(chosen(options.compare, options.tls, say))
+    systems = list(chosen(options, say))
     planned = plan(options, systems)
     runs = go(planned, options)
     if not runs:

@@ -26,6 +26,14 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Acks:
+    """Percentiles of the milliseconds from writing messages to reading that they are accepted."""
+
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True)
 class Figures:
     """The figures of one system with one number of subscribers; None where a figure is not known."""
 
@@ -46,11 +54,13 @@ class Figures:
     orders: float  # different orders in which subscribers saw the messages; 0 if not verified, or if none is promised
     tls: str = ""  # version of TLS; empty without TLS
     cipher: str = ""  # empty without TLS
+    ack_ms: Acks | None = None  # None if publishers have no sessions
+    unacknowledged: float = 0  # messages that should have been acknowledged
 
     @property
     def is_sound(self) -> bool:
         """Whether no message is known to be lost, damaged or out of order."""
-        return not self.incomplete and not self.damaged and self.orders <= 1
+        return not (self.incomplete or self.damaged or self.unacknowledged) and self.orders <= 1
 
 
 def figure(
@@ -74,12 +84,18 @@ def figure(
         incomplete=outcome.incomplete,
         damaged=outcome.damaged,
         orders=outcome.orders,
+        unacknowledged=outcome.unacknowledged,
     )
 
 
 def latency(delays: Counter[int], rate: float) -> Latency | None:
     """Percentiles of `delays`, which maps microseconds to how many messages took them; None if it is empty."""
     return Latency(rate, *(percentile(delays, part) for part in (0.5, 0.99, 0.999))) if delays else None
+
+
+def acks(delays: Counter[int]) -> Acks | None:
+    """Percentiles of `delays`, which maps microseconds to how many writes took them; None if it is empty."""
+    return Acks(*(percentile(delays, part) / 1000 for part in (0.5, 0.99))) if delays else None
 
 
 def percentile(delays: Counter[int], part: float) -> int:
@@ -96,13 +112,16 @@ def percentile(delays: Counter[int], part: float) -> int:
 def median(runs: Sequence[Figures]) -> Figures:
     """The median of each figure by itself; of faults, which count if they happened in any run, the maximum."""
     known = [run.latency for run in runs if run.latency]
+    told = [run.ack_ms for run in runs if run.ack_ms]
+    faults = ("incomplete", "damaged", "orders", "unacknowledged")
     return replace(
         runs[0],
         **_middle(runs, "seconds", "published", "deliveries_per_second", "megabytes_per_second"),
         **_middle(runs, "server_cpu_per_delivery", "server_peak_memory", "server_cores"),
         **_middle(runs, "generator_cores", "generator_total"),
-        **{name: max(getattr(run, name) for run in runs) for name in ("incomplete", "damaged", "orders")},
+        **{name: max(getattr(run, name) for run in runs) for name in faults},
         latency=replace(known[0], **_middle(known, "p50", "p99", "p999")) if known else None,
+        ack_ms=Acks(**_middle(told, "p50", "p99")) if told else None,
     )
 
 
@@ -132,6 +151,8 @@ def _faults(figures: Figures) -> list[str]:
         said.append(f"{figures.incomplete:,.0f} subscribers did not get everything")
     if figures.damaged:
         said.append(f"{figures.damaged:,.0f} messages were damaged or out of order")
+    if figures.unacknowledged:
+        said.append(f"{figures.unacknowledged:,.0f} messages were not acknowledged")
     if figures.orders > 1:
         said.append(f"the subscribers saw the messages in {figures.orders:,.0f} different orders")
     return said

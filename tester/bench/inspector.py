@@ -6,9 +6,20 @@ import struct
 from collections import Counter, defaultdict
 from zlib import crc32
 
+from relay.wire.control import CONTROL, is_control
+from relay.wire.framing import HEADER
 from tester.bench.wire import STAMP, Wire
 
 _NUMBER = struct.Struct("!Q")
+
+
+def _past_control(data: bytes, at: int) -> int:
+    """The end of the control frame that begins `at` there; `at` itself if none does, or if it is not complete."""
+    if len(data) - at < HEADER.size:
+        return at
+    (header,) = HEADER.unpack_from(data, at)
+    stop: int = at + HEADER.size + header - CONTROL
+    return stop if is_control(header) and stop <= len(data) else at
 
 
 class Inspector:
@@ -31,12 +42,15 @@ class Inspector:
         """Take the next bytes; `now`: when they were received, in nanoseconds."""
         if self._rest:
             data = self._rest + data
-        at, length, noise = 0, self._wire.delivered_length, self._wire.noise
+        at, length, noise, heartbeat = 0, self._wire.delivered_length, self._wire.noise, self._wire.heartbeat
         while True:
+            if heartbeat and (beyond := _past_control(data, at)) > at:
+                at = beyond
+                continue
             if noise and data.startswith(noise, at):
                 at += len(noise)
                 continue
-            if len(data) - at < length:
+            if len(data) - at < length or (heartbeat and data[at] & 0x80):
                 break
             self._look(data, at, now)
             at += length

@@ -44,6 +44,8 @@ class Outcome:
     delays: Counter[int]  # microseconds, and how many messages took them
     generator_cores: float  # share of a core that the busiest process used
     generator_total: float  # cores that all processes used
+    acks: Counter[int]  # microseconds, and how many writes were acknowledged in them
+    unacknowledged: int  # messages that should have been acknowledged
 
 
 def processes_for(subscribers: int, cores: int) -> int:
@@ -129,6 +131,8 @@ class Load:
             delays=sum((report.delays for report in received), Counter[int]()),
             generator_cores=max(shares),
             generator_total=sum(shares),
+            acks=sent.acks,
+            unacknowledged=sent.unacknowledged,
         )
 
     def _begin(self, phase: Phase) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from tester.bench.figures import Figures, figure, latency, median
+from tester.bench.figures import Figures, acks, figure, latency, median
 from tester.bench.load import Load
 from tester.bench.options import Options
 from tester.bench.phase import Phase, Site
 from tester.bench.server import Server, running
-from tester.bench.systems import PEERS, RELAY, System
+from tester.bench.systems import PEERS, RELAY, System, relay
 
 # Latency is measured in a phase of its own after a flood, in which it would only be that of full buffers.
 MODEST = 1000.0  # messages per second in that phase, at most
@@ -81,6 +81,8 @@ def measure(run: Run, options: Options, advance: Callable[[float], None]) -> Fig
     return replace(
         figures,
         latency=latency(seen.delays, seen.published / timed.seconds),
+        ack_ms=acks(seen.acks),
+        unacknowledged=max(outcome.unacknowledged, seen.unacknowledged),
         tls=load.connected.tls,
         cipher=load.connected.cipher,
         orders=figures.orders if run.system.one_order else 0,
@@ -89,17 +91,20 @@ def measure(run: Run, options: Options, advance: Callable[[float], None]) -> Fig
 
 def start(system: System, options: Options) -> AbstractContextManager[Server]:
     """Start the system, unless it is a relay that the options say is running already."""
-    if system is RELAY and options.publish and options.subscribe:
+    if system.name == RELAY.name and options.publish and options.subscribe:
         site = Site(options.publish, options.subscribe, system.wire(options.size), options.credentials)
         return nullcontext(Server(system, site, options.pid))
     return running(system, options.size, options.tls)
 
 
-def chosen(names: Sequence[str], tls: bool, say: Callable[[str], None]) -> Iterator[System]:
-    """The relay, and the systems in `names` that are installed and comparable. `say`: told why the others are not."""
-    yield RELAY
-    for peer in map(PEERS.__getitem__, names):
-        if tls and not peer.tls:
+def chosen(options: Options, say: Callable[[str], None]) -> Iterator[System]:
+    """The relay, and of the systems to compare those that are installed and comparable.
+
+    `say`: told why the others are not.
+    """
+    yield relay(options.session, options.acks, options.heartbeat)
+    for peer in map(PEERS.__getitem__, options.compare):
+        if options.tls and not peer.tls:
             say(f"{peer.name}: not comparable over TLS, which it is not started with here")
         elif peer.find() is None:
             say(f"{peer.name}: {peer.program} is not installed; to get it: {peer.how_to_get}")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from relay.wire.hello import MAX_HEARTBEAT, MIN_HEARTBEAT
 from tester.bench.phase import INTERVAL
 from tester.bench.systems import PEERS
 from tester.options import Parser, TlsOptions, add_tls_options, called, check_tls, seconds, whole
@@ -35,6 +36,9 @@ class Options(TlsOptions):
     runs: int
     window: int
     verify: bool
+    session: bool
+    acks: bool
+    heartbeat: float
     json: Path | None
     plot: Path | None
 
@@ -49,6 +53,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     _add_systems(parser)
     _add_load(parser)
+    _add_sessions(parser)
     _add_results(parser)
     options = parser.parse_args(arguments, Options())
     if (options.publish is None) != (options.subscribe is None):
@@ -60,6 +65,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         parser.error(
             "--ca and --cert are for a relay that --publish and --subscribe name: others get a certificate here"
         )
+    if options.heartbeat and not MIN_HEARTBEAT <= options.heartbeat <= MAX_HEARTBEAT:
+        parser.error(f"--heartbeat is from {MIN_HEARTBEAT} to {MAX_HEARTBEAT} seconds, or 0 for none")
     if options.seconds == 0:
         parser.error("--seconds is more than 0")
     if options.plot is not None and options.plot.suffix != ".svg":
@@ -163,6 +170,25 @@ def _add_load(parser: Parser) -> None:
         "--verify",
         action="store_true",
         help="check every byte that every subscriber receives, which is slow; exit with status 1 if anything is wrong",
+    )
+
+
+def _add_sessions(parser: Parser) -> None:
+    group = parser.add_argument_group(
+        "sessions", "For the relay alone. --compare silent measures it with the same load and without sessions."
+    )
+    group.add_argument("--session", action="store_true", help="subscribers have sessions")
+    group.add_argument(
+        "--acks",
+        action="store_true",
+        help="publishers have sessions, and it is measured how long the relay takes to acknowledge what they send",
+    )
+    group.add_argument(
+        "--heartbeat",
+        metavar="SECONDS",
+        type=seconds,
+        default=10.0,
+        help="time between two heartbeats of the relay in each session, in seconds; 0: none (default: %(default)g)",
     )
 
 

@@ -66,6 +66,8 @@ class Sent:
     started: float  # by the monotonic clock, in seconds
     cpu: float  # processor time, in seconds
     messages: int
+    acks: Counter[int] = field(default_factory=Counter)  # microseconds, and how many writes were acknowledged in them
+    unacknowledged: int = 0  # messages that should have been acknowledged
 
 
 @dataclass(frozen=True)

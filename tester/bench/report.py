@@ -31,12 +31,15 @@ COLUMNS = (
     "CPU µs/delivery",
     "peak MB",
 )
+ACKS = ("ack p50 ms", "ack p99 ms")
+"""More columns, if publishers have sessions."""
 CAPTION = "p50 to p99.9: from sending a message to receiving it, at that many messages/s. CPU and memory: the server's."
-WIDTH = 140  # characters of a line if the output is not a terminal
+WIDTH = 160  # characters of a line if the output is not a terminal
 
 
 def row(figures: Figures) -> list[str]:
-    """The cells of one line of the table, in the order of `COLUMNS`."""
+    """The cells of one line of the table, in the order of `COLUMNS` and `ACKS`."""
+    acks = figures.ack_ms
     latency, memory = figures.latency, figures.server_peak_memory
     return [
         figures.system,
@@ -49,6 +52,8 @@ def row(figures: Figures) -> list[str]:
         _number(latency.p999 if latency else None, ",.0f"),
         _number(figures.server_cpu_per_delivery, ".3f"),
         _number(None if memory is None else memory / 1e6, ",.0f"),
+        f"{acks.p50:.2f}" if acks else "none",
+        f"{acks.p99:.2f}" if acks else "none",
     ]
 
 
@@ -62,11 +67,12 @@ def show(options: Options, results: Sequence[Figures]) -> None:
     from rich.table import Table
 
     table = Table(title=title(options), caption=CAPTION, title_justify="left", caption_justify="left")
-    for column in COLUMNS:
+    columns = (*COLUMNS, *ACKS) if options.acks else COLUMNS
+    for column in columns:
         table.add_column(column, justify="left" if column == "system" else "right", no_wrap=True)
     for figures, following in zip(results, [*results[1:], None], strict=True):
         last = following is None or following.subscribers != figures.subscribers
-        table.add_row(*row(figures), end_section=last)
+        table.add_row(*row(figures)[: len(columns)], end_section=last)
     # In a file, lines have to be whole.
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     console.print(table)
@@ -79,8 +85,12 @@ def title(options: Options) -> str:
     pace = "as fast as they are taken" if options.rate is None else f"{options.rate:,.10g} messages/s{interval}"
     runs = "" if options.runs == 1 else f", medians of {options.runs} runs"
     verified = ", all verified" if options.verify else ""
+    sessions = [name for name, spoken in (("subscribers", options.session), ("publishers", options.acks)) if spoken]
+    beat = f"a heartbeat every {options.heartbeat:g} s" if options.heartbeat else "no heartbeats"
+    session = f", {' and '.join(sessions)} with sessions and {beat}" if sessions else ""
     tls = f", TLS 1.3 with {CIPHER}" if options.tls else ""
-    return f"{publishers}, messages of {options.size:,} bytes, {pace}, {options.seconds:g} s{runs}{verified}{tls}"
+    size = f"messages of {options.size:,} bytes"
+    return f"{publishers}, {size}, {pace}, {options.seconds:g} s{runs}{verified}{session}{tls}"
 
 
 def machine() -> dict[str, object]:

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tester.bench import wire
@@ -111,6 +112,16 @@ def _bun(start: Start) -> list[str]:
 
 RELAY = System("relay", wire.relay, "twistd", "pip install .", _relay, tls=True)
 
+
+def relay(session: bool, acks: bool, heartbeat: float) -> System:
+    """The relay, whose subscribers have sessions with `session`, and whose publishers have them with `acks`.
+
+    `heartbeat`: seconds between two in a session, 0 for none.
+    """
+    spoken = partial(wire.session, subscribers=session, publishers=acks, heartbeat=heartbeat)
+    return replace(RELAY, wire=spoken) if session or acks else RELAY
+
+
 PEERS = {
     peer.name: peer
     for peer in (
@@ -128,5 +139,6 @@ PEERS = {
         System("redis", wire.redis, "redis-server", "Debian: apt install redis-server", _redis, one_port=True),
         System("bun", wire.raw, "bun", "npm install bun", _bun),
         System("ws", wire.web_socket, "twistd", "pip install '.[web]'", _web_socket),
+        replace(RELAY, name="silent"),
     )
 }

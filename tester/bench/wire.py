@@ -8,9 +8,14 @@ follows from its number, so that a subscriber can check every byte.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from relay.wire.control import frame
+from relay.wire.hello import PublisherHello, SubscriberHello
 
 STAMP = struct.Struct("!QQ")
+HEARTBEAT = 80
+"""Bytes of a heartbeat with the largest position there is, rounded up."""
 _PERIOD = 251  # a prime, so that successive messages never look alike, whatever the alignment of a system's buffers
 _PATTERN = bytes(range(_PERIOD)) * (2**20 // _PERIOD + 2)
 
@@ -26,6 +31,8 @@ class Wire:
     publisher_hello: bytes = b""  # what a publisher sends first
     subscriber_hello: bytes = b""  # what a subscriber sends first
     noise: bytes = b""  # what a subscriber may receive between messages
+    heartbeat: int = 0  # bytes, at most, of a heartbeat that a subscriber may receive between messages; 0: none comes
+    acks: bool = False  # whether publishers are told what was accepted
 
     @property
     def published_length(self) -> int:
@@ -51,6 +58,20 @@ def relay(size: int) -> Wire:
     """The relay's default framing: a length of 4 bytes before each message. See docs/protocol.md."""
     length = struct.pack("!I", size)
     return Wire(size, before=length, delivered_before=length)
+
+
+def session(size: int, *, subscribers: bool, publishers: bool, heartbeat: float) -> Wire:
+    """The relay's default framing with sessions: of `subscribers`, of `publishers`, or of both.
+
+    `heartbeat`: seconds between two, 0 for none.
+    """
+    return replace(
+        relay(size),
+        publisher_hello=frame(PublisherHello(heartbeat).write()) if publishers else b"",
+        subscriber_hello=frame(SubscriberHello(heartbeat=heartbeat).write()) if subscribers else b"",
+        heartbeat=HEARTBEAT if subscribers else 0,
+        acks=publishers,
+    )
 
 
 def web_socket(size: int) -> Wire:

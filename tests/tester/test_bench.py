@@ -22,8 +22,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tester.bench import wire
-from tester.bench.figures import Figures, Latency, latency, median, percentile, remarks
+from relay.wire.answer import Heartbeat
+from relay.wire.control import frame
+from relay.wire.hello import read_hello
+from relay.wire.position import Position
+from tester.bench import systems, wire
+from tester.bench.figures import Acks, Figures, Latency, acks, latency, median, percentile, remarks
 from tester.bench.inspector import Inspector
 from tester.bench.load import processes_for
 from tester.bench.measure import medians, phases, plan, window
@@ -78,12 +82,19 @@ class OptionsTests(SynchronousTestCase):
         self.assertIsNone(parse(["--rate", "flood"]).rate)
         self.assertEqual(parse(["--rate", "2.5"]).rate, 2.5)
 
+    def test_nobody_has_a_session_unless_it_is_asked_for(self) -> None:
+        options = parse([])
+        self.assertEqual((options.session, options.acks, options.heartbeat), (False, False, 10.0))
+        self.assertEqual(parse(["--session", "--heartbeat", "0"]).heartbeat, 0)
+
     def test_what_makes_no_sense_is_refused(self) -> None:
+        self.assertIn("--heartbeat is from 1 to 3600 seconds, or 0", self.error("--heartbeat", "0.5"))
+        self.assertIn("--heartbeat is from 1 to 3600 seconds, or 0", self.error("--heartbeat", "3601"))
         self.assertIn("belong together", self.error("--publish", "a:1"))
         self.assertIn("--pid is for", self.error("--pid", "1"))
         self.assertIn("not HOST:PORT: '8001'", self.error("--publish", "8001"))
         self.assertIn("15 is less than 16", self.error("--size", "15"))
-        self.assertIn("not one of c, nats, redis, bun, ws: 'kafka'", self.error("--compare", "c,kafka"))
+        self.assertIn("not one of c, nats, redis, bun, ws, silent: 'kafka'", self.error("--compare", "c,kafka"))
         self.assertIn("neither messages a second nor flood: 'nan'", self.error("--rate", "nan"))
         self.assertIn("not a whole number: ''", self.error("--subscribers", "1,"))
         self.assertIn("--seconds is more than 0", self.error("--seconds", "0"))
@@ -140,6 +151,23 @@ class WireTests(SynchronousTestCase):
         published = b"*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$18\r\n" + message + b"\r\n"
         self.assertEqual(wire.redis(18).published(0, NOW), published)
 
+    def test_only_those_who_are_to_have_sessions_say_hello(self) -> None:
+        for subscribers, publishers in ((True, False), (False, True), (True, True)):
+            spoken = wire.session(18, subscribers=subscribers, publishers=publishers, heartbeat=3)
+            self.assertEqual((bool(spoken.subscriber_hello), bool(spoken.publisher_hello)), (subscribers, publishers))
+            self.assertEqual((bool(spoken.heartbeat), spoken.acks), (subscribers, publishers))
+            self.assertEqual(spoken.published(0, NOW), wire.relay(18).published(0, NOW))
+            for hello in filter(None, (spoken.subscriber_hello, spoken.publisher_hello)):
+                self.assertEqual(read_hello(hello[4:]).heartbeat, 3)
+
+    def test_no_heartbeat_is_longer_than_is_thought(self) -> None:
+        longest = Heartbeat(next=Position("0123456789ab", 2**63)).write()
+        self.assertLessEqual(len(frame(longest)), wire.HEARTBEAT)
+
+    def test_without_sessions_the_relay_is_spoken_to_as_ever(self) -> None:
+        self.assertIs(systems.relay(session=False, acks=False, heartbeat=10), RELAY)
+        self.assertEqual(PEERS["silent"].wire(18), wire.relay(18))
+
     def test_messages_that_follow_each_other_differ_everywhere(self) -> None:
         one, other = (wire.raw(1000).filling(number) for number in (250, 251))
         self.assertTrue(all(a != b for a, b in zip(one, other, strict=True)))
@@ -171,6 +199,15 @@ class InspectorTests(SynchronousTestCase):
         inspector = self.inspect(spoken, *(stream[a:b] for a, b in pairwise(places)))
         self.assertEqual(inspector.damaged, 0)
         self.assertEqual(inspector.delays, Counter({3000: 4}))
+
+    @given(st.integers(16, 40), st.lists(st.integers(0, 400)))
+    def test_what_is_said_in_a_session_is_no_message(self, size: int, cuts: list[int]) -> None:
+        spoken = wire.session(size, subscribers=True, publishers=False, heartbeat=1)
+        said = frame(b'{"type":"heartbeat","next":"5289cfdd2847-18"}')
+        stream = said + delivered(spoken, 0, 1) + said + said + delivered(spoken, 2) + said + delivered(spoken, 3)
+        places = [0, *sorted(cuts), len(stream)]
+        inspector = self.inspect(spoken, *(stream[a:b] for a, b in pairwise(places)))
+        self.assertEqual((inspector.damaged, inspector.delays), (0, Counter({3000: 4})))
 
     def test_a_byte_that_changed_is_damage(self) -> None:
         spoken = wire.nats(100)
@@ -214,6 +251,14 @@ class FiguresTests(SynchronousTestCase):
         self.assertEqual(middle.latency, Latency(9.0, 2, -2, 0))
         self.assertIsNone(median([replace(FIGURES, latency=None)]).latency)
 
+    def test_acks_have_medians_in_milliseconds(self) -> None:
+        self.assertIsNone(acks(Counter()))
+        self.assertEqual(acks(Counter({1500: 98, 2500: 2})), Acks(1.5, 2.5))
+        runs = [replace(FIGURES, ack_ms=Acks(i, 10 * i), unacknowledged=i) for i in (3, 1, 2)]
+        middle = median(runs)
+        self.assertEqual((middle.ack_ms, middle.unacknowledged), (Acks(2, 20), 3))
+        self.assertIsNone(median([FIGURES]).ack_ms)
+
     def test_every_system_has_medians_with_every_number_of_subscribers(self) -> None:
         results = [replace(FIGURES, system=name, subscribers=count) for count in (1, 2) for name in ("relay", "c") * 3]
         found = [(each.subscribers, each.system) for each in medians(results)]
@@ -221,16 +266,21 @@ class FiguresTests(SynchronousTestCase):
 
     def test_the_table_has_all_figures_and_says_which_are_not_known(self) -> None:
         known = ["relay", "10", "5,000", "5", "1,000", "50", "60", "70", "0.250", "50"]
-        self.assertEqual(row(FIGURES), known)
+        self.assertEqual(row(FIGURES), [*known, "none", "none"])
+        self.assertEqual(row(replace(FIGURES, ack_ms=Acks(0.25, 1.5))), [*known, "0.25", "1.50"])
         self.assertEqual(len(known), len(COLUMNS))
         unknown = replace(FIGURES, latency=None, server_cpu_per_delivery=None, server_peak_memory=None)
-        self.assertEqual(row(unknown), [*known[:4], *["unknown"] * 6])
+        self.assertEqual(row(unknown), [*known[:4], *["unknown"] * 6, "none", "none"])
 
     def test_the_title_says_what_the_load_was(self) -> None:
         self.assertEqual(
             title(parse(["--publishers", "2", "--rate", "20000", "--runs", "3", "--verify"])),
             "2 publishers, messages of 1,024 bytes, 20,000 messages/s, 5 s, medians of 3 runs, all verified",
         )
+        self.assertIn(
+            "subscribers and publishers with sessions and a heartbeat every 10 s", title(parse(["--session", "--acks"]))
+        )
+        self.assertIn(", publishers with sessions and no heartbeats", title(parse(["--acks", "--heartbeat", "0"])))
 
 
 class RemarksTests(SynchronousTestCase):
@@ -264,6 +314,7 @@ class RemarksTests(SynchronousTestCase):
             "did not get everything": {"incomplete": 2},
             "damaged": {"damaged": 2},
             "2 different orders": {"orders": 2},
+            "2 messages were not acknowledged": {"unacknowledged": 2},
         }
         for words, changes in faults.items():
             self.assertIn(words, self.remark(**changes))
@@ -304,6 +355,34 @@ def test_a_relay_of_its_own_is_verified_and_the_figures_are_kept(tmp_path: Path)
     if sys.platform == "linux":
         assert 0 < figures["server_cpu_per_delivery"] < 1000
         assert 20e6 < figures["server_peak_memory"] < 500e6
+
+
+@needs_rich
+def test_sessions_are_verified_over_heartbeats_and_acknowledgements_are_timed(tmp_path: Path) -> None:
+    """Short messages: many of them would fit into a heartbeat that was taken for messages."""
+    ended = bench(
+        tmp_path,
+        *("--session", "--acks", "--heartbeat", "1", "--seconds", "2.5", "--subscribers", "3", "--publishers", "2"),
+        *("--rate", "500", "--size", "16", "--verify", "--compare", "silent", "--json", "figures.json"),
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "ack p99 ms" in ended.stdout
+    spoken, silent = json.loads((tmp_path / "figures.json").read_text())["figures"]
+    assert (spoken["system"], silent["system"]) == ("relay", "silent")
+    for figures in (spoken, silent):
+        assert (figures["incomplete"], figures["damaged"], figures["unacknowledged"]) == (0, 0, 0)
+        assert figures["orders"] == 1
+    assert 0 < spoken["ack_ms"]["p50"] <= spoken["ack_ms"]["p99"] < 1000
+    assert silent["ack_ms"] is None
+
+
+@needs_rich
+def test_a_relay_without_room_for_sessions_is_not_measured(tmp_path: Path) -> None:
+    with Relay("--framing", "line") as relay:
+        where = ("--publish", f"127.0.0.1:{relay.publish_port}", "--subscribe", f"127.0.0.1:{relay.subscribe_port}")
+        ended = bench(tmp_path, *where, "--acks", "--seconds", "0.3")
+    assert ended.returncode == 1
+    assert "the relay ended it: this relay has the framing line" in ended.stderr
 
 
 @needs_rich
