@@ -31,6 +31,7 @@ FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/words.js": ("words.js", "text/javascript; charset=utf-8"),
     "/page.svg": ("page.svg", "image/svg+xml"),
 }
 """The files of the status page, by path: their names in the folder `page`, and their content types."""

@@ -23,7 +23,18 @@ STREAM = Takeover(lambda address: Protocol())
 STARTED = "2001-09-09T01:46:40.000+00:00"  # `date --utc --date @1000000000`
 Query = Mapping[str, str]
 NO_QUERY: Query = {}
-LOCAL = ("/", "/page.css", "/page.js", "/page.svg", "/healthz", "/readyz", "/metrics", "/connections", "/events")
+LOCAL = (
+    "/",
+    "/page.css",
+    "/page.js",
+    "/words.js",
+    "/page.svg",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/connections",
+    "/events",
+)
 
 
 class Loaded(HTMLParser):
@@ -153,6 +164,7 @@ class FileTests(PagesCase):
             ("/", "index.html", "text/html; charset=utf-8"),
             ("/page.css", "page.css", "text/css; charset=utf-8"),
             ("/page.js", "page.js", "text/javascript; charset=utf-8"),
+            ("/words.js", "words.js", "text/javascript; charset=utf-8"),
             ("/page.svg", "page.svg", "image/svg+xml"),
         ):
             found = self.ask(path)
