@@ -9,10 +9,14 @@ from fcntl import ioctl
 from struct import Struct
 from typing import Protocol, cast
 
+from relay.net.listening import TCP_KEEPIDLE
 from relay.net.transport import AcceptedTransport
 
 SIOCOUTQ = 0x5411
 """Linux's ioctl for the number of bytes in the send queue that the peer has not acknowledged (tcp(7), unix(7))."""
+
+PROBE = 10
+"""Seconds of silence after which a peer that has closed its half is probed. There may be thousands of them."""
 
 _INT = Struct("i")
 
@@ -29,6 +33,19 @@ def failed(transport: AcceptedTransport) -> bool:
     The kernel does so when the peer has reset the connection, or no longer answers TCP's keep-alive.
     """
     return bool(cast(_OnSocket, transport).socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+
+def probe_soon(transport: AcceptedTransport) -> None:
+    """Have TCP ask a peer that has closed its sending half every `PROBE` seconds whether it is still there.
+
+    One that has only closed its half answers, and goes on being given messages. The kernel of one that has closed its
+    socket, or whose process is gone, answers for as long as it remembers the connection, on Linux for a minute
+    (`tcp_fin_timeout`), and then with a reset, so that `failed` becomes true.
+    """
+    connected = cast(_OnSocket, transport).socket
+    if connected.family in (socket.AF_INET, socket.AF_INET6):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, True)
+        connected.setsockopt(socket.IPPROTO_TCP, TCP_KEEPIDLE, PROBE)
 
 
 def hung_up(transport: AcceptedTransport) -> bool:

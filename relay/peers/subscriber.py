@@ -21,7 +21,7 @@ from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.state import State
 from relay.core.timing import SWEEP, Every
-from relay.net.kernel import failed, hung_up, unsent
+from relay.net.kernel import failed, hung_up, probe_soon, unsent
 from relay.net.outlet import CopyingOutlet, Outlet, outlet
 from relay.peers.connection import Connection
 from relay.peers.dialogue import Dialogue, Silence
@@ -113,6 +113,8 @@ class Subscriber(Connection):
         self._peer_finished = True
         if self.state is State.FINISHING:
             self.outlet.close()
+        else:
+            probe_soon(self.link)
 
     def writeConnectionLost(self) -> None:
         """We closed our half; `readConnectionLost` follows when the peer has closed its own."""

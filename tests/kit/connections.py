@@ -28,6 +28,7 @@ HELD = 64 * 1024
 class FakeSocket:
     """A socket whose kernel has given up its connection for `error`; 0 while it has not."""
 
+    family = socket.AF_UNIX
     error = 0
     asked = 0
     """How often it was asked for that."""

@@ -26,6 +26,14 @@ def test_probes_of_a_unix_socket_do_not_lock_publishers_out(tmp_path: Path) -> N
             relay.log.wait_for("publisher .* disconnected: peer closed, 1 messages")
 
 
+def test_a_closed_tcp_subscriber_is_noticed_when_its_kernel_has_forgotten_it_though_nothing_is_published() -> None:
+    with Relay("--keepalive", "0") as relay:
+        with closing(socket.create_connection(("127.0.0.1", relay.subscribe_port), DEADLINE)) as peer:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)  # seconds that the kernel remembers it
+            relay.log.wait_for("subscriber .* connected")
+        relay.log.wait_for("subscriber .* disconnected: connection lost")
+
+
 def test_who_has_closed_its_half_only_lives_on(tmp_path: Path) -> None:
     path = str(tmp_path / "subscribe")
     with Relay("--subscribe", f"unix:{path}") as relay, closing(socket.socket(socket.AF_UNIX)) as half:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stderr
+from io import StringIO
+
 from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.plugin import getPlugins
-from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.daemon.options import Options
@@ -40,5 +42,7 @@ class ServeOptionsTests(SynchronousTestCase):
         self.assertTrue(usage.startswith("Usage: relay serve [options]\n"), usage)
 
     def test_an_option_of_twistd_is_none_of_the_relay(self) -> None:
-        with self.assertRaises(UsageError):
-            self.parse("--pidfile=relay.pid")
+        said = StringIO()
+        with redirect_stderr(said):
+            self.assertEqual(self.assertRaises(SystemExit, self.parse, "--pidfile=relay.pid").code, 1)
+        self.assertTrue(said.getvalue().startswith("relay: option --pidfile not recognized"), said.getvalue())
