@@ -114,7 +114,8 @@ SETTINGS = (
         "frame-timeout",
         "30",
         seconds,
-        "seconds in which a publisher must complete a message that it has begun, or be cut; 0: no limit",
+        "seconds in which a publisher must complete a message that it has begun, or send 2 KiB more of it, or be cut; "
+        "0: no limit",
         table="limits",
         reload=Part.PUBLISHERS,
         shown=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import pack
+
 from twisted.internet.error import ConnectionDone
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
@@ -9,8 +11,10 @@ from twisted.python.failure import Failure
 from relay.core.cursor import Lag
 from relay.core.state import State
 from relay.core.timing import SWEEP
+from relay.peers.publisher import PublisherFactory
+from relay.wire.framing import Int32
 from tests.kit.connections import PublisherCase
-from tests.kit.fakes import frame, said
+from tests.kit.fakes import accepted, frame, said
 
 
 class IntakeTests(PublisherCase):
@@ -133,6 +137,16 @@ class FrameTimeoutTests(PublisherCase):
             self.sweep(20)
             publisher.dataReceived(frame(b"one")[3:] + frame(b"one")[:3])
         self.assertFalse(transport.disconnected)
+
+    def test_a_large_message_on_a_slow_link_may_take_its_time(self) -> None:
+        self.factory = PublisherFactory(accepted("publisher"), self.hub, self.intake, lambda: Int32(10**6))
+        for rate, cut in ((120, False), (71, False), (65, True)):
+            publisher, transport = self.connect()
+            publisher.dataReceived(pack("!I", 10**6))
+            for _ in range(600):
+                publisher.dataReceived(bytes(rate))
+                self.sweep(1)
+            self.assertIs(transport.disconnected, cut, rate)
 
     def test_bytes_alone_are_no_excuse(self) -> None:
         publisher, transport = self.connect()
