@@ -150,7 +150,7 @@ class Link:
             self._read_at = self._now()
         if not data:
             self._ended = True
-            core.closed("the server closed the connection")
+            core.closed("the relay closed the connection")
         return data
 
     def _look_again(self) -> None:

@@ -116,6 +116,9 @@ class Core:
             return
         if self.session and not self.welcomed:
             self._not_answered(reason, self.ends)
+        elif not self.session and self._stream.partial:
+            cut = f"within a message: {self._stream.partial:,} bytes of it had come"
+            self.fault = ConnectionFault(f"{reason}, {cut}")
         else:
             self.fault = ConnectionFault(reason)
 

@@ -56,8 +56,8 @@ class Receiver(Client, Generic[Event]):
         next one waits for that.
 
         What was given to `received` counts as dealt with when it is done. If it raises, or its Deferred fails, the
-        service ends with that exception. `reactor`: its clock; None for the installed one. The other parameters are as
-        for `relay.client.asyncio.subscription`.
+        service ends with that exception. It may block, and it may stop the service. `reactor`: its clock; None for the
+        installed one. The other parameters are as for `relay.client.asyncio.subscription`.
         """
         self._subscriber, self._store = begin(
             store,
@@ -94,6 +94,7 @@ class Receiver(Client, Generic[Event]):
         if self.position is None and self._subscriber.began is not None:
             self._keep(self._subscriber.began)  # a program that ends before its first message is to miss none
         self._deal()
+        self._core.excuse(self._reactor.seconds())  # `received` may have blocked the reactor
 
     def _reads(self) -> bool:
         return not self._busy
@@ -145,6 +146,8 @@ class Receiver(Client, Generic[Event]):
         if self._store is not None:
             try:
                 self._store.keep(position, self._reactor.seconds(), self._reactor.callLater)
+                if self._closed is not None:  # by `received`, which has dealt with this
+                    self._store.flush()
             except OSError as error:
                 self._end(error)
 
@@ -264,17 +267,20 @@ class Publication(Client):
         """Take no more messages, and end the service when everything is acknowledged. Fires when that is done.
 
         Without a session it waits until the server ends the connection, because it has read everything, and fails with
-        ConnectionFault if there is a reset instead. (TLS cannot be ended by half: there it is not waited for.)
+        ConnectionFault if there is a reset instead.
         """
         drained = self.drained()
         self._finishing = True
         return drained.addCallback(lambda _: self.stopService() if self._core.session else self._end_half())
 
     def _end_half(self) -> Deferred[None]:
-        if self._link is None or self._link.secure:
+        if self._link is None:
             return self.stopService()
         self._halved = True
-        self._link.end_half()
+        if self._link.secure:
+            self._link.end()  # TLS cannot be ended by half, but its end waits for the server's
+        else:
+            self._link.end_half()
         return self.whenClosed()
 
     def _again(self, error: Exception) -> None:

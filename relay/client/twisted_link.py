@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from OpenSSL.SSL import Error as TLSError
@@ -12,6 +13,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IHandshakeListener,
     INegotiated,
     IPushProducer,
     IReactorTime,
@@ -28,10 +30,10 @@ from relay.client.retry import Retry
 GOODBYE = 1.0
 """Seconds that an orderly end may take, in which a TLS server answers; after that the connection is dropped."""
 HANDSHAKES = 5
-"""TLS connections in a row that the server may end without a byte before that counts as a server without TLS."""
+"""TLS connections in a row that the server may end within the handshake before it counts as one without TLS."""
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHandshakeListener)
 class Link(Protocol):
     """One connection of a client."""
 
@@ -39,6 +41,8 @@ class Link(Protocol):
         self.client = client
         self.heard = False
         """Whether anything came."""
+        self.shaken = False
+        """Whether a TLS handshake is complete."""
         self.gone: Deferred[None] = Deferred()
         """Fires when the connection has ended."""
         self._released = False
@@ -46,6 +50,9 @@ class Link(Protocol):
     def connectionMade(self) -> None:
         self.wire.registerProducer(self, True)
         self.client._made(self)
+
+    def handshakeCompleted(self) -> None:
+        self.shaken = True
 
     @property
     def wire(self) -> Any:  # Any: no interface has all that TCP, Unix and TLS transports have
@@ -127,6 +134,8 @@ class Client(Service):
             reactor = cast(IReactorTime, installed)
         self.last_fault: Exception | None = None
         """Why the last connection ended, or could not be made; None if that never happened."""
+        self.retrying: Callable[[Exception], object] = lambda fault: None
+        """Called with each fault that is followed by another try: a connection ended, or could not be made."""
         self._endpoint = endpoint
         self._core = core
         self._retry = retry
@@ -136,7 +145,7 @@ class Client(Service):
         self._connecting: Deferred[Any] | None = None  # Any: nobody looks at the protocol
         self._timer: IDelayedCall | None = None  # the next attempt, or the next look at the core's deadline
         self._orderly = False  # whether the last connection ended in an orderly way
-        self._mute = 0  # TLS connections without a byte, in a row
+        self._mute = 0  # TLS connections that ended within the handshake, in a row
         self._closed: Exception | None = None
         self._closing: list[Deferred[None]] = []  # who waits for the end
 
@@ -209,13 +218,13 @@ class Client(Service):
         self._orderly = reason.check(ConnectionDone) is not None
         if not (self._core.ever_welcomed or link.heard) and (failed := self._tls_failed(link, reason)):
             self._core.fail(failed)
-        self._core.closed(reason.getErrorMessage())
+        self._core.closed("the relay closed the connection" if self._orderly else reason.getErrorMessage())
         self._link = None
         self._hang_up()
 
     def _tls_failed(self, link: Link, reason: Failure) -> TLSFailed | None:
         """What is the matter with TLS, if a connection ended for that."""
-        self._mute = self._mute + 1 if link.secure else 0
+        self._mute = self._mute + 1 if link.secure and not link.shaken else 0
         if reason.check(TLSError, VerificationError):
             words = f"{type(reason.value).__name__}: {reason.getErrorMessage()}"
             return TLSFailed(f"no TLS connection: {words}: check the port, and the certificates of both sides")
@@ -242,6 +251,7 @@ class Client(Service):
             self._end(final)
         else:
             self._timer = self._reactor.callLater(wait, self._try)
+            self.retrying(error)
 
     # The clock
 

@@ -38,6 +38,14 @@ class CoreTests(SynchronousTestCase):
         self.core.check(25.0 + MISSED * 10)
         self.assertIsInstance(self.core.fault, ConnectionFault)
 
+    def test_without_a_session_an_end_within_a_message_is_told(self) -> None:
+        for data, words in ((b"\0\0\0\2h", "over, within a message: 5 bytes of it had come"), (frame(b"hi"), "over")):
+            core = SubscriberCore(session=False)
+            core.connected(0.0)
+            core.receive(data, 0.0)
+            core.closed("over")
+            self.assertEqual(str(core.fault), words)
+
     def test_a_server_that_sends_messages_and_no_welcome_has_no_sessions(self) -> None:
         self.connect()
         self.core.receive(frame(b"one"), 1.0)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import INegotiated
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import alsoProvides
 
 from relay.client.backoff import Backoff
 from relay.client.errors import Closed, ConnectionFault, GaveUp, Refused, Replaced
@@ -175,6 +177,37 @@ class SubscriptionTests(SynchronousTestCase):
         closed = client.whenClosed()
         client.stopService()
         self.failureResultOf(closed, FileNotFoundError)
+
+    def test_a_handler_that_stops_the_service_has_dealt_with_what_it_was_given(self) -> None:
+        path = temporary_folder(self) / "position"
+
+        def received(event: Message | Gap) -> None:
+            client.stopService()
+
+        client = self.begin(received, store=path)
+        self.server.wire.say(welcome(7), b"seven", b"eight")
+        self.assertEqual(path.read_text(), "ab-7\n")
+
+    def test_a_handler_that_blocks_lets_nothing_be_missed_that_came_meanwhile(self) -> None:
+        self.begin(lambda event: setattr(self.clock, "rightNow", self.clock.rightNow + 60), heartbeat=1)
+        self.server.wire.say(welcome(1))
+        self.server.wire.say(b"one")
+        self.clock.advance(0)
+        self.server.wire.say(b"two")
+        self.clock.advance(0)
+        self.assertEqual(len(self.server.wires), 1)
+
+    def test_each_fault_that_is_followed_by_another_try_is_told(self) -> None:
+        client = self.begin()
+        told: list[str] = []
+        client.retrying = lambda fault: told.append(str(fault))
+        self.server.refuses = 1
+        self.server.wire.end(ConnectionDone())
+        self.clock.advance(1)
+        self.clock.advance(1)
+        self.server.wire.say(Error("no"))
+        self.failureResultOf(client.whenClosed(), Refused)
+        self.assertEqual(told, ["the relay closed the connection", "An error occurred while connecting."])
 
     def test_a_relay_that_says_nothing_for_some_heartbeats_is_left(self) -> None:
         self.begin(heartbeat=1)
@@ -374,6 +407,16 @@ class PublicationTests(SynchronousTestCase):
                 self.failureResultOf(finished, fault)
             else:
                 self.successResultOf(finished)
+
+    def test_without_a_session_the_end_over_tls_is_answered_too(self) -> None:
+        client = self.begin(session=False)
+        alsoProvides(self.server.wire, INegotiated)
+        client.publish(b"one")
+        finished = client.finish()
+        self.assertEqual((self.server.wire.disconnecting, self.server.wire.half_closed), (True, False))
+        self.assertNoResult(finished)
+        self.clock.advance(0)
+        self.successResultOf(finished)
 
     def test_without_a_session_a_loop_of_callbacks_is_no_recursion(self) -> None:
         client = self.begin(session=False)

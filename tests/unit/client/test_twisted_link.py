@@ -15,7 +15,7 @@ from relay.client.backoff import Backoff
 from relay.client.errors import NoSessions, TLSFailed
 from relay.client.retry import Retry
 from relay.client.twisted import Publication
-from relay.client.twisted_link import HANDSHAKES, LinkFactory
+from relay.client.twisted_link import HANDSHAKES, Link, LinkFactory
 from relay.wire.answer import PublisherWelcome
 from tests.kit.endpoints import Server, Wire
 
@@ -67,6 +67,18 @@ class ClientTests(SynchronousTestCase):
             self.secure_wire().end(ConnectionLost())
             self.clock.advance(1)
         self.failureResultOf(closed, TLSFailed)
+
+    def test_connections_that_end_after_a_tls_handshake_are_made_again(self) -> None:
+        """A publisher without a session hears nothing, ever."""
+        client = Publication(self.server, session=False, reactor=self.clock, backoff=Backoff(first=1, factor=1))
+        client.startService()
+        for _ in range(HANDSHAKES + 1):
+            wire = self.secure_wire()
+            assert isinstance(wire.protocol, Link)
+            wire.protocol.handshakeCompleted()
+            wire.end(ConnectionLost())
+            self.clock.advance(1)
+        self.assertNoResult(client.whenClosed())
 
     def test_without_tls_the_same_means_no_sessions(self) -> None:
         client = self.begin()
