@@ -83,6 +83,8 @@ class Handshake(Protocol):
         self._protocol = protocol
         self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]  # saves a call for each read
         protocol.makeConnection(self.transport)
+        if IHandshakeListener.providedBy(protocol):
+            cast(IHandshakeListener, protocol).handshakeCompleted()
         self.done.callback(protocol)
 
     def _refuse(self, error: Exception) -> None:

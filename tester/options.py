@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from relay.wire.hello import MAX_NAME
 from tester.tls import Tls, authorities, identity
 
 LONGEST_FRAME = 2**32 - 1  # bytes: the largest length that a 4-byte prefix can express
@@ -66,6 +67,12 @@ def check_tls(parser: Parser, options: TlsOptions) -> None:
     for name, file in (("--ca", options.ca), ("--cert", options.cert)):
         if file is not None and not options.tls:
             parser.error(f"{name} is for TLS: give --tls as well")
+
+
+def check_name(parser: Parser, name: str) -> None:
+    """End the program if a relay would refuse the name."""
+    if len(name) > MAX_NAME or not name.isprintable():
+        parser.error(f"argument --name: not 1 to {MAX_NAME} printable characters: {name!r}")
 
 
 class ConnectionOptions(TlsOptions):

@@ -15,12 +15,12 @@ class Tally:
         self._first = 0.0
         self._last = 0.0
 
-    def add(self, octets: int) -> None:
-        """Count one message; `octets`: its length in bytes."""
+    def add(self, octets: int, messages: int = 1) -> None:
+        """Count messages that come together; `octets`: their length in bytes."""
         self._last = self._clock()
         if not self.messages:
             self._first = self._last
-        self.messages += 1
+        self.messages += messages
         self.octets += octets
 
     def summary(self) -> str:

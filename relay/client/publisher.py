@@ -49,6 +49,8 @@ class PublisherCore(Core):
         """Bytes of all frames that wait for an ack."""
         self.limit = max_message
         """Bytes that a message may have, as far as is known."""
+        self.heard = 0
+        """Messages that came: a relay sends none to a publisher."""
         self._named = bool(name)
         self._hello_body = checked(PublisherHello(heartbeat, name))
         self._ack_within = ack_within if session and name else None
@@ -136,6 +138,8 @@ class PublisherCore(Core):
         for piece in self._split(data, now):
             if isinstance(piece, bytes):
                 self._heed(piece, now)
+            else:
+                self.heard += piece.messages
 
     def _heed(self, body: bytes, now: float) -> None:
         match self._read(body):

@@ -27,7 +27,7 @@ from relay.client.publisher import PublisherCore
 from relay.client.retry import Retry
 from relay.client.store import begin
 from relay.client.twisted_link import Client
-from relay.wire.framing import Buffer
+from relay.wire.framing import Buffer, Frames
 from relay.wire.position import Position
 
 Event = TypeVar("Event")
@@ -238,6 +238,16 @@ class Publication(Client):
         """
         return self._publisher.uncertain
 
+    @property
+    def max_message(self) -> int:
+        """Bytes that a message may have, as far as is known: the relay tells with its welcome."""
+        return self._publisher.limit
+
+    @property
+    def heard(self) -> int:
+        """Messages that came from the server: a relay sends none to a publisher, except at the wrong port."""
+        return self._publisher.heard
+
     def publish(self, message: bytes) -> Deferred[None]:
         """Publish a message. The Deferred fires when it is acknowledged, and fails if the service ends before.
 
@@ -250,6 +260,17 @@ class Publication(Client):
         self._acks.append((self._publisher.publish(message), acknowledged))
         self._speak()
         return acknowledged
+
+    def send_frames(self, frames: Frames) -> None:
+        """Publish messages that are frames already, for those who must not touch each.
+
+        None may be longer than `max_message`. There is no Deferred: wait for all with `drained` or `finish`. Raises
+        what ended the service.
+        """
+        if self._closed is not None or self._finishing:
+            raise self._closed or Closed("the publication is about to end")
+        self._publisher.publish_frames(frames)
+        self._speak()
 
     def welcomed(self) -> Deferred[None]:
         """Fires when there is a connection: `accepted` then says how many messages of our name were accepted before."""
@@ -276,6 +297,8 @@ class Publication(Client):
     def _end_half(self) -> Deferred[None]:
         if self._link is None:
             return self.stopService()
+        if self._halved:
+            return self.whenClosed()
         self._halved = True
         if self._link.secure:
             self._link.end()  # TLS cannot be ended by half, but its end waits for the server's
@@ -311,7 +334,7 @@ class Publication(Client):
         while self._room and self._link is not None and (pieces := self._take()):
             self._link.wire.write(b"".join(pieces))
         self._look_later()
-        if not self._core.session and self._acks and self._telling is None:
+        if not self._core.session and (self._acks or self._looking) and self._telling is None:
             # Soon, not now: a Deferred that has fired already makes a loop of callbacks a recursion.
             self._telling = self._reactor.callLater(0, self._tell_now)
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from relay.wire.framing import FRAMINGS
 from tester.client.options import Options, parse
-from tester.client.printer import Printer, as_it_is, as_line
-from tester.client.subscriber import SUBSCRIBERS
-from tester.connection import connect
+from tester.client.printer import Printer
+from tester.client.session import receive
+from tester.client.subscriber import Subscriber
+from tester.connection import SpokenEndpoint, keep_connected, spoken_endpoint
 from tester.program import GiveUp, run, say
 from tester.tally import Tally
 
@@ -20,24 +22,27 @@ from tester.tally import Tally
 async def subscribe(options: Options, reactor: Any, give_up: GiveUp) -> None:
     """Print messages until there are as many as wanted, or the user ends the program."""
     tally = Tally(time.monotonic)
-    render = as_it_is(b"\n" if options.framing == "line" else b"") if options.raw else as_line
-    printer = Printer(sys.stdout.buffer, render, tally, options.count)
-    ended: Deferred[None] = Deferred()
+    printer = Printer(sys.stdout.buffer, FRAMINGS[options.framing], options.raw, tally, options.count)
+    endpoint = spoken_endpoint(reactor, options.connect, options.credentials, say, give_up)
+    try:
+        if options.framing == "int32":
+            await receive(options, endpoint, printer, say)
+        else:
+            await listen(options, endpoint, printer, reactor)
+    finally:
+        say(f"received {tally.summary()}")
 
-    service = connect(
-        reactor,
-        options.connect,
-        options.credentials,
-        lambda: SUBSCRIBERS[options.framing](printer, ended, options.max_message, say),
-        say,
-        give_up,
-    )
+
+async def listen(options: Options, endpoint: SpokenEndpoint, printer: Printer, reactor: Any) -> None:
+    """Print what comes in a framing that has no sessions."""
+    framing = FRAMINGS[options.framing]
+    ended: Deferred[None] = Deferred()
+    service = keep_connected(reactor, endpoint, lambda: Subscriber(framing(options.max_message), printer, ended, say))
     service.startService()
     try:
         await ended
     finally:
         await service.stopService()
-        say(f"received {tally.summary()}")
 
 
 def main() -> None:

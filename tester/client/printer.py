@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import datetime
 from typing import BinaryIO
 
+from relay.wire.framing import Buffer, Frames, Framing
 from tester.message import describe
 from tester.tally import Tally
 
-Rendering = Callable[[int, bytes], bytes]  # takes a message's number, from 1, and its bytes; returns what to write
-
-
-def as_line(number: int, payload: bytes) -> bytes:
-    """The message as a line for people."""
-    return describe(number, payload, datetime.now()).encode() + b"\n"
-
-
-def as_it_is(ending: bytes) -> Rendering:
-    """A rendering that writes the message itself, followed by `ending`."""
-    return lambda number, payload: payload + ending
-
 
 class Printer:
-    """Writes each message to `output`, up to `count` of them, and counts them in `tally`.
+    """Writes messages to `output`, up to `count` of them, and counts them in `tally`.
+
+    `raw`: whether they are written as they are. Then there is no work per message if the output has the framing's own
+    newlines, or the framing has none.
 
     A write blocks the whole program until `output` takes it. That is on purpose: what the reader of the output does not
     take stays with the relay, which has rules for slow subscribers, instead of piling up here.
     """
 
-    def __init__(self, output: BinaryIO, render: Rendering, tally: Tally, count: int | None = None) -> None:
+    def __init__(
+        self, output: BinaryIO, framing: type[Framing], raw: bool, tally: Tally, count: int | None = None
+    ) -> None:
         self._output = output
-        self._render = render
+        self._framing = framing
+        self._raw = raw
         self._tally = tally
         self._count = count
 
@@ -40,12 +35,35 @@ class Printer:
         """Whether `count` messages have been written."""
         return self._tally.messages == self._count
 
-    def message(self, payload: bytes) -> None:
-        """Write one more message, unless `done`. Raises OSError if `output` does."""
-        if not self.done:
-            self._tally.add(len(payload))
-            self._output.write(self._render(self._tally.messages, payload))
-
-    def flush(self) -> None:
-        """Pass on to the reader what was written so far. Raises OSError if `output` does."""
+    def run(self, frames: Frames) -> None:
+        """Write messages, and pass them on to the reader. Raises OSError if `output` does."""
+        data, messages = self._wanted(frames)
+        if not messages:
+            return
+        before = self._tally.messages
+        self._tally.add(len(data) - messages * (self._framing.header_size + self._framing.trailer_size), messages)
+        if not self._raw:
+            now = datetime.now()
+            lines = [describe(number, message, now) for number, message in enumerate(self._messages(data), before + 1)]
+            self._output.write("\n".join([*lines, ""]).encode())
+        elif self._framing.header_size:
+            self._output.write(b"".join(self._messages(data)))
+        else:
+            self._output.write(data)
         self._output.flush()
+
+    def _wanted(self, frames: Frames) -> tuple[Buffer, int]:
+        """Those of `frames` that are to be written, and how many they are."""
+        if self._count is None or frames.messages <= self._count - self._tally.messages:
+            return frames.data, frames.messages
+        wanted = self._count - self._tally.messages
+        return frames.data[: self._framing.ends(frames.data)[wanted - 1] if wanted else 0], wanted
+
+    def _messages(self, data: Buffer) -> Iterator[bytes]:
+        """The messages of whole frames, one by one."""
+        whole = bytes(data)
+        header, trailer = self._framing.header_size, self._framing.trailer_size
+        start = 0
+        for end in self._framing.ends(whole):
+            yield whole[start + header : end - trailer]
+            start = end

@@ -7,27 +7,46 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
-from tester.connection import connect
+from twisted.internet.defer import CancelledError
+
+from tester.connection import keep_connected, spoken_endpoint
 from tester.program import GiveUp, run, say
-from tester.publisher.messages import limited, lines, open_file, paced, random_texts, read
+from tester.publisher.messages import behind, is_regular, limited, lines, open_file, paced, random_texts, read
 from tester.publisher.options import Options, parse
-from tester.publisher.publisher import PUBLISHERS, Outlet
+from tester.publisher.publisher import Outlet, Publisher
 from tester.publisher.report import Report
+from tester.publisher.session import SessionOutlet
 
 PATIENCE = 1.0  # seconds: longer than a relay needs to answer our end, unless it is blocked or is no relay
+ENDINGS = {"line": b"\n", "raw": b""}
+"""What follows each message in a framing without sessions."""
 
 
-def choose(options: Options, reactor: Any) -> AsyncIterator[bytes]:
-    """The messages that `options` ask for, at the pace that they ask for."""
+def choose(options: Options, reactor: Any) -> tuple[AsyncIterator[bytes], bool]:
+    """The messages that `options` ask for, and whether they are the same ones each time."""
+    repeatable = False
     if options.file is None:
         messages = random_texts(options.size)
     else:
         descriptor = 0 if options.file == "-" else open_file(options.file)
+        repeatable = is_regular(descriptor)
         ending = b"\n" if options.framing == "raw" else b""
         messages = lines(read(descriptor, reactor), options.max_message, ending)
     if options.count is not None:
         messages = limited(messages, options.count)
-    return paced(messages, options.interval, reactor) if options.interval else messages
+    return messages, repeatable
+
+
+def open_outlet(options: Options, reactor: Any, give_up: GiveUp) -> Outlet | SessionOutlet:
+    """What to send the messages through. It connects by itself."""
+    endpoint = spoken_endpoint(reactor, options.connect, options.credentials, say, give_up)
+    if options.framing == "int32":
+        return SessionOutlet(reactor, endpoint, options.acks, options.name, options.max_message, say, give_up)
+    outlet = Outlet()
+    service = keep_connected(reactor, endpoint, lambda: Publisher(outlet, ENDINGS[options.framing], say))
+    outlet.stop = service.stopService
+    service.startService()
+    return outlet
 
 
 async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
@@ -35,27 +54,52 @@ async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
 
     The exit status is 1 if the relay may not have read all of them.
     """
-    messages = choose(options, reactor)
-    outlet = Outlet()
+    messages, repeatable = choose(options, reactor)
+    outlet = open_outlet(options, reactor, give_up)
     report = Report(partial(print, flush=True), time.monotonic)
-    build = partial(PUBLISHERS[options.framing], outlet, say)
-    service = connect(reactor, options.connect, options.credentials, build, say, give_up)
-    service.startService()
+    failure: BaseException | None = None
     try:
-        async for message in messages:
-            (await outlet.ready()).send(message)
-            report.sent(message)
-        reactor.callLater(PATIENCE, say, "all is sent; waiting until the relay has read it")
+        before = await outlet.begin()
+        if repeatable and options.name and before:
+            say(f"{before:,} messages have this name already: going on behind so many lines")
+            messages = behind(messages, before)
+        await send(paced(messages, options.interval, reactor) if options.interval else messages, outlet, report)
+        reactor.callLater(PATIENCE, lambda: say(f"all is sent; waiting until the relay has read it{outlet.doubts}"))
         await outlet.finish()
-    except BaseException:  # Ctrl-C, or an error that nobody handles
+    except BaseException as error:  # Ctrl-C, or an error that nobody handles
+        failure = error
         reactor.callLater(PATIENCE, outlet.abort, "the relay does not read: what is queued is dropped")
         await outlet.finish()
-        raise
-    finally:
-        await service.stopService()
-        say(report.summary())
-    if not outlet.lossless:
-        raise SystemExit("a connection broke: the relay may not have read everything")
+    await outlet.stop()
+    doubt = conclude(options, outlet, report)
+    if doubt and (failure is None or isinstance(failure, CancelledError)):
+        raise SystemExit(doubt)
+    if failure is not None:
+        raise failure
+
+
+async def send(messages: AsyncIterator[bytes], outlet: Outlet | SessionOutlet, report: Report) -> None:
+    """Send messages as fast as they come and the relay takes them."""
+    async for message in messages:
+        if not outlet.room:
+            await outlet.ready()
+        outlet.send(message)
+        report.sent(message)
+
+
+def conclude(options: Options, outlet: Outlet | SessionOutlet, report: Report) -> str:
+    """Say what was sent. Returns what to do if that is not certain of all; empty if it is."""
+    if outlet.certain == report.messages:
+        say(f"sent {report.summary()}{', all acknowledged' if options.acks else ''}{outlet.doubts}")
+        return ""
+    done = "acknowledged" if options.acks else "certainly read"
+    say(f"of {report.summary()}, the relay has {done} {outlet.certain:,}{outlet.doubts}")
+    if options.acks:
+        return "the rest was not acknowledged; with the same --name and --file it can be sent another time"
+    return (
+        "a connection broke: the relay may not have read everything. If it goes on like that: is it the port for"
+        f" publishers, is its --framing {options.framing}, and is no message longer than its --max-message?"
+    )
 
 
 def main() -> None:

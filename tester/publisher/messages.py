@@ -71,6 +71,18 @@ async def limited(messages: AsyncIterator[bytes], count: int) -> AsyncIterator[b
             return
 
 
+async def behind(messages: AsyncIterator[bytes], count: int) -> AsyncIterator[bytes]:
+    """The same messages without the first `count`. If there are not so many, ends the program."""
+    skipped = 0
+    async for message in messages:
+        if skipped < count:
+            skipped += 1
+        else:
+            yield message
+    if skipped < count:
+        raise SystemExit(f"{count:,} messages have this --name, and there are {skipped:,} here: is it the same file?")
+
+
 async def paced(messages: AsyncIterator[bytes], interval: float, clock: IReactorTime) -> AsyncIterator[bytes]:
     """The same messages, with at least `interval` seconds from one to the next.
 
@@ -81,6 +93,11 @@ async def paced(messages: AsyncIterator[bytes], interval: float, clock: IReactor
         await deferLater(clock, max(0.0, due - clock.seconds()))
         yield message
         due = max(due + interval, clock.seconds())
+
+
+def is_regular(descriptor: int) -> bool:
+    """Whether a file descriptor is that of a file, which has the same lines when it is read again."""
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
 def open_file(path: str) -> int:
@@ -97,7 +114,7 @@ async def read(descriptor: int, reactor: Any) -> AsyncIterator[bytes]:
     The descriptor may be shared, as that of a terminal always is, so it is not made non-blocking. Instead it is read
     when the reactor finds it readable.
     """
-    regular = stat.S_ISREG(os.fstat(descriptor).st_mode)  # the reactor would only poll a file, 1,000 times a second
+    regular = is_regular(descriptor)  # the reactor would only poll a file, 1,000 times a second
     while chunk := os.read(descriptor, CHUNK) if regular else await Readable(descriptor, reactor).read():
         yield chunk
 

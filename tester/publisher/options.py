@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tester.options import ConnectionOptions, Parser, add_connection_options, called, check_tls, seconds, whole
+from tester.options import (
+    ConnectionOptions,
+    Parser,
+    add_connection_options,
+    called,
+    check_name,
+    check_tls,
+    seconds,
+    whole,
+)
 
 INTERVAL = 10.0  # seconds
 SIZE = 1024  # bytes
@@ -17,6 +26,8 @@ class Options(ConnectionOptions):
     file: str | None
     interval: float
     count: int | None
+    acks: bool
+    name: str
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -24,7 +35,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser = Parser(
         prog=called("tester.publisher"),
         description="Publish random messages, or the lines of a file. Waits for a relay that is not there yet, and"
-        " connects again to one that restarts. Ends once the relay has read everything; Ctrl-C ends it at once.",
+        " connects again to one that restarts. Ends once the relay has read everything, with status 0, or with 1 if"
+        " that is not sure; Ctrl-C ends it at once.",
     )
     add_connection_options(parser, port=8001)
     source = parser.add_mutually_exclusive_group()
@@ -54,8 +66,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         type=whole(minimum=1),
         help="end after N messages (default: never, or at the end of FILE)",
     )
+    _add_session_options(parser)
     options = parser.parse_args(arguments, Options())
     check_tls(parser, options)
+    check_name(parser, options.name)
+    options.acks = options.acks or bool(options.name)
+    if options.acks and options.framing != "int32":
+        parser.error(f"there are no acks with --framing {options.framing}: --acks and --name need int32")
     if options.interval is None:
         options.interval = INTERVAL if options.file is None else 0.0
     if options.size > options.max_message:
@@ -63,3 +80,17 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     if options.size == 0 and options.framing == "raw":
         parser.error("--framing raw has no empty messages: --size is at least 1")
     return options
+
+
+def _add_session_options(parser: Parser) -> None:
+    group = parser.add_argument_group("sessions", "They need --framing int32.")
+    group.add_argument(
+        "--acks", action="store_true", help="have the relay acknowledge messages, and send again what it did not"
+    )
+    group.add_argument(
+        "--name",
+        metavar="NAME",
+        default="",
+        help="let the relay count the messages of NAME over all connections, so that each is published once (implies"
+        " --acks); with a file, go on behind the lines that were published under this name before",
+    )

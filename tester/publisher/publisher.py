@@ -1,9 +1,10 @@
-"""The publishing side of a connection to a relay, in each framing, with the backpressure of its transport.
+"""The publishing side of a connection to a relay, in the framings without sessions, with its transport's backpressure.
 
 A program sends through an `Outlet`, which outlives connections:
 
-    publisher = await outlet.ready()  # waits while there is no relay, or while it takes no more
-    publisher.send(payload)
+    if not outlet.room:
+        await outlet.ready()  # there is no relay, or it takes no more
+    outlet.send(payload)
 
 So this process holds at most one message more than a transport's buffer. Messages sent before a connection broke are
 not sent again, because there is no acknowledgement that would tell how many arrived. At the end, `Outlet.finish` closes
@@ -13,13 +14,13 @@ its own has read everything before it.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol
-from twisted.protocols.basic import Int32StringReceiver, LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -32,15 +33,36 @@ class Outlet:
 
     def __init__(self) -> None:
         self.connection: Publisher | None = None
-        self.lossless = True  # False once a connection broke while messages may have been on their way
+        self.certain = 0
+        """Messages that the relay has read."""
+        self.doubts = ""
+        """What is strange so far; each connection says it itself."""
+        self.stop: Callable[[], Awaitable[None]]
+        """Ends the service that makes the connections."""
+        self._sent = 0  # messages on this connection
         self._paused = False
         self._change: Deferred[None] = Deferred()  # fires at the next change, for the one caller that waits
 
-    async def ready(self) -> Publisher:
-        """Wait until a message can be sent. The result is the connection to send it with."""
-        while self.connection is None or self._paused:
+    async def begin(self) -> int:
+        """Wait for the connection. Returns how many messages the relay has already: nobody knows, so 0."""
+        await self.ready()
+        return 0
+
+    @property
+    def room(self) -> bool:
+        """Whether a message can be sent at once."""
+        return self.connection is not None and not self._paused
+
+    async def ready(self) -> None:
+        """Wait until a message can be sent."""
+        while not self.room:
             await self._changed()
-        return self.connection
+
+    def send(self, payload: bytes) -> None:
+        """Send one message, if there is `room`."""
+        assert self.connection is not None
+        self._sent += 1
+        self.connection.send(payload)
 
     async def finish(self) -> None:
         """End the connection, if there is one, and wait until the relay has read everything or the connection broke."""
@@ -70,7 +92,8 @@ class Outlet:
     def disconnected(self, lossless: bool) -> None:
         """Called by a connection that has ended; `lossless`: whether the relay has read everything that it sent."""
         self.connection = None
-        self.lossless = self.lossless and lossless
+        self.certain += self._sent if lossless else 0
+        self._sent = 0
         self._tell()
 
     def pauseProducing(self) -> None:
@@ -86,25 +109,20 @@ class Outlet:
 
 @implementer(IHalfCloseableProtocol)
 class Publisher(Protocol):
-    """One connection that sends. A subclass knows the framing."""
+    """One connection that sends. `ending`: what follows each message."""
 
     transport: Any  # ITCPTransport and IConsumer in one: zope interfaces cannot say that
 
-    def __init__(self, outlet: Outlet, say: Say) -> None:
+    def __init__(self, outlet: Outlet, ending: bytes, say: Say) -> None:
         self._outlet = outlet
+        self._ending = ending
         self._say = say
-        self._sent = False  # whether anything was sent
         self._all_taken = False  # whether the kernel has taken everything, including our end
         self._reproached = False  # whether a person was told that the peer sends something
 
     def send(self, payload: bytes) -> None:
-        """Send one message. Wait for `Outlet.ready` before each."""
-        self._sent = True
-        self.write_frame(payload)
-
-    def write_frame(self, payload: bytes) -> None:
-        """Write a message to the transport in this framing."""
-        raise NotImplementedError
+        """Send one message."""
+        self.transport.write(payload + self._ending)
 
     def end(self) -> None:
         """Send what is queued, then our end. The relay answers by closing its side, or drops the connection."""
@@ -146,33 +164,4 @@ class Publisher(Protocol):
         clean = self._all_taken and reason.check(ConnectionDone) is not None
         if not clean and not reason.check(ConnectionAborted):  # `abort` has said why
             self._say(explain(reason))
-        self._outlet.disconnected(lossless=clean or not self._sent)
-
-
-class Int32Publisher(Publisher, Int32StringReceiver):
-    """Makes frames with Twisted's `Int32StringReceiver`."""
-
-    def write_frame(self, payload: bytes) -> None:
-        """Write the length in 4 bytes, big-endian, and the message."""
-        self.sendString(payload)
-
-
-class LinePublisher(Publisher, LineOnlyReceiver):
-    """Makes frames with Twisted's `LineOnlyReceiver`."""
-
-    delimiter = b"\n"
-
-    def write_frame(self, payload: bytes) -> None:
-        """Write the message and a newline."""
-        self.sendLine(payload)
-
-
-class RawPublisher(Publisher):
-    """Makes no frames."""
-
-    def write_frame(self, payload: bytes) -> None:
-        """Write the message alone. The relay may read it in parts, or together with the next."""
-        self.transport.write(payload)
-
-
-PUBLISHERS: dict[str, type[Publisher]] = {"int32": Int32Publisher, "line": LinePublisher, "raw": RawPublisher}
+        self._outlet.disconnected(lossless=clean)

@@ -41,6 +41,11 @@ class Report:
         self._second = Tally(self._clock)
         self._until = now + 1.0
 
+    @property
+    def messages(self) -> int:
+        """How many were sent."""
+        return self._total.messages
+
     def summary(self) -> str:
-        """Everything that was sent, as a line for people."""
-        return f"sent {self._total.summary()}"
+        """Everything that was sent, as part of a line for people."""
+        return self._total.summary()

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 from contextlib import redirect_stderr
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,16 +16,15 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.client.events import Gap
+from relay.wire.framing import FRAMINGS, Frames
+from relay.wire.position import Position
 from tester.client.options import Options, parse
-from tester.client.printer import Printer, as_it_is, as_line
-from tester.client.subscriber import SUBSCRIBERS, Subscriber
+from tester.client.printer import Printer
+from tester.client.session import describe
+from tester.client.subscriber import Subscriber
 from tester.tally import Tally
 from tests.kit.fakes import frame
-
-
-def bracketed(number: int, payload: bytes) -> bytes:
-    """A rendering that shows where messages begin and end."""
-    return b"%d<%b>" % (number, payload)
 
 
 class Transport(StringTransport):
@@ -48,101 +48,103 @@ class Pipe(io.BytesIO):
         self.flushed = self.getvalue()
 
 
+def framed(*payloads: bytes) -> Frames:
+    data = b"".join(map(frame, payloads))
+    return Frames(data, len(payloads), len(data))
+
+
 class PrinterTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.output, self.tally = Pipe(), Tally(lambda: 0.0)
+
+    def printer(self, framing: str = "int32", raw: bool = True, count: int | None = None) -> Printer:
+        return Printer(self.output, FRAMINGS[framing], raw, self.tally, count)
+
     def test_lines_tell_the_number_and_what_came(self) -> None:
-        self.assertRegex(as_line(3, b"hello\n"), rb"^\d\d:\d\d:\d\d\.\d{3}  #3  6 B  crc32 363a3020  hello\\n\n$")
+        printer = self.printer(raw=False)
+        printer.run(framed(b"one", b"two"))
+        printer.run(framed(b"hello\n"))
+        last = self.output.flushed.splitlines()[2]
+        self.assertRegex(last, rb"^\d\d:\d\d:\d\d\.\d{3}  #3  6 B  crc32 363a3020  hello\\n$")
 
     def test_bytes_are_printed_as_they_are(self) -> None:
-        self.assertEqual(as_it_is(b"\n")(3, b"\x1b\xff"), b"\x1b\xff\n")
+        self.printer().run(framed(b"\x1b\xff", b"", b"x"))
+        self.printer("line").run(Frames(b"one\ntwo\n", 2, 8))
+        self.printer("raw").run(Frames(memoryview(b"thr"), 1, 3))
+        self.assertEqual(self.output.flushed, b"\x1b\xffxone\ntwo\nthr")
+        self.assertEqual((self.tally.messages, self.tally.octets), (6, 12))
 
-    def test_it_counts_what_it_prints_and_stops_when_it_has_enough(self) -> None:
-        output, tally = Pipe(), Tally(lambda: 0.0)
-        printer = Printer(output, bracketed, tally, count=2)
-        for payload in (b"a", b"bc", b"d"):
-            printer.message(payload)
-        printer.flush()
-        self.assertEqual(output.flushed, b"1<a>2<bc>")
-        self.assertEqual((printer.done, tally.messages, tally.octets), (True, 2, 3))
+    @given(st.lists(st.lists(st.binary(max_size=5), min_size=1, max_size=5)), st.integers(1, 10))
+    def test_it_prints_and_counts_as_many_as_are_wanted(self, runs: list[list[bytes]], count: int) -> None:
+        self.setUp()
+        printer = self.printer(count=count)
+        for run in runs:
+            printer.run(framed(*run))
+        wanted = [payload for run in runs for payload in run][:count]
+        self.assertEqual(self.output.flushed, b"".join(wanted))
+        self.assertEqual((printer.done, self.tally.messages), (len(wanted) == count, len(wanted)))
 
     def test_without_a_count_it_is_never_done(self) -> None:
-        printer = Printer(Pipe(), bracketed, Tally(lambda: 0.0))
-        self.assertFalse(printer.done)
+        self.assertFalse(self.printer().done)
 
 
 class SubscriberTests(SynchronousTestCase):
-    def connect(self, framing: str, count: int | None = None, longest: int = 1000) -> Subscriber:
+    def connect(self, framing: str = "line", count: int | None = None, longest: int = 1000) -> Subscriber:
         self.said: list[str] = []
         self.output = Pipe()
         self.ended: Deferred[None] = Deferred()
-        printer = Printer(self.output, bracketed, Tally(lambda: 0.0), count)
-        subscriber = SUBSCRIBERS[framing](printer, self.ended, longest, self.said.append)
+        printer = Printer(self.output, FRAMINGS[framing], True, Tally(lambda: 0.0), count)
+        subscriber = Subscriber(FRAMINGS[framing](longest), printer, self.ended, self.said.append)
         subscriber.makeConnection(Transport())
         return subscriber
 
-    @given(st.lists(st.binary(max_size=30)), st.lists(st.integers(1, 9), min_size=1))
-    def test_messages_are_the_same_wherever_the_stream_was_cut(self, payloads: list[bytes], sizes: list[int]) -> None:
-        lines = [payload.replace(b"\n", b"") for payload in payloads]
-        for framing, sent, stream in (
-            ("int32", payloads, b"".join(map(frame, payloads))),
-            ("line", lines, b"".join(line + b"\n" for line in lines)),
-        ):
-            subscriber = self.connect(framing)
-            at = 0
-            while at < len(stream):
-                sizes.append(sizes.pop(0))
-                subscriber.dataReceived(stream[at : at + sizes[-1]])
-                at += sizes[-1]
-            expected = b"".join(bracketed(number, payload) for number, payload in enumerate(sent, 1))
-            self.assertEqual(self.output.flushed, expected)
-            subscriber.connectionLost(Failure(ConnectionDone()))
-            self.assertEqual(self.said, ["the relay closed the connection"])
-
-    def test_without_framing_every_read_is_a_message(self) -> None:
-        subscriber = self.connect("raw")
-        subscriber.dataReceived(b"one\ntwo")
-        subscriber.dataReceived(b"three")
-        self.assertEqual(self.output.flushed, b"1<one\ntwo>2<three>")
-
     def test_the_reader_has_every_message_as_soon_as_it_came(self) -> None:
-        subscriber = self.connect("line")
+        subscriber = self.connect()
         subscriber.dataReceived(b"one\ntw")
-        self.assertEqual(self.output.flushed, b"1<one>")
+        self.assertEqual(self.output.flushed, b"one\n")
 
     def test_it_ends_when_there_were_enough_and_prints_none_that_came_with_them(self) -> None:
-        subscriber = self.connect("line", count=2)
+        subscriber = self.connect(count=2)
         subscriber.dataReceived(b"one\ntwo\nthree\n")
         self.successResultOf(self.ended)
         subscriber.dataReceived(b"four\n")
         subscriber.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(self.output.flushed, b"1<one>2<two>")
+        self.assertEqual(self.output.flushed, b"one\ntwo\n")
         self.assertEqual(self.said, [])
 
     def test_it_ends_when_it_cannot_print(self) -> None:
-        subscriber = self.connect("line")
+        subscriber = self.connect()
         self.output.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         subscriber.dataReceived(b"one\n")
         self.failureResultOf(self.ended, OSError)
         subscriber.dataReceived(b"two\n")
 
     def test_an_end_within_a_message_is_told(self) -> None:
-        for framing in ("int32", "line"):
-            subscriber = self.connect(framing)
-            subscriber.dataReceived(b"\0\0\0\2h")
-            subscriber.connectionLost(Failure(ConnectionDone()))
-            self.assertEqual(self.said, ["the relay closed the connection, within a message: 5 bytes of it had come"])
+        subscriber = self.connect()
+        subscriber.dataReceived(b"one\nhello")
+        subscriber.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.said, ["the relay closed the connection, within a message: 5 bytes of it had come"])
 
-    def test_too_long_a_message_ends_the_connection_and_nothing_after_it_is_printed(self) -> None:
-        for framing, stream in (
-            ("int32", frame(b"ok") + b"\0\0\0\x0b" + frame(b"no")),
-            ("line", b"ok\n" + b"x" * 11),
+    def test_too_long_a_message_ends_it_in_words_and_nothing_after_it_is_printed(self) -> None:
+        for long, words in (
+            (b"x" * 11, "give a larger --max-message"),
+            (bytes(11), "as the zeros"),
         ):
-            subscriber = self.connect(framing, longest=10)
-            for byte in stream:
+            subscriber = self.connect(longest=10)
+            for byte in b"ok\n" + long:
                 subscriber.dataReceived(bytes([byte]))
             self.assertTrue(subscriber.transport.aborted)
             subscriber.connectionLost(Failure(ConnectionAborted()))
-            self.assertEqual(self.output.flushed, b"1<ok>")
-            self.assertEqual(self.said, ["a message of at least 11 bytes is longer than --max-message 10"])
+            self.assertEqual(self.output.flushed, b"ok\n")
+            self.assertIn(words, str(self.failureResultOf(self.ended, SystemExit).value))
+
+
+class GapTests(SynchronousTestCase):
+    def test_each_kind_of_gap_has_words(self) -> None:
+        position = Position("ab", 1200)
+        self.assertEqual(describe(Gap(1000, position)), "messages are missing before ab-1200: 1,000")
+        self.assertIn("nobody knows how many", describe(Gap(None, position)))
+        self.assertIn("messages from ab-1200 on come again", describe(Gap(0, position, repeats=True)))
 
 
 class OptionsTests(SynchronousTestCase):
@@ -157,7 +159,29 @@ class OptionsTests(SynchronousTestCase):
     def test_it_takes_longer_messages_than_a_relay_sends_by_default(self) -> None:
         self.assertGreater(self.parse().max_message, 99_999)
 
+    def test_there_is_a_session_if_it_can_be_had_and_none_is_needed(self) -> None:
+        self.assertIsNone(self.parse().session)
+        self.assertFalse(self.parse("--no-session").session)
+        self.assertFalse(self.parse("--framing", "line").session)
+        for needed in (["--session"], ["--after", "ab-1"], ["--replay", "0"], ["--since", "0"], ["--name", "me"]):
+            self.assertTrue(self.parse(*needed).session, needed)
+
+    def test_a_beginning_is_a_position_a_number_of_messages_or_a_time(self) -> None:
+        self.assertEqual(self.parse("--after", "ab-17").after, Position("ab", 17))
+        self.assertEqual(self.parse("--since", "1.5").since, 1.5)
+        noon = datetime(2026, 1, 2, 12, tzinfo=UTC)
+        self.assertEqual(self.parse("--since", "2026-01-02t13:00:00+01:00").since, noon)
+
     def test_what_makes_no_sense_is_refused(self) -> None:
-        with redirect_stderr(io.StringIO()) as stderr:
-            self.assertEqual(self.assertRaises(SystemExit, self.parse, "--count", "0").code, 2)
-        self.assertIn("0 is less than 1", stderr.getvalue())
+        for arguments, words in (
+            (["--count", "0"], "0 is less than 1"),
+            (["--after", "17"], "is not a position"),
+            (["--since", "2026-01-02T12:00:00"], "neither seconds nor a time with its zone"),
+            (["--since", "1", "--replay", "1"], "not allowed with"),
+            (["--name", "x" * 129], "not 1 to 128 printable characters"),
+            (["--no-session", "--store", "x"], "--store needs a session, which there is none with --no-session"),
+            (["--framing", "line", "--session"], "--session needs a session, which there is none with --framing line"),
+        ):
+            with redirect_stderr(io.StringIO()) as stderr:
+                self.assertEqual(self.assertRaises(SystemExit, self.parse, *arguments).code, 2)
+            self.assertIn(words, stderr.getvalue())

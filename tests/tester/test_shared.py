@@ -16,7 +16,8 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tester.connection import connect, explain, parse_endpoint
+from relay.client.errors import ConnectionFault, NoSessions, Refused
+from tester.connection import explain, in_options, keep_connected, parse_endpoint, spoken_endpoint
 from tester.message import SHOWN, beginning, describe
 from tester.options import Parser, seconds, whole
 from tester.tally import Tally
@@ -72,9 +73,8 @@ class ConnectionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
         self.said: list[str] = []
-        self.service: ClientService = connect(
-            self.reactor, "relay.example:8001", None, Protocol, self.said.append, self.fail
-        )
+        self.endpoint = spoken_endpoint(self.reactor, "relay.example:8001", None, self.said.append, self.fail)
+        self.service: ClientService = keep_connected(self.reactor, self.endpoint, Protocol)
         self.service.startService()
         self.addCleanup(self.service.stopService)
 
@@ -116,6 +116,17 @@ class ConnectionTests(SynchronousTestCase):
     def test_a_stop_while_it_connects_is_no_outage(self) -> None:
         self.service.stopService()
         self.assertEqual(self.said, [])
+
+    def test_the_client_library_tells_why_a_connection_ended_and_once(self) -> None:
+        self.endpoint.lost(ConnectionFault("it was never there"))
+        self.accept()
+        for _ in range(2):
+            self.endpoint.lost(ConnectionFault("the relay is gone"))
+        self.assertEqual(self.said[1:], ["the relay is gone"])
+
+    def test_the_client_library_gives_up_in_the_words_of_the_options(self) -> None:
+        self.assertIn("; --no-session needs no answer", in_options(NoSessions(), "--no-session"))
+        self.assertEqual(in_options(Refused("a larger max_message"), ""), "a larger --max-message")
 
     def test_ends_are_explained(self) -> None:
         self.assertEqual(explain(Failure(ConnectionDone())), "the relay closed the connection")

@@ -88,7 +88,7 @@ def trusting(authority: Authority, *more: object) -> list[str]:
 def ends_with(running: Lines, line: str) -> None:
     """Status 1, and of what is said, one line is not about the connection or what was exchanged."""
     assert running.wait_for_end() == 1, running.text
-    usual = r"connected to |sent |received |[\d:.]+  #\d+  "
+    usual = r"connected to |sent |of 1 message|received |[\d:.]+  #\d+  "
     assert [said for said in running.text.splitlines() if not re.match(usual, said)] == [line]
 
 
@@ -194,7 +194,7 @@ def test_they_come_back_to_a_relay_that_restarts_but_not_to_somebody_else(
         with program("client", f"127.0.0.1:{port}", *trusting(authority)) as client:
             relay.log.wait_for(ATTACHED)
             assert relay.stop() == 0
-            client.wait_for("^the relay closed the connection$")
+            client.wait_for("^the relay ended the connection: shutdown$")
             again = ("--subscribe-tls", f"tcp:{port}:interface=127.0.0.1")
             with Doors(authority.issue(), *again) as relay:
                 client.wait_for("connected to", count=2)

@@ -14,9 +14,11 @@ from relay.client.errors import Closed, ConnectionFault, GaveUp, Refused, Replac
 from relay.client.retry import Retry
 from relay.client.twisted import Gap, Message, Publication, Run, RunSubscription, Subscription
 from relay.wire.answer import Ack, Bye, Error, Heartbeat, PublisherWelcome, SubscriberWelcome
+from relay.wire.framing import Frames
 from relay.wire.hello import SubscriberHello, read_hello
 from relay.wire.position import Position
 from tests.kit.endpoints import Server
+from tests.kit.fakes import frame
 from tests.kit.folders import temporary_folder
 
 
@@ -322,6 +324,37 @@ class PublicationTests(SynchronousTestCase):
         self.assertEqual(self.server.wire.take(), [])
         producer.resumeProducing()
         self.assertEqual(self.server.wire.take(), [b"one"])
+
+    def test_frames_go_as_they_are(self) -> None:
+        client = self.begin()
+        self.server.wire.say(accepted(0))
+        self.server.wire.take()
+        client.send_frames(Frames(frame(b"one") + frame(b"two"), 2, 14))
+        self.assertEqual(self.server.wire.take(), [b"one", b"two"])
+        self.assertEqual(client.max_message, 100)
+        finished = client.finish()
+        self.assertRaises(Closed, client.send_frames, Frames(frame(b"three"), 1, 9))
+        self.assertNoResult(finished)
+        self.server.wire.say(Ack(2))
+        self.clock.advance(0)
+        self.successResultOf(finished)
+
+    def test_without_a_session_there_is_room_again_when_the_transport_takes_more(self) -> None:
+        client = self.begin(session=False, max_unacknowledged=8)
+        producer = self.server.wire.producer
+        assert producer is not None
+        producer.pauseProducing()
+        client.send_frames(Frames(frame(b"four"), 1, 8))
+        ready = client.ready()
+        self.assertNoResult(ready)
+        producer.resumeProducing()
+        self.clock.advance(0)
+        self.successResultOf(ready)
+
+    def test_messages_that_come_to_a_publisher_are_counted(self) -> None:
+        client = self.begin(session=False)
+        self.server.wire.say(b"what", b"is this")
+        self.assertEqual(client.heard, 2)
 
     def test_finishing_waits_for_the_acks_and_takes_no_more(self) -> None:
         client = self.begin()
