@@ -9,15 +9,17 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError
 
-from tester.connection import keep_connected, spoken_endpoint
+from relay.client.errors import ClientError
+from tester.connection import in_options, keep_connected, spoken_endpoint
 from tester.program import GiveUp, run, say
 from tester.publisher.messages import behind, is_regular, limited, lines, open_file, paced, random_texts, read
 from tester.publisher.options import Options, parse
 from tester.publisher.publisher import Outlet, Publisher
 from tester.publisher.report import Report
-from tester.publisher.session import SessionOutlet
+from tester.publisher.session import SILENT, SessionOutlet
 
 PATIENCE = 1.0  # seconds: longer than a relay needs to answer our end, unless it is blocked or is no relay
+WAITING = "all is sent; waiting until the relay has read it (which never ends if it is no port for publishers)"
 ENDINGS = {"line": b"\n", "raw": b""}
 """What follows each message in a framing without sessions."""
 
@@ -64,12 +66,14 @@ async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
             say(f"{before:,} messages have this name already: going on behind so many lines")
             messages = behind(messages, before)
         await send(paced(messages, options.interval, reactor) if options.interval else messages, outlet, report)
-        reactor.callLater(PATIENCE, lambda: say(f"all is sent; waiting until the relay has read it{outlet.doubts}"))
+        reactor.callLater(PATIENCE, lambda: say(WAITING + outlet.doubts))
         await outlet.finish()
     except BaseException as error:  # Ctrl-C, or an error that nobody handles
         failure = error
         reactor.callLater(PATIENCE, outlet.abort, "the relay does not read: what is queued is dropped")
         await outlet.finish()
+    if isinstance(failure, ClientError):
+        failure = SystemExit(f"{options.connect}: {in_options(failure, SILENT)}")
     await outlet.stop()
     doubt = conclude(options, outlet, report)
     if doubt and (failure is None or isinstance(failure, CancelledError)):

@@ -127,6 +127,44 @@ def publish(relay: Relay, lines: list[bytes]) -> None:
 
 # With a relay
 
+LIBRARY = ["asyncio", "twisted"]
+
+
+@pytest.mark.parametrize("front", LIBRARY)
+@pytest.mark.parametrize("fault", [Fault(cut=PIECE), Fault(reset=PIECE)], ids=["cut", "reset"])
+def test_with_the_client_library_messages_come_once_over_paths_that_are_cut(
+    front: str, fault: Fault, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(TEXT)
+    (tmp_path / "publisher").mkdir()
+    program = [sys.executable, str(EXAMPLES / f"client_{front}_publisher.py"), "sensor-7"]
+    listener = [sys.executable, str(EXAMPLES / f"client_{front}_subscriber.py")]
+    with (
+        Relay() as relay,
+        Proxy(relay.publish_port, up=fault) as up,
+        Proxy(relay.subscribe_port, down=fault) as down,
+        running(listener, down.port, tmp_path) as subscriber,
+    ):
+        relay.log.wait_for("subscriber .* begins a session")
+        for _ in range(2):  # the second time there is nothing left to publish
+            with source.open("rb") as lines, running(program, up.port, tmp_path / "publisher", lines) as publisher:
+                assert publisher.wait_for_end() == 0, publisher.errors
+        subscriber.wait_for(TEXT)
+        assert len(relay.log.find("publisher .* begins a session")) > 2
+        assert len(relay.log.find("subscriber .* begins a session")) > 2
+        assert "lost" not in subscriber.errors
+
+
+@pytest.mark.parametrize("front", LIBRARY)
+def test_with_the_client_library_the_wrong_port_is_one_line(front: str, tmp_path: Path) -> None:
+    with Relay() as relay:
+        command = [sys.executable, str(EXAMPLES / f"client_{front}_subscriber.py")]
+        with running(command, relay.publish_port, tmp_path) as example:
+            assert example.wait_for_end() == 1
+        assert "this port is for publishers" in example.errors
+        assert len(example.errors.splitlines()) == 1, example.errors
+
 
 @pytest.mark.parametrize("fault", [Fault(cut=PIECE), Fault(reset=PIECE)], ids=["cut", "reset"])
 def test_over_a_path_that_is_cut_a_subscriber_gets_every_message_once(

@@ -14,7 +14,17 @@ from twisted.internet.testing import MemoryReactor
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tester.publisher.messages import PRINTABLE, Readable, limited, lines, paced, random_text, random_texts, read
+from tester.publisher.messages import (
+    PRINTABLE,
+    Readable,
+    behind,
+    limited,
+    lines,
+    paced,
+    random_text,
+    random_texts,
+    read,
+)
 
 
 async def each(items: Iterable[bytes]) -> AsyncIterator[bytes]:
@@ -49,6 +59,14 @@ class MessagesTests(SynchronousTestCase):
         items = iter([b"a", b"b", b"c"])
         self.assertEqual(self.all(limited(each(items), 2)), [b"a", b"b"])
         self.assertEqual(list(items), [b"c"])
+
+    def test_behind_some_begins_after_them(self) -> None:
+        self.assertEqual(self.all(behind(each([b"a", b"b", b"c"]), 2)), [b"c"])
+        self.assertEqual(self.all(behind(each([b"a", b"b"]), 2)), [])
+
+    def test_behind_more_than_there_are_ends_the_program(self) -> None:
+        failure = self.failureResultOf(Deferred.fromCoroutine(collect(behind(each([b"a"]), 2), [])), SystemExit)
+        self.assertIn("is it the same file?", str(failure.value))
 
     def test_limited_ends_with_the_messages_if_there_are_fewer(self) -> None:
         self.assertEqual(self.all(limited(each([b"a"]), 2)), [b"a"])

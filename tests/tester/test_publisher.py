@@ -61,11 +61,11 @@ class PublisherTests(SynchronousTestCase):
     def test_messages_wait_for_a_connection(self) -> None:
         ready = self.ready()
         self.assertNoResult(ready)
-        publisher, _ = self.connect()
+        self.connect()
         self.successResultOf(ready)
 
     def test_messages_wait_while_the_transport_has_enough(self) -> None:
-        publisher, transport = self.connect()
+        _, transport = self.connect()
         transport.producer.pauseProducing()
         ready = self.ready()
         self.assertNoResult(ready)
