@@ -13,13 +13,12 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
 from select import select
 
 CONTROL = 0x8000_0000  # this bit of a header says that what follows is a control frame, and no message
 HEARTBEAT = 2  # seconds; the connection is dead if nothing at all comes for three of them
 MOST = 1000  # messages that may wait to be acknowledged before more input is read
-waiting = deque()  # frames that are not acknowledged
+waiting = []  # frames that are not acknowledged
 accepted = skip = None  # messages of NAME that are; how many were before we began
 rest, ended = b"", False  # of the input: a line that is not whole; whether that was all
 pause = 0.1  # seconds until the next attempt
@@ -37,56 +36,49 @@ def hear(said):
     pause = 0.1 if said["type"] == "welcome" else said.get("retry", pause)
     if accepted is None:  # the first welcome
         accepted = skip = said["accepted"]
-    done = said.get("accepted", accepted) - accepted
-    if not (0 <= done <= len(waiting) and said.get("known", True)):
-        done = 0
-        if waiting:
-            print(f"relay at {host}:{port}: it has forgotten us: messages may come twice", file=sys.stderr)
-    for _ in range(done):
-        waiting.popleft()
-    accepted = said.get("accepted", accepted)
+    before, accepted = accepted, said.get("accepted", accepted)
+    if before <= accepted <= before + len(waiting) and said.get("known", True):
+        del waiting[: accepted - before]
+    elif waiting:
+        print(f"relay at {host}:{port}: it has forgotten us: messages may come twice", file=sys.stderr)
 
 
 def publish(relay):
     """Publish until all is acknowledged. Raises OSError when the connection ends before."""
     global skip, rest, ended
-    out = frame(json.dumps({"relay": 1, "type": "publish", "name": name, "heartbeat": HEARTBEAT}).encode(), CONTROL)
-    came, welcomed, heard = b"", False, time.monotonic()
+    hello = {"relay": 1, "type": "publish", "name": name, "heartbeat": HEARTBEAT}
+    relay.sendall(frame(json.dumps(hello).encode(), CONTROL))
+    came, welcomed = b"", False
     while not (welcomed and ended and not waiting):
-        readers = [relay, 0] if welcomed and not ended and len(waiting) < MOST else [relay]
-        readable, writable, _ = select(readers, [relay] if out else [], [], HEARTBEAT)
-        if writable:
-            out = out[relay.send(out) :]
+        more = welcomed and not ended and len(waiting) < MOST
+        readable, _, _ = select([relay, 0] if more else [relay], [], [], 3 * HEARTBEAT)
+        if not readable:
+            raise OSError("it is silent" if welcomed else "it says nothing: perhaps it knows no sessions")
+        unsent = []
         if relay in readable:
-            data = relay.recv(65536)
-            if not data:
+            if not (data := relay.recv(65536)):
                 raise OSError("it closed the connection")
-            came, heard = came + data, time.monotonic()
+            came += data
             while len(came) >= 4 and len(came) >= (end := 4 + (int.from_bytes(came[:4], "big") & ~CONTROL)):
                 hear(json.loads(came[4:end]))
-                came = came[end:]
-                if not welcomed:
-                    welcomed, out = True, b"".join(waiting)
-        elif time.monotonic() - heard > 3 * HEARTBEAT:
-            raise OSError("it says nothing any more: perhaps it knows no sessions" if not welcomed else "it is silent")
+                came, unsent, welcomed = came[end:], unsent if welcomed else waiting[:], True
         if 0 in readable:
             data = os.read(0, 65536)
-            *lines, rest = (rest + data).split(b"\n")
             ended = not data
-            lines += [rest] if ended and rest else []
-            frames = [frame(line) for line in lines[skip:]]
+            *lines, rest = (rest + (data or b"\n" * bool(rest))).split(b"\n")
+            new = [frame(line) for line in lines[skip:]]
             skip = max(0, skip - len(lines))
-            waiting.extend(frames)
-            out += b"".join(frames)
+            waiting.extend(new)
+            unsent += new
+        for each in unsent:
+            relay.sendall(each)
 
 
-for ending in (signal.SIGINT, signal.SIGPIPE):
-    signal.signal(ending, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 name, host, port = sys.argv[1:] if len(sys.argv) > 2 else (*sys.argv[1:], "127.0.0.1", "8001")
 while True:
     try:
         with socket.create_connection((host, int(port)), 3 * HEARTBEAT) as relay:
-            relay.setblocking(False)
             publish(relay)
         break
     except (OSError, ValueError, KeyError, TypeError) as error:

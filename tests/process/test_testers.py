@@ -90,7 +90,7 @@ def test_a_client_with_a_store_that_is_killed_and_started_again_misses_nothing(t
 
 def test_both_outlive_a_relay_and_the_client_says_what_nobody_knows(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    source.write_bytes(b"\n".join(LINES[:1000]))
+    source.write_bytes(b"\n".join(LINES[:300]))
     with (
         Relay() as relay,
         running("client", relay.subscribe_port) as client,
