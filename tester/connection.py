@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from relay.client.backoff import Backoff
 from relay.client.errors import ClientError
+from relay.client.retry import Retry
 from tester.handshake import TlsEndpoint
 from tester.tls import Tls, TlsError, words
 
@@ -50,9 +51,9 @@ def keep_connected(reactor: Any, endpoint: SpokenEndpoint, build: Callable[[], P
     return ClientService(endpoint, Builder(build), RETRY, clock=reactor)
 
 
-def same_pace() -> Backoff:
+def same_pace() -> Retry:
     """The same pace for the client library."""
-    return Backoff(first=FIRST, most=LONGEST)
+    return Retry(backoff=Backoff(first=FIRST, most=LONGEST))
 
 
 def parse_endpoint(reactor: Any, address: str) -> IStreamClientEndpoint:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import BinaryIO
 
-from relay.wire.framing import Buffer, Frames, Framing
+from relay.wire.framing import Buffer, Frames, Framing, Int32, Line
 from tester.message import describe
 from tester.tally import Tally
 
@@ -14,8 +13,8 @@ from tester.tally import Tally
 class Printer:
     """Writes messages to `output`, up to `count` of them, and counts them in `tally`.
 
-    `raw`: whether they are written as they are. Then there is no work per message if the output has the framing's own
-    newlines, or the framing has none.
+    `raw`: whether they are written as they are. Then there is no work per message unless each has a header, which is
+    left out.
 
     A write blocks the whole program until `output` takes it. That is on purpose: what the reader of the output does not
     take stays with the relay, which has rules for slow subscribers, instead of piling up here.
@@ -40,17 +39,22 @@ class Printer:
         data, messages = self._wanted(frames)
         if not messages:
             return
-        before = self._tally.messages
-        self._tally.add(len(data) - messages * (self._framing.header_size + self._framing.trailer_size), messages)
-        if not self._raw:
-            now = datetime.now()
-            lines = [describe(number, message, now) for number, message in enumerate(self._messages(data), before + 1)]
-            self._output.write("\n".join([*lines, ""]).encode())
-        elif self._framing.header_size:
-            self._output.write(b"".join(self._messages(data)))
-        else:
+        if self._raw and self._framing is not Int32:
+            self._tally.add(len(data) - (messages if self._framing is Line else 0), messages)
             self._output.write(data)
+        else:
+            self._write_each(self._messages(data))
         self._output.flush()
+
+    def _write_each(self, messages: list[bytes]) -> None:
+        first = self._tally.messages + 1
+        self._tally.add(sum(map(len, messages)), len(messages))
+        if self._raw:
+            self._output.write(b"".join(messages))
+        else:
+            now = datetime.now()
+            lines = [describe(number, message, now) for number, message in enumerate(messages, first)]
+            self._output.write("\n".join([*lines, ""]).encode())
 
     def _wanted(self, frames: Frames) -> tuple[Buffer, int]:
         """Those of `frames` that are to be written, and how many they are."""
@@ -59,11 +63,8 @@ class Printer:
         wanted = self._count - self._tally.messages
         return frames.data[: self._framing.ends(frames.data)[wanted - 1] if wanted else 0], wanted
 
-    def _messages(self, data: Buffer) -> Iterator[bytes]:
-        """The messages of whole frames, one by one."""
-        whole = bytes(data)
-        header, trailer = self._framing.header_size, self._framing.trailer_size
-        start = 0
-        for end in self._framing.ends(whole):
-            yield whole[start + header : end - trailer]
-            start = end
+    def _messages(self, data: Buffer) -> list[bytes]:
+        """The messages of whole frames."""
+        whole, message = bytes(data), self._framing.message
+        ends = self._framing.ends(whole)
+        return [message(whole[start:end]) for start, end in zip([0, *ends], ends, strict=False)]

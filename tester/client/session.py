@@ -51,7 +51,7 @@ async def _receive(options: Options, endpoint: SpokenEndpoint, printer: Printer,
         store=options.store if session else None,
         name=options.name,
         max_message=options.max_message,
-        backoff=same_pace(),
+        retry=same_pace(),
     )
     service.retrying = endpoint.lost
     service.startService()

@@ -44,7 +44,7 @@ class SessionOutlet:
             name=name,
             max_message=max_message,
             max_unacknowledged=ROOM,
-            backoff=same_pace(),
+            retry=same_pace(),
             reactor=reactor,
         )
         self._publication.retrying = self._retrying

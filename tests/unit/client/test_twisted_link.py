@@ -70,7 +70,9 @@ class ClientTests(SynchronousTestCase):
 
     def test_connections_that_end_after_a_tls_handshake_are_made_again(self) -> None:
         """A publisher without a session hears nothing, ever."""
-        client = Publication(self.server, session=False, reactor=self.clock, backoff=Backoff(first=1, factor=1))
+        client = Publication(
+            self.server, session=False, reactor=self.clock, retry=Retry(backoff=Backoff(first=1, factor=1))
+        )
         client.startService()
         for _ in range(HANDSHAKES + 1):
             wire = self.secure_wire()
