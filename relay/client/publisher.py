@@ -20,6 +20,9 @@ class PublisherCore(Core):
 
     ends = 4  # a relay without sessions ends a publisher that says hello; but one that is full ends connections, too
 
+    heard = 0
+    """Messages that came: a relay sends none to a publisher."""
+
     def __init__(
         self,
         *,
@@ -49,8 +52,6 @@ class PublisherCore(Core):
         """Bytes of all frames that wait for an ack."""
         self.limit = max_message
         """Bytes that a message may have, as far as is known."""
-        self.heard = 0
-        """Messages that came: a relay sends none to a publisher."""
         self._named = bool(name)
         self._hello_body = checked(PublisherHello(heartbeat, name))
         self._ack_within = ack_within if session and name else None
