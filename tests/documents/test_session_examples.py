@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import socket
@@ -501,3 +502,19 @@ class Quiet(SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         pass
+
+
+# What they promise of themselves
+
+
+@pytest.mark.parametrize("name", [SUBSCRIBER, PUBLISHER])
+def test_the_plain_ones_in_python_have_less_than_sixty_lines_of_code(name: str) -> None:
+    text = (EXAMPLES / f"{name}.py").read_text()
+    described = {
+        line
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, (node.end_lineno or 0) + 1)
+    }
+    code = [line for number, line in enumerate(text.splitlines(), 1) if line.strip() and number not in described]
+    assert len([line for line in code if not line.lstrip().startswith("#")]) < 60
