@@ -58,7 +58,6 @@ def subscribe(relay, stream):
                 print(f"before {frame['next']}, messages are lost: {frame['lost'] or 'unknown'}", file=sys.stderr)
             if kind == "bye":
                 return frame.get("retry")
-    return None
 
 
 for ending in (signal.SIGINT, signal.SIGPIPE):  # Ctrl-C, or a reader that has enough, ends this quietly
