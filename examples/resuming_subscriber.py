@@ -12,7 +12,6 @@ import time
 
 CONTROL = 0x8000_0000  # this bit of a header says that what follows is a control frame, and no message
 HEARTBEAT = 2  # seconds; the connection is dead if nothing at all comes for three of them
-MOST = 2**24  # bytes that we are prepared to hold
 last = sure = ("", 0)  # epoch and number of the last message; of the last that the relay has confirmed
 pause = 0.1  # seconds until the next attempt
 
@@ -22,7 +21,7 @@ def frames(stream):
     while len(header := stream.read(4)) == 4:
         length = int.from_bytes(header, "big")
         size = length & ~CONTROL
-        if size > MOST:
+        if size > 2**24:  # more than we are prepared to hold
             raise ValueError("it sends something else than frames")
         body = stream.read(size)
         if len(body) == size:
@@ -30,8 +29,8 @@ def frames(stream):
 
 
 def subscribe(relay, stream):
-    """Write what comes until the connection ends. Returns the seconds to wait then, None if that is up to us."""
-    global last, sure, pause
+    """Write what comes until the connection ends."""
+    global last, sure, pause, retry
     hello = {"relay": 1, "type": "subscribe", "heartbeat": HEARTBEAT}
     body = json.dumps(hello | ({"after": "{}-{}".format(*last)} if last[0] else {})).encode()
     relay.sendall((CONTROL + len(body)).to_bytes(4, "big") + body)
@@ -57,17 +56,17 @@ def subscribe(relay, stream):
             if frame.get("lost", 0) != 0:
                 print(f"before {frame['next']}, messages are lost: {frame['lost'] or 'unknown'}", file=sys.stderr)
             if kind == "bye":
-                return frame.get("retry")
+                retry = frame.get("retry")
 
 
 for ending in (signal.SIGINT, signal.SIGPIPE):  # Ctrl-C, or a reader that has enough, ends this quietly
     signal.signal(ending, signal.SIG_DFL)
 host, port = sys.argv[1:] or ("127.0.0.1", "8002")
 while True:
-    retry = None
+    retry = None  # seconds to wait, if the relay says so
     try:
         with socket.create_connection((host, int(port)), 3 * HEARTBEAT) as relay, relay.makefile("rb") as stream:
-            retry = subscribe(relay, stream)
+            subscribe(relay, stream)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"relay at {host}:{port}: {error}", file=sys.stderr)
     time.sleep(retry or pause * random.uniform(0.5, 1))
