@@ -18,7 +18,7 @@ import pytest
 
 from tests.kit.process import DEADLINE, Lines, Relay, start
 
-ATTACHED = "subscriber .* connected"
+ATTACHED = "subscriber .* begins a session"
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def test_a_file_goes_through_byte_for_byte(framing: str, tmp_path: Path) -> None
     with Relay("--framing", framing) as relay:
         command = connecting("client", relay.subscribe_port, "--framing", framing, "--raw")
         with running("sh", "-c", 'exec "$@" >"$0"', str(copy), *command) as client:
-            relay.log.wait_for(ATTACHED)
+            relay.log.wait_for(ATTACHED if framing == "int32" else "subscriber .* connected")
             publish(relay, "--framing", framing, "--file", str(source))
             assert relay.stop() == 0
             client.wait_for("^the relay (closed|ended) the connection(: shutdown)?$")  # and not within a message

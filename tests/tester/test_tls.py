@@ -44,7 +44,7 @@ from tests.kit.process import DEADLINE, Lines, start
 
 LONG_AGO = datetime(2020, 1, 1)
 FAR_AHEAD = datetime(2999, 1, 1)
-ATTACHED = "subscriber .* connected"
+ATTACHED = "subscriber .* begins a session"
 UNKNOWN = "certificate verify failed: unable to get local issuer certificate; --ca FILE names authorities to trust"
 
 
