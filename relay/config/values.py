@@ -11,6 +11,7 @@ from typing import TypeVar
 from twisted.internet.endpoints import serverFromString
 
 UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+MAX_PORT = 65_535
 
 Network = IPv4Network | IPv6Network
 Value = TypeVar("Value")
@@ -72,10 +73,27 @@ def endpoint(text: str) -> str:
         serverFromString(reactor, text)
     except Exception as error:  # a parser of Twisted or of a plugin raises what it likes
         raise ValueError(
-            f"{text!r} is not an endpoint ({error}): give one such as tcp:8001, tcp:8001:interface=127.0.0.1 "
+            f"{text!r} is not an endpoint ({_fault(error)}): give one such as tcp:8001, tcp:8001:interface=127.0.0.1 "
             "or unix:/run/relay.sock"
         ) from None
+    number = re.match(r"(?:haproxy:)?tcp6?:(?:port=)?([0-9]+)", text)
+    if number and int(number[1]) > MAX_PORT:
+        raise ValueError(f"{text!r} is not an endpoint: a port is a number from 0 to {MAX_PORT:,}")
     return text
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with an endpoint, in words that do not need Twisted's source."""
+    words = str(error)
+    if missing := re.search(r"missing 1 required positional argument: '(\w+)'", words):
+        return f"its {missing[1]} is missing"
+    if "multiple values for argument" in words or "positional argument" in words:
+        return r"a colon within an address is written \:, as in tcp6:8001:interface=\:\:1"
+    if unknown := re.search(r"unexpected keyword argument '(\w+)'", words):
+        return f"it has no part {unknown[1]!r}"
+    if wrong := re.fullmatch(r"invalid literal for int\(\) with base (?:10|8): (.*)", words):
+        return f"{wrong[1]} is not a number of that kind"
+    return words
 
 
 def host(text: str) -> str:
