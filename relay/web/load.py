@@ -88,7 +88,7 @@ def load_site(contents: Contents, reactor: IReactorTime) -> Site:
     )
 
     def status(request: Request) -> Response | Takeover:
-        return unstreamable(request) or Takeover(lambda address: Viewer(viewers, stream_head()), subscribes=False)
+        return unstreamable(request) or Takeover(lambda address: Viewer(viewers, stream_head()))
 
     metrics = Metrics(stats.snapshot, lambda: len(site.open))
     pages = Pages(

@@ -18,9 +18,10 @@ from relay.net.addresses import address_name
 from relay.net.transport import AcceptedTransport
 from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.peers.rate_limited_log import RateLimitedLog
-from relay.web.pages import Pages
+from relay.web.pages import RETRY_AFTER, Pages
 from relay.web.request import ALWAYS, Request, Response, line
 from relay.web.streams import Takeover
+from relay.wire.close_reason import CloseReason
 
 SECONDS = 30.0
 """How long a connection lasts at most: as long as a page of 300 KB takes at 80 kbit/s."""
@@ -41,8 +42,11 @@ class Exchange(http.Request):
             self.logger.failure("web request failed")
             response = line(500, "failed: the relay's log says why")
         if isinstance(response, Takeover):
-            self.channel.hand_over(response)
-            return
+            refusal = self.channel.refusal(response)
+            if refusal is None:
+                self.channel.hand_over(response)
+                return
+            response = refusal
         if response.status == 401 and self.requestHeaders.hasHeader(b"Authorization"):
             site.lines.warn(self.logger, "web request from {peer} with a wrong token", peer=self.channel.peer)
         self._send(response)
@@ -100,10 +104,24 @@ class Channel(http.HTTPChannel):
         self._end = site.reactor.callLater(site.seconds, self.cut)
         super().connectionMade()
 
+    def refusal(self, takeover: Takeover) -> Response | None:
+        """The response if there may not be one more subscriber, or not from that address; None if there may be."""
+        registry = takeover.registry
+        reason = None if registry is None else registry.refusal(getattr(self.address, "host", None))
+        if registry is None or reason is None:
+            return None
+        registry.ended[reason] += 1
+        self.site.lines.warn(
+            self.logger, "{role} {peer} refused: {reason}", role=registry.role, peer=self.peer, reason=reason
+        )
+        if reason is CloseReason.ADDRESS_NOT_ALLOWED:
+            return line(403, str(reason))
+        return line(503, str(reason), (("Retry-After", str(RETRY_AFTER)),))
+
     def hand_over(self, takeover: Takeover) -> None:
         """Leave the connection to `takeover`, which makes the response and all that follows."""
         self.link.unregisterProducer()
-        self._forget(takeover.subscribes)
+        self._forget(takeover.registry is not None)
         self._taken = takeover.begin(self.address)
         self._taken.makeConnection(self.link)
 

@@ -35,8 +35,8 @@ class Takeover:
 
     begin: Callable[[IAddress | None], Protocol]
     """Makes the protocol; takes the address that the connection comes from."""
-    subscribes: bool = True
-    """Whether the connection counts as a subscriber from then on, and no longer as one of the web port."""
+    registry: Registry | None = None
+    """Where the connection counts as a subscriber from then on; None if it goes on counting as one of the web port."""
 
 
 def wish(query: Mapping[str, list[str]]) -> SubscriberHello:
@@ -95,7 +95,8 @@ class Streams:
         allowed = (("Access-Control-Allow-Origin", origin), ("Vary", "Origin")) if origin in self._origins() else ()
         dialogue = EventDialogue(stream_head(allowed), self._sessions.starts.epoch, start)
         source = Membership(self._feeds, self._events, start.wanted)
-        return Takeover(lambda address: Subscriber(self._event_registry, address, source, dialogue))
+        registry = self._event_registry
+        return Takeover(lambda address: Subscriber(registry, address, source, dialogue), registry)
 
     def socket(self, request: Request) -> Response | Takeover:
         """The answer to a request for a WebSocket."""
@@ -121,7 +122,8 @@ class Streams:
             return line(refused.status, str(refused), (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")))
         source = Membership(self._feeds, self._text if as_text else self._binary, start.wanted, session is not None)
         dialogue = SocketDialogue(head, session)
-        return Takeover(lambda address: Subscriber(self._socket_registry, address, source, dialogue))
+        registry = self._socket_registry
+        return Takeover(lambda address: Subscriber(registry, address, source, dialogue), registry)
 
     def register(self, every: Every) -> None:
         """Have `sweep` called."""

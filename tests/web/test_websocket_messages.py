@@ -17,7 +17,7 @@ from websockets.frames import BINARY, PING, PONG, Close, Frame
 from tests.kit.fakes import frame
 from tests.kit.frames import NOT_UTF_8, legal, raw
 from tests.kit.process import DEADLINE, Relay
-from tests.kit.web import metric, relay, rows, wait_for_metric
+from tests.kit.web import ask, metric, relay, rows, wait_for_metric
 from tests.kit.wire import PRESENT, Wire, connect, over, publisher, request
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -171,12 +171,22 @@ def test_at_a_stop_the_messages_come_and_then_the_end_also_to_who_is_slow_and_pi
 
 def test_more_than_the_most_connections_are_refused_and_counted() -> None:
     with relay("--max-connections", "1") as (relay_, port), connect(port) as first:
-        with pytest.raises((OSError, EOFError)), socket.create_connection(("127.0.0.1", port), DEADLINE) as second:
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as second:
             second.sendall(request(port))
-            Wire(second).head()
-        relay_.log.wait_for("subscriber .* refused: connection limit")
+            refused, answer = Wire(second).head()
+        assert (refused, answer["Retry-After"]) == (503, "1")
+        status, headers, words = ask(port, "/events")
+        assert (status, headers["Retry-After"], words) == (503, "1", b"connection limit\n")
+        relay_.log.wait_for("subscriber .* refused: connection limit", 2)
         wait_for_metric(port, over("connection limit"), 1)
         assert first.ping().wait(DEADLINE)
+
+
+def test_who_may_not_subscribe_from_its_address_is_told_so() -> None:
+    with relay("--allow-subscribers", "192.0.2.0/24") as (relay_, port):
+        status, _, words = ask(port, "/events")
+        assert (status, words) == (403, b"address not allowed\n")
+        relay_.log.wait_for("subscriber .* refused: address not allowed")
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}")

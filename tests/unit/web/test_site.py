@@ -20,7 +20,7 @@ from relay.web.pages import Pages
 from relay.web.request import ALWAYS, Request, Response
 from relay.web.site import SECONDS, Channel, Site
 from relay.web.streams import Takeover
-from tests.kit.fakes import said
+from tests.kit.fakes import accepted, said
 
 SCRAPS = [
     *(b"GET", b"POST", b" ", b"/", b"*", b"HTTP/1.1", b"\r\n", b"\n", b"?a=%", b"http://[", b"\x00", b"A: b"),
@@ -109,7 +109,7 @@ class SiteTests(SynchronousTestCase):
 
         class Streaming(FakePages):
             def respond(self, asked: Request) -> Response | Takeover:  # type: ignore[override]  # as Pages has it
-                return Takeover(begin)
+                return Takeover(begin, accepted("subscriber"))
 
         web = Web()
         web.site.pages = Streaming()

@@ -97,7 +97,7 @@ class EventTests(StreamCase):
     def test_it_is_a_subscriber_and_no_longer_a_web_connection(self) -> None:
         takeover = self.streams.events(Request())
         assert isinstance(takeover, Takeover)
-        self.assertTrue(takeover.subscribes)
+        self.assertIs(takeover.registry, self.registries["events"])
         subscriber, _ = self.stream()
         self.assertEqual(list(self.registries["events"].open), [subscriber])
         self.assertEqual(subscriber.feed, "events")
