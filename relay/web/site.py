@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import parse_qs
 
@@ -19,12 +21,26 @@ from relay.net.transport import AcceptedTransport
 from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.web.pages import RETRY_AFTER, Pages
-from relay.web.request import ALWAYS, Request, Response, line
+from relay.web.request import ALWAYS, Request, Response
+from relay.web.request import line as line_of
 from relay.web.streams import Takeover
 from relay.wire.close_reason import CloseReason
 
 SECONDS = 30.0
 """How long a connection lasts at most: as long as a page of 300 KB takes at 80 kbit/s."""
+
+MAX_HEADERS = 500
+"""Lines that the head of a request may have; Twisted takes no more."""
+WHOLE = rb"https?://([^/?#]*)([^#]*)"
+"""A request's target with the host in it, as a proxy gets it: every server has to understand it (RFC 9112, 3.2.2)."""
+
+
+def _whole(response: Response) -> bytes:
+    """A response as bytes, where no request can be made of what was received."""
+    size = str(len(response.body))
+    every = (*ALWAYS, ("Content-Type", response.kind), ("Content-Length", size), ("Connection", "close"))
+    head = "".join(f"{name}: {value}\r\n" for name, value in every)
+    return f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n{head}\r\n".encode() + response.body
 
 
 class Exchange(http.Request):
@@ -40,7 +56,7 @@ class Exchange(http.Request):
             response = site.pages.respond(self._request())
         except Exception:
             self.logger.failure("web request failed")
-            response = line(500, "failed: the relay's log says why")
+            response = line_of(500, "failed: the relay's log says why")
         if isinstance(response, Takeover):
             refusal = self.channel.refusal(response)
             if refusal is None:
@@ -52,10 +68,15 @@ class Exchange(http.Request):
         self._send(response)
 
     def _request(self) -> Request:
+        target = self.uri
+        if whole := re.fullmatch(WHOLE, target):  # the host in it counts, and what the header says does not
+            self.requestHeaders.setRawHeaders(b"Host", [whole[1]])
+            target = whole[2] if whole[2].startswith(b"/") else b"/" + whole[2]
+        path, _, query = target.decode("latin-1").partition("?")
         return Request(
             method=self.method.decode("latin-1"),
-            path=self.path.decode("latin-1"),
-            query=parse_qs(self.uri.partition(b"?")[2].decode("latin-1"), keep_blank_values=True),
+            path=path,
+            query=parse_qs(query, keep_blank_values=True),
             version=self.clientproto.decode("latin-1"),
             headers=tuple((name, value) for name, values in self.requestHeaders.getAllRawHeaders() for value in values),
         )
@@ -85,6 +106,8 @@ class Channel(http.HTTPChannel):
     """The address that the connection comes from, even if it is a proxy that names another one."""
     _end: IDelayedCall | None = None  # cuts the connection when its time is over
     _taken: Protocol | None = None  # what owns the connection after `hand_over`
+    _head_size = 0  # bytes of the request's head so far
+    _head_lines = 0
 
     @property
     def site(self) -> Site:
@@ -115,8 +138,8 @@ class Channel(http.HTTPChannel):
             self.logger, "{role} {peer} refused: {reason}", role=registry.role, peer=self.peer, reason=reason
         )
         if reason is CloseReason.ADDRESS_NOT_ALLOWED:
-            return line(403, str(reason))
-        return line(503, str(reason), (("Retry-After", str(RETRY_AFTER)),))
+            return line_of(403, str(reason))
+        return line_of(503, str(reason), (("Retry-After", str(RETRY_AFTER)),))
 
     def hand_over(self, takeover: Takeover) -> None:
         """Leave the connection to `takeover`, which makes the response and all that follows."""
@@ -142,6 +165,20 @@ class Channel(http.HTTPChannel):
     def cut(self) -> None:
         """End the connection at once, whatever is still being sent."""
         self.link.abortConnection()
+
+    def lineReceived(self, line: bytes) -> None:
+        """A line of the request's head. Twisted would answer a head that is too large with 400."""
+        self._head_size += len(line)
+        self._head_lines += 1
+        if self._head_size > self.totalHeadersSize or self._head_lines > MAX_HEADERS:
+            self.lineLengthExceeded(line)
+        else:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line is too long, or the head is. Twisted would end the connection without a word."""
+        self.link.write(_whole(line_of(431, f"the head of a request may have {self.totalHeadersSize:,} bytes")))
+        self.loseConnection()
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:  # Any: Twisted declares no type
         """Whether another request may follow: never."""

@@ -100,6 +100,40 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(asked, Request("GET", "/a%20b", {"x": ["1", "2"], "y": [""]}, "HTTP/1.1", named))
         self.assertEqual((asked.header("accept"), asked.header("Cookie")), ("text/plain", ""))
 
+    def test_a_target_with_the_host_in_it_is_one_without_and_its_host_counts(self) -> None:
+        for target, host, path, query in (
+            (b"http://relay:8003/a?x=1", b"relay:8003", "/a", {"x": ["1"]}),
+            (b"https://relay/", b"relay", "/", {}),
+            (b"http://relay", b"relay", "/", {}),
+            (b"http://relay?x=1", b"relay", "/", {"x": ["1"]}),
+        ):
+            web = Web()
+            web.send(b"GET " + target + b" HTTP/1.1\r\nHost: other\r\nHost: another\r\n\r\n")
+            [asked] = web.pages.asked
+            self.assertEqual((asked.path, asked.query, asked.headers), (path, query, ((b"Host", host),)))
+
+    def test_an_empty_line_before_the_request_is_no_fault(self) -> None:
+        web = Web()
+        web.send(b"\r\nGET / HTTP/1.1\r\nHost: relay\r\n\r\n")
+        self.assertEqual(len(web.pages.asked), 1)
+
+    def test_a_head_that_is_too_large_is_answered_with_431_and_words(self) -> None:
+        begin = b"GET / HTTP/1.1\r\nHost: relay\r\n"
+        for sent in (
+            begin + b"X: " + b"a" * 20_000 + b"\r\n\r\n",
+            begin + b"".join(b"X%d: a\r\n" % number for number in range(600)) + b"\r\n",
+            begin + (b"X: " + b"a" * 1000 + b"\r\n") * 20 + b"\r\n",
+            b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n",
+        ):
+            web = Web()
+            transport = web.send(sent)
+            head, _, body = transport.value().partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n"), head)
+            self.assertEqual(body, b"the head of a request may have 16,384 bytes\n")
+            self.assertIn(b"Content-Length: %d" % len(body), head)
+            self.assertTrue(transport.disconnecting)
+            self.assertEqual(web.pages.asked, [])
+
     def test_what_takes_the_connection_over_is_told_its_own_address_and_not_what_a_proxy_says(self) -> None:
         told: list[object] = []
 
@@ -139,14 +173,15 @@ class SiteTests(SynchronousTestCase):
             self.assertEqual([asked.method for asked in web.pages.asked], ["POST"], headers)
             self.assertTrue(value.endswith(b"\r\n\r\nhere"), headers)
 
-    def test_too_long_and_malformed_requests_end_the_connection_unanswered(self) -> None:
+    def test_too_long_and_malformed_requests_end_the_connection_with_no_more_than_a_status(self) -> None:
         for (name, request), size in product(MALFORMED.items(), (7, 2**16)):
             web = Web()
             with capturedLogs() as events:
                 transport = web.send(request, size)
             self.assertEqual(web.pages.asked, [], name)
             self.assertTrue(transport.disconnecting or transport.disconnected, name)
-            self.assertLess(len(transport.value()), 100, name)
+            self.assertRegex(transport.value(), rb"^(HTTP/1\.1 (400|431) |$)", name)
+            self.assertLess(len(transport.value()), 600, name)
             self.assertEqual(events, [], name)
 
     @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from(SCRAPS)), max_size=30), st.integers(1, 50))
