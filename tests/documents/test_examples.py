@@ -136,6 +136,7 @@ def test_bun_without_framing_receives_the_bytes_that_bun_sent(tmp_path: Path) ->
         relay.log.wait_for("subscriber .* connected", count=len(copies))
         publisher = run(*bun, str(ROOT / "tests/kit/bun/publisher.mjs"), str(relay.publish_port), "5000")
         assert (publisher.returncode, publisher.stderr, len(publisher.stdout)) == (0, b"", 5000 * 1024)
+        relay.log.wait_for("publisher .* disconnected: peer closed")  # so that all of it was read
         relay.stop()
         for copy, process in zip(copies, subscribers, strict=True):
             assert process.wait(DEADLINE) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
@@ -33,7 +33,7 @@ def check(relay: Relay, web: int) -> None:
         assert not line.startswith("2026-11-25T00:00:00+0000")
 
 
-def test_subjects_of_certificates(authority: Authority, tmp_path: Path) -> None:
+def test_subjects_of_certificates(authority: Authority) -> None:
     options = ("--certificate", str(authority.issue()), "--publisher-ca", str(authority.ca))
     with Relay(*options, "--publish-tls", "tcp:0:interface=127.0.0.1", *WEB_PORT) as relay:
         web = int(relay.log.wait_for(r"listening for web on .*:(\d+)")[1])
@@ -63,12 +63,12 @@ def test_addresses_that_a_proxy_passes_on() -> None:
         check(relay, web)
 
 
-def test_paths_of_unix_sockets(tmp_path: Path) -> None:
-    with Relay(*WEB_PORT, "--publish", f"unix:{tmp_path}/relay.sock") as relay:
+def test_paths_of_unix_sockets() -> None:
+    with TemporaryDirectory() as folder, Relay(*WEB_PORT, "--publish", f"unix:{folder}/relay.sock") as relay:
         web = int(relay.log.wait_for(r"listening for web on .*:(\d+)")[1])
         with socket.socket(socket.AF_UNIX) as peer:
-            peer.bind(f"{tmp_path}/{EVIL[:60]}")
-            peer.connect(f"{tmp_path}/relay.sock")
+            peer.bind(f"{folder}/{EVIL[:60]}")
+            peer.connect(f"{folder}/relay.sock")
             peer.sendall(frame(b"message"))
         relay.log.wait_for(r"publisher unix:.*\\n2026.* disconnected: .* 1 messages")
         check(relay, web)

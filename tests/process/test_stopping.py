@@ -40,6 +40,9 @@ def reconnecting(connect: Callable[[], object]) -> Iterator[list[object]]:
         thread.join(DEADLINE)
 
 
+EVENTS = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
 def stream_until_it_ends(port: int, head: bytes) -> bytes:
     """The first bytes of what comes after a request, of which all is read."""
     with socket.create_connection(("127.0.0.1", port), DEADLINE) as peer:
@@ -53,7 +56,11 @@ def stream_until_it_ends(port: int, head: bytes) -> bytes:
 @pytest.mark.parametrize("path", ["/events", "/ws"])
 def test_a_browser_that_reconnects_at_once_does_not_keep_it_from_ending(path: str) -> None:
     with relay() as (running, port):
-        head = request(port, f"GET {path} HTTP/1.1") if path == "/ws" else f"GET {path} HTTP/1.1\r\n\r\n".encode()
+        head = (
+            request(port, f"GET {path} HTTP/1.1")
+            if path == "/ws"
+            else f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
         with reconnecting(lambda: stream_until_it_ends(port, head)):
             feed = "ws" if path == "/ws" else "events"
             sample = f'relay_connections{{feed="{feed}",role="subscriber"}}'
@@ -87,7 +94,7 @@ def test_a_second_signal_is_final_whatever_peers_do() -> None:
         publisher = stack.enter_context(socket.create_connection(("127.0.0.1", running.publish_port), DEADLINE))
         wait_until(lambda: metric(port, 'relay_subscribers{state="live"}') == 1, "the subscriber")
         publisher.sendall(frame(bytes(90_000)) * 200)
-        stack.enter_context(reconnecting(lambda: stream_until_it_ends(port, b"GET /events HTTP/1.1\r\n\r\n")))
+        stack.enter_context(reconnecting(lambda: stream_until_it_ends(port, EVENTS)))
         wait_until(lambda: metric(port, 'relay_subscribers{state="lagging"}') > 0, "a subscriber that lags")
         running.log.process.terminate()
         running.log.wait_for("SIGTERM received, stopping")
