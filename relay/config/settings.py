@@ -215,7 +215,7 @@ SETTINGS = (
         "none",
         endpoint,
         "ENDPOINT of the web port, with the status page, metrics, and messages for browsers; may be repeated; "
-        "needs pip install 'relay[web]'",
+        "needs the packages prometheus-client and wsproto",
         many=True,
         table="web",
     ),

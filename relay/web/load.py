@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from relay.peers.sessions import Sessions
 if TYPE_CHECKING:
     from relay.web.site import Site
 
+PACKAGES = "prometheus-client wsproto"
+"""What the web port needs, as the package index calls it: the extra `web` in setup.cfg."""
+
 
 def require_packages() -> None:
     """Raise Faults if a package that the web port needs is not installed."""
@@ -26,7 +30,7 @@ def require_packages() -> None:
         import prometheus_client  # noqa: F401
         import wsproto  # noqa: F401
     except ModuleNotFoundError as error:
-        raise Faults([f"--web needs {error.name}: pip install 'relay[web]'"]) from None
+        raise Faults([f"--web needs {error.name}: {sys.executable} -m pip install {PACKAGES}"]) from None
 
 
 @dataclass

@@ -30,7 +30,7 @@ def check_installed(options: Options) -> None:
     """End the program, before anything is measured, if a package that shows the results is missing."""
     for module in ("rich", "matplotlib") if options.plot else ("rich",):
         if importlib.util.find_spec(module) is None:
-            raise SystemExit(f"{module} is not installed; to get it: pip install '.[bench]'")
+            raise SystemExit(f"{module} is not installed; to get it: {sys.executable} -m pip install {module}")
 
 
 def allow_files(connections: int) -> None:

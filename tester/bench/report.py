@@ -110,7 +110,7 @@ def cpu_model() -> str:
 
 def versions(systems: Iterable[System]) -> dict[str, str]:
     """The versions of the relay, of what it runs on, and of the other systems, by name."""
-    own = {"relay": version("relay"), "Twisted": version("Twisted"), "Python": platform.python_version()}
+    own = {"relay": version("relay-broadcast"), "Twisted": version("Twisted"), "Python": platform.python_version()}
     return own | {system.name: system.find_version() for system in systems if system.name != "relay"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import signal
+import sys
 
 from tester.top.options import parse
 
@@ -12,7 +13,7 @@ def check_installed() -> None:
     """End the program if a package that it needs is missing."""
     for module, package in (("rich", "rich"), ("prometheus_client", "prometheus-client")):
         if importlib.util.find_spec(module) is None:
-            raise SystemExit(f"{package} is not installed; to get it: pip install '.[top]'")
+            raise SystemExit(f"{package} is not installed; to get it: {sys.executable} -m pip install {package}")
 
 
 def main() -> None:

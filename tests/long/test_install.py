@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit import process
+from tests.kit.checkout import ignored
 
 ROOT = Path(__file__).parents[2]
 ANY_PORTS = ("--publish", "tcp:0:interface=127.0.0.1", "--subscribe", "tcp:0:interface=127.0.0.1")
@@ -29,8 +30,7 @@ Run = Callable[..., process.Lines]
 
 def copy_checkout(to: Path) -> Path:
     """The checkout as a clone of it would be: without what .gitignore names."""
-    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line[:1] != "#"]
-    shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(".git", *ignored))
+    shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*ignored()))
     return to
 
 
@@ -227,7 +227,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = copy_checkout(folder / "source")
     build = run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, source, cwd=folder)
     assert build.returncode == 0, build.stderr
-    return next(folder.glob("relay-*.whl"))
+    return next(folder.glob("relay_broadcast-*.whl"))
 
 
 def test_the_wheel_holds_the_programs_and_nothing_else(wheel: Path) -> None:

@@ -215,7 +215,7 @@ def test_without_a_terminal_there_is_no_live_view_and_what_cannot_be_printed_is_
         assert "\\u2026" in done.stdout and done.stdout.isascii()  # what was cut ends in an ellipsis
 
 
-def test_what_is_missing_is_named_with_the_extra_that_has_it() -> None:
+def test_what_is_missing_is_named_with_the_command_that_installs_it() -> None:
     for module, package in (("rich", "rich"), ("prometheus_client", "prometheus-client")):
         hide = f"import sys, runpy; sys.modules['{module}'] = None; sys.argv = ['top']; "
         done = subprocess.run(
@@ -226,7 +226,7 @@ def test_what_is_missing_is_named_with_the_extra_that_has_it() -> None:
         )
         assert (done.returncode, done.stderr) == (
             1,
-            f"{package} is not installed; to get it: pip install '.[top]'\n",
+            f"{package} is not installed; to get it: {sys.executable} -m pip install {package}\n",
         )
 
 

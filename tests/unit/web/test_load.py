@@ -19,13 +19,14 @@ from relay.peers.intake import Intake
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
 from relay.peers.subscriber import Subscriber
-from relay.web.load import Access, Contents, load_site, require_packages
+from relay.web.load import PACKAGES, Access, Contents, load_site, require_packages
 from relay.web.request import Request, Response
 from relay.web.site import Channel
 from tests.kit.connections import PEER, FakeTransport
 from tests.kit.feeds import FeedTests
 from tests.kit.relays import HOST
 from tests.kit.sessions import make_sessions
+from tests.kit.setup_cfg import requirements
 
 
 class LoadTests(SynchronousTestCase):
@@ -36,7 +37,10 @@ class LoadTests(SynchronousTestCase):
         for name in ("prometheus_client", "wsproto"):
             with patch.dict(sys.modules, {name: None}):
                 error = self.assertRaises(Faults, require_packages)
-            self.assertEqual(str(error), f"--web needs {name}: pip install 'relay[web]'")
+            self.assertEqual(str(error), f"--web needs {name}: {sys.executable} -m pip install {PACKAGES}")
+
+    def test_the_packages_that_are_told_are_those_of_the_extra(self) -> None:
+        self.assertEqual(set(PACKAGES.split()), requirements("web"))
 
     def test_every_page_is_there_for_whoever_has_the_token_of_the_moment(self) -> None:
         config = replace(configure({}), web=("tcp:1",))
