@@ -19,6 +19,8 @@ COMMANDS = {
     "subscribe": ("tester.client.__main__", "print every message"),
     "top": ("tester.top.__main__", "watch a relay in the terminal"),
     "bench": ("tester.bench.__main__", "measure a relay on this machine"),
+    "example-config": ("relay.daemon.example_config", "print a configuration file with every setting at its default"),
+    "systemd-units": ("relay.daemon.systemd_units", "print the units for systemd"),
 }
 """For each command the module whose `main` it is, and what it does, for people."""
 HELP = """\
@@ -31,7 +33,7 @@ Usage: relay [COMMAND] [OPTIONS]
 
 Each command has a --help of its own. A relay that is started from here stays in the foreground; `twistd relay` makes it
 a daemon.
-""".format(commands="\n".join(f"  {name:11}{does}" for name, (_, does) in COMMANDS.items()))
+""".format(commands="\n".join(f"  {name:16}{does}" for name, (_, does) in COMMANDS.items()))
 
 
 def main() -> None:

@@ -10,15 +10,18 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
 from tests.kit import process
-from tests.kit.checkout import ignored
+from tests.kit.checkout import checkout_files, ignored
+from tests.kit.setup_cfg import setup_cfg
 
 ROOT = Path(__file__).parents[2]
 ANY_PORTS = ("--publish", "tcp:0:interface=127.0.0.1", "--subscribe", "tcp:0:interface=127.0.0.1")
@@ -220,29 +223,75 @@ def test_when_python3_is_too_old_newer_ones_beside_it_are_tried(tmp_path: Path) 
     assert (tmp_path / "tried").read_text() == "python3.14 python3.13 python3.12 python3.11 "
 
 
+@dataclass(frozen=True)
+class Built:
+    sdist: Path
+    wheel: Path  # made from the sdist
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: building leaves things behind."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = copy_checkout(folder / "source")
-    build = run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, source, cwd=folder)
-    assert build.returncode == 0, build.stderr
-    return next(folder.glob("relay_broadcast-*.whl"))
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Both, built from a copy: building leaves things behind."""
+    folder = tmp_path_factory.mktemp("dist")
+    source = copy_checkout(tmp_path_factory.mktemp("source") / "relay")
+    build = run(sys.executable, "-m", "build", "--outdir", folder, source, cwd=folder)
+    assert build.returncode == 0, build.stdout + build.stderr
+    (sdist,), (wheel,) = folder.glob("relay_broadcast-*.tar.gz"), folder.glob("relay_broadcast-*.whl")
+    return Built(sdist, wheel)
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Built) -> Path:
+    return built.wheel
+
+
+def test_the_sdist_is_the_checkout(built: Built, tmp_path: Path) -> None:
+    """What is added is what setuptools writes: metadata, and a section of setup.cfg that names no file of ours."""
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    [unpacked] = tmp_path.iterdir()
+    found = {str(path.relative_to(unpacked)): path.read_bytes() for path in unpacked.rglob("*") if path.is_file()}
+    expected = {str(path.relative_to(ROOT)): path.read_bytes() for path in checkout_files()}
+    added = found.keys() - expected.keys()
+    assert {name for name in added if ".egg-info/" not in name and not name.startswith("relay/deploy/")} == {"PKG-INFO"}
+    del found["setup.cfg"], expected["setup.cfg"]
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_the_metadata_is_what_the_pages_say(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = message_from_bytes(archive.read(name))
+    readme = (ROOT / "README.md").read_text()
+    assert metadata["Name"] == "relay-broadcast"
+    assert f"relay is a broadcast daemon: {metadata['Summary'].lower()}." in " ".join(readme.lower().split())
+    assert metadata["Author"] in (ROOT / "LICENSE").read_text()
 
 
 def test_the_wheel_holds_the_programs_and_nothing_else(wheel: Path) -> None:
     modules = [*ROOT.glob("relay/**/*.py"), *ROOT.glob("tester/**/*.py"), *ROOT.glob("twisted/plugins/*.py")]
     data = [ROOT / "relay/py.typed", ROOT / "tester/bench/relay.c", ROOT / "tester/bench/relay.js"]
-    data += ROOT.glob("relay/web/page/*")
+    data += [*ROOT.glob("relay/web/page/*"), ROOT / "relay/deploy/relay.toml", *ROOT.glob("relay/deploy/systemd/*")]
     expected = {str(path.relative_to(ROOT)) for path in [*modules, *data]}
     with zipfile.ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if ".dist-info/" not in name} == expected
 
 
-def test_an_installed_wheel_runs_outside_the_checkout(start: Run, wheel: Path, tmp_path: Path) -> None:
+PYTHONS = re.findall(r":: Python :: (3\.\d+)$", setup_cfg()["metadata"]["classifiers"], re.MULTILINE)
+
+
+def test_the_oldest_python_that_is_named_is_the_oldest_that_will_do() -> None:
+    assert setup_cfg()["options"]["python_requires"] == f">={PYTHONS[0]}"
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_an_installed_wheel_runs_outside_the_checkout(start: Run, wheel: Path, tmp_path: Path, version: str) -> None:
+    python = f"python{version}"
+    if run("sh", "-c", f"{python} -c 'import ensurepip'", cwd=tmp_path).returncode:
+        pytest.skip(f"there is no {python} with its venv module")
     programs = tmp_path / "venv" / "bin"
     for command in (
-        (sys.executable, "-m", "venv", tmp_path / "venv"),
+        (python, "-m", "venv", tmp_path / "venv"),
         (programs / "python", "-m", "pip", "install", wheel),
         (programs / "python", "-m", "tester.client", "--help"),
         (programs / "python", "-m", "tester.publisher", "--help"),
@@ -250,5 +299,8 @@ def test_an_installed_wheel_runs_outside_the_checkout(start: Run, wheel: Path, t
     ):
         result = run(*command, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
+    assert run(programs / "relay", "example-config", cwd=tmp_path).stdout == (ROOT / "deploy/relay.toml").read_text()
+    service = run(programs / "relay", "systemd-units", "relay.service", cwd=tmp_path).stdout
+    assert f"\nExecStart={programs}/twistd --nodaemon " in service
     stop(start(programs / "twistd", "-n", "--pidfile=", "relay", *ANY_PORTS, cwd=tmp_path))
     stop(start(programs / "relay", "serve", *ANY_PORTS, cwd=tmp_path))
