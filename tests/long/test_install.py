@@ -147,6 +147,42 @@ def test_a_second_start_needs_neither_network_nor_python(start: Run, first_start
     assert not relay.find("^relay: (?!(no )?status page)")  # it says nothing else, so it installs nothing
 
 
+@pytest.mark.parametrize(
+    ("options", "page"),
+    [
+        (("--web-token-file", "token"), True),
+        (("--web-host=relay.example", "--web-origin", "https://example.org"), True),
+        (("--config", "other.toml"), True),
+        (("--web", "tcp:0:interface=127.0.0.1"), False),
+        (("--web=none",), False),
+        (("--config", "web.toml"), False),
+        (("--config=web.toml",), False),
+        (("--config", "other.toml", "--web=none"), False),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_there_is_a_page_unless_options_or_file_say_where_the_web_port_is(
+    start: Run, first_start: FirstStart, tmp_path: Path, options: tuple[str, ...], page: bool
+) -> None:
+    (tmp_path / "token").write_text("0123456789abcdef0123456789abcdef\n")
+    (tmp_path / "token").chmod(0o600)
+    (tmp_path / "web.toml").write_text("[web]\nweb = []\n")
+    (tmp_path / "other.toml").write_text("replay = 1\n[web]\n")
+    relay = start("bash", first_start.checkout / "start.sh", *ANY_PORTS, *options, cwd=tmp_path)
+    relay.wait_for(f"{LISTENING}|there is no web port")  # the latter if something else has port 8003
+    assert len(relay.find("^relay: (no )?status page")) == page
+    if relay.find(LISTENING):
+        stop(relay)
+
+
+@pytest.mark.parametrize("script", ["start.sh", "tester/client/start.sh", "tester/publisher/start.sh"])
+def test_a_script_that_is_started_with_sh_is_run_by_bash_and_installs_nothing(
+    first_start: FirstStart, script: str
+) -> None:
+    done = run("sh", first_start.checkout / script, "--help", cwd=first_start.checkout, PYTHON="/no/such/python")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_changed_setup_cfg_is_installed(first_start: FirstStart) -> None:
     setup_cfg = first_start.checkout / "setup.cfg"
     text = setup_cfg.read_text()
