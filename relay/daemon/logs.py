@@ -76,13 +76,18 @@ class Output:
         written = textFileLogObserver(out) if self.format == "text" else FileLogObserver(out, as_json)
         return FilteringLogObserver(written, [self.levels])
 
+    @property
+    def path(self) -> str:
+        """The log file; empty for standard output, and `-` for that of a daemon, which has none."""
+        return "" if self.nodaemon and self.file in (None, "", "-") else self.file or "twistd.log"
+
     def _open(self) -> TextIO:
         """Open what twistd itself would write to: standard output, or a file that rotates when full and at SIGUSR1."""
-        if self.nodaemon and self.file in (None, "", "-"):
+        if not self.path:
             return sys.stdout
-        if self.file == "-":
+        if self.path == "-":
             sys.exit("a daemon cannot log to standard output: give twistd -n, or a file for --logfile")
-        rotated = LogFile.fromFullPath(self.file or "twistd.log")
+        rotated = LogFile.fromFullPath(self.path)
 
         def rotate(number: int, frame: object) -> None:
             from twisted.internet import reactor

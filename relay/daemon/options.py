@@ -5,6 +5,7 @@ Everything is checked before the relay starts: a bad option ends the program wit
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -91,10 +92,23 @@ class Options(UsageOptions):
             config = self.config()
         except Faults as faults:
             raise UsageError(str(faults)) from None
-        if self.parent is not None and not self.parent.get("logger") and not self.parent.get("syslog"):
-            output.format = config.log_format
-            output.file, output.nodaemon = self.parent.get("logfile"), bool(self.parent.get("nodaemon"))
-            self.parent["logger"] = f"{output.__module__}.output"
+        if self.parent is not None:
+            self._look_after(self.parent, config.log_format)
+
+    def _look_after(self, twistd: UsageOptions, log_format: str) -> None:
+        """Have twistd write our log, and check the files that it will write: it would fail with a traceback.
+
+        `twistd`: its options. A relative PID file is in the folder that it changes to; a log is opened before that.
+        """
+        if twistd.get("pidfile") and not twistd.get("chroot"):
+            _require_writable("pidfile", os.path.join(twistd.get("rundir", "."), twistd["pidfile"]))
+        if twistd.get("logger") or twistd.get("syslog"):
+            return
+        output.format = log_format
+        output.file, output.nodaemon = twistd.get("logfile"), bool(twistd.get("nodaemon"))
+        twistd["logger"] = f"{output.__module__}.output"
+        if output.path not in ("", "-"):
+            _require_writable("logfile", output.path)
 
     def _check_and_exit(self) -> NoReturn:
         """Check the configuration and the files that it names, and exit.
@@ -116,6 +130,17 @@ class Options(UsageOptions):
     def config(self) -> Config:
         """Read the configuration file anew and combine it with the command line. Raises Faults."""
         return configure((read_file(self._file) if self._file else {}) | self._given)
+
+
+def _require_writable(option: str, file: str) -> None:
+    """Raise UsageError if `file`, which was given with that option of twistd, cannot be written. Leaves none behind."""
+    new = not os.path.lexists(file)
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o600))
+    except OSError as error:
+        raise UsageError(f"--{option}: {os.path.abspath(file)}: {error.strerror}") from None
+    if new:
+        os.unlink(file)
 
 
 def _taking(setting: Setting) -> Callable[[Options, str], None]:

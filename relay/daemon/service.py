@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any, cast
 
 from twisted.application.service import Service
@@ -11,7 +12,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from relay.config.values import show_size
-from relay.daemon.assembly import Relay, Surroundings, assemble
+from relay.daemon.assembly import Entrance, Relay, Surroundings, assemble
 from relay.daemon.logs import output
 from relay.daemon.options import Options
 from relay.daemon.reports import STATUS_INTERVAL
@@ -37,23 +38,32 @@ class RelayService(Service):
         self._supervisor = relay.surroundings.supervisor
         self._timers = Timers(self._reactor)
         self._drain: Drain | None = None  # set when the relay begins to stop
+        self._closed = list(relay.entrances)  # those that do not listen yet
 
     # Starting
 
+    def listen_by_tcp(self) -> None:
+        """Listen where that is by TCP. Raises CannotStart.
+
+        twistd calls nothing of a service before the log is begun, and a daemon is on its own. Before that, a failure is
+        a line on standard error. Unix sockets wait, because twistd may yet change the folder and the mode of files.
+        """
+        self._listen([entrance for entrance in self._closed if "unix:" not in entrance.endpoint])
+
     def privilegedStartService(self) -> None:
-        self._listen()
+        self._listen(self._closed)
 
     def startService(self) -> None:
-        if not self.relay.ports.open:  # what started this did not call privilegedStartService, as twistd does
-            self._listen()
+        self._listen(self._closed)  # if what started this did not call privilegedStartService, as twistd does
         super().startService()
         for part in self.relay.registering:
             part.register(self._timers.every)
         self._reactor.callWhenRunning(self._begin)
 
-    def _listen(self) -> None:
-        for entrance in self.relay.entrances:
+    def _listen(self, entrances: Sequence[Entrance]) -> None:
+        for entrance in tuple(entrances):
             self.relay.ports.listen(*entrance)
+            self._closed.remove(entrance)
 
     def _begin(self) -> None:
         """Announce the relay, now that the reactor runs and accepts connections.
@@ -143,7 +153,9 @@ def makeService(options: Options) -> RelayService:
         levels=output.levels,
         supervisor=supervisor(os.environ, os.getpid()),
     )
-    return RelayService(assemble(options.config(), surroundings))
+    service = RelayService(assemble(options.config(), surroundings))
+    service.listen_by_tcp()
+    return service
 
 
 __all__ = ["CannotStart", "Options", "RelayService", "makeService"]

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,6 +18,7 @@ from relay.config.config import Config
 from relay.net.addresses import address_name
 from relay.net.families import OwnFamily, needs_own_family
 from relay.net.listening import Exhausted, Transport, equip
+from relay.net.unavailable import why
 
 ROLES = {
     "publish": "publishers",
@@ -74,8 +74,9 @@ class Ports:
         serverFromString(reactor, endpoint).listen(factory).addBoth(results.append)
         result = results[0] if results else Failure(RuntimeError("it does not listen at once"))
         if isinstance(result, Failure):
+            reason = why(result.value, self.open)
             self.stop(*ROLES)
-            raise CannotStart(f"relay cannot start: --{option} {endpoint}: {_why(result.value)}")
+            raise CannotStart(f"relay cannot start: --{option} {endpoint}: {reason}")
         port = cast(IListeningPort, result)
         equip(port, transport=transport, keepalive=self._keepalive, exhausted=self.exhausted)
         if endpoint.startswith("haproxy:"):
@@ -122,9 +123,3 @@ def _reachable(port: IListeningPort) -> bool:
     """Whether other machines can connect to `port`."""
     host = getattr(port.getHost(), "host", None)
     return host is not None and not ip_address(host).is_loopback
-
-
-def _why(error: BaseException | None) -> str:
-    if isinstance(error, CannotListenError):
-        return f"cannot listen on {error.port}: {error.socketError}"
-    return str(error)

@@ -245,5 +245,5 @@ def test_one_that_finds_a_port_taken_harms_nobody(taken: str) -> None:
             command += [f"--{role}", f"{endpoint}:interface=127.0.0.1"]
         second = start(*command)
         assert second.wait_for_end() == 1
-        assert len(second.find(f"relay cannot start: --{taken} {ports[taken]}:interface=127.0.0.1: cannot listen")) == 1
+        assert len(second.find(f"relay cannot start: --{taken} {ports[taken]}:interface=127.0.0.1: port")) == 1
         assert "Traceback" not in second.text

@@ -141,9 +141,7 @@ class ServiceTests(SynchronousTestCase):
             relay = RelayService(assemble(options.config(), Surroundings(reactor=reactor, read=options.config)))
             error = self.assertRaises(CannotStart, relay.privilegedStartService)
         self.assertIsInstance(error, SystemExit)
-        self.assertRegex(
-            str(error), rf"^relay cannot start: --subscribe tcp:{port}:\S+: cannot listen on {port}: .*in use$"
-        )
+        self.assertRegex(str(error), rf"^relay cannot start: --subscribe tcp:{port}:\S+: port {port} is taken, by ")
         self.assertEqual(relay.relay.ports.open, [])
 
     def test_an_endpoint_that_does_not_listen_at_once_is_refused_too(self) -> None:

@@ -67,7 +67,7 @@ class PortsTests(SynchronousTestCase):
     def test_one_that_cannot_be_had_closes_the_others(self) -> None:
         self.listen("publish", "tcp:1")
         error = self.assertRaises(CannotStart, self.listen, "subscribe", "tcp:9")
-        self.assertEqual(str(error), "relay cannot start: --subscribe tcp:9: cannot listen on 9: it is in use")
+        self.assertEqual(str(error), "relay cannot start: --subscribe tcp:9: cannot listen on port 9: it is in use")
         self.assertIsInstance(error, SystemExit)
         self.assertEqual(self.ports.open, [])
 
