@@ -9,6 +9,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import NoReturn
 
 from twisted.python.usage import Options as UsageOptions
@@ -21,19 +23,22 @@ from relay.config.file import read_file
 from relay.config.setting import Given, Setting
 from relay.config.settings import SETTINGS
 from relay.daemon.logs import output
+from relay.daemon.usage import usage
 from relay.net.certificates import load_credentials
 from relay.web.load import require_packages
 from relay.web.token import read_token
+
+ABOUT = (
+    "A broadcast daemon: every message that a publisher sends is delivered, whole and in order, to every subscriber. "
+    "A SIZE is in bytes, or with KiB, MiB or GiB, as in 64MiB."
+)
+"""What `--help` says first."""
 
 
 class Options(UsageOptions):
     """Options of `twistd relay`."""
 
     synopsis = "[options]"
-    longdesc = (
-        "A broadcast daemon: every message that a publisher sends is delivered, whole and in order, to every "
-        "subscriber. SIZES are in bytes, or with KiB, MiB or GiB, as in 64MiB."
-    )
     optFlags = [["check", None, "validate options and configuration file, say ok or what is wrong, and exit"]]  # noqa: RUF012  # Twisted's own
 
     def __init__(self) -> None:
@@ -64,6 +69,11 @@ class Options(UsageOptions):
         if close:
             return f": did you mean --{close[0]}?"
         return " (--help lists the options)" if fault.startswith(("option ", "unexpected argument ")) else ""
+
+    def getUsage(self, width: int | None = None) -> str:
+        """What `--help` says below its first line. `width`: columns; None: those of the terminal."""
+        about = wrap(ABOUT, width := width or get_terminal_size().columns)
+        return "\n" + "\n".join(about) + "\n" + usage(self.longOpt, self.docs, width)
 
     def opt_config(self, file: str) -> None:
         """FILE with settings (TOML), named like these options; options on the command line win"""

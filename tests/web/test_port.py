@@ -242,7 +242,9 @@ def test_a_taken_port_ends_the_start_with_one_line() -> None:
             *("--subscribe", "tcp:0:interface=127.0.0.1", "--web", f"tcp:{port}:interface=127.0.0.1"),
         )
         assert log.wait_for_end() == 1
-    assert log.find(rf"relay cannot start: --web tcp:{port}:\S+: port {port} is taken, by twistd ")
+    assert log.find(
+        rf"relay cannot start: --web tcp:{port}:\S+: port {port} is taken, by \S+ \(process {os.getpid()}\)$"
+    )
     assert "Traceback" not in log.text
 
 
