@@ -39,7 +39,8 @@ class Totals:
         publishers, subscribers = connected(self._stats)
         self.logger.info(
             "totals: {new:,} messages in the last minute, {published:,} messages, {bytes:,} bytes since the start; "
-            "{publishers:,} publishers, {subscribers:,} subscribers ({lagging:,} lagging); buffer {held:,} bytes",
+            "{publishers:,} publishers, {subscribers:,} subscribers ({lagging:,} lagging); buffer {held:,} bytes, "
+            "{needed:,} needed",
             new=published - self._published,
             published=published,
             bytes=self._log.size,
@@ -47,6 +48,7 @@ class Totals:
             subscribers=subscribers,
             lagging=now.lagging,
             held=now.held,
+            needed=now.needed,
         )
         self._published = published
 

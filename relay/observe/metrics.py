@@ -141,6 +141,7 @@ def _messages(now: Snapshot) -> Iterator[Metric]:
 
 def _buffer(now: Snapshot) -> Iterator[Metric]:
     yield Gauge("relay_buffer_used_bytes", "Memory that the buffer uses.", now.held)
+    yield Gauge("relay_buffer_needed_bytes", "Memory for what subscribers have yet to be given.", now.needed)
     yield Gauge("relay_buffer_limit_bytes", "Memory that the buffer may use (--buffer).", now.buffer)
     yield Gauge("relay_oldest_position", "Position of the oldest message in the buffer, counted from 1.", now.oldest)
     yield Gauge("relay_next_position", "Position that the next message will get.", now.next)

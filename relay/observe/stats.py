@@ -56,6 +56,8 @@ class Snapshot:
     delivered: Tally
     held: int
     """Memory that the buffer uses."""
+    needed: int
+    """Memory for what lagging subscribers, or a feed, have yet to be given; the rest is kept because there is room."""
     buffer: int
     """Memory that the buffer may use."""
     oldest: int
@@ -140,6 +142,7 @@ class Stats:
             published=Tally(log.next - 1, log.size, 0),
             delivered=delivered,
             held=log.held + self._budget.lent,
+            needed=_needed(self._hub),
             buffer=self._budget.size,
             oldest=log.first,
             next=log.next,
@@ -185,6 +188,12 @@ class Stats:
                 elif subscriber.state is State.LIVE:
                     live += 1
         return Tally(messages, size, skipped), live, lags
+
+
+def _needed(hub: Hub) -> int:
+    """Bytes of the hub's log from the place of its slowest subscriber on; 0 if none lags."""
+    lagging = (one.cursor.place.batch for one in hub.subscriptions if not one.cursor.live)
+    return hub.log.behind(min(lagging, default=hub.log.end))
 
 
 def _role(registry: Registry) -> Role:

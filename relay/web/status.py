@@ -153,13 +153,17 @@ def _numbers(now: Snapshot) -> dict[str, object]:
         "most_connections": now.most_connections,
         "live": now.live,
         "lagging": now.lagging,
-        "buffer": {"used": now.held, "limit": now.buffer, "oldest": now.oldest, "next": now.next},
+        "buffer": _buffer(now),
         "furthest": asdict(now.furthest),
         "sessions": _sessions(now),
         "blocked": now.blocked,
         "blocked_seconds": now.blocked_seconds,
         "closed": _closed(now.roles),
     }
+
+
+def _buffer(now: Snapshot) -> dict[str, int]:
+    return {"used": now.held, "needed": now.needed, "limit": now.buffer, "oldest": now.oldest, "next": now.next}
 
 
 def _sessions(now: Snapshot) -> dict[str, object]:

@@ -67,6 +67,8 @@ class Scrape:
     """The age of the oldest message that a subscriber lacks."""
     used: float
     """Memory that the buffer uses."""
+    needed: float
+    """Memory for what subscribers have yet to be given."""
     limit: float
     """Memory that the buffer may use."""
     blocked: bool
@@ -176,6 +178,7 @@ def _scrape(samples: _Samples, at: float) -> Scrape:
         furthest=Flow(samples.sum("relay_lag_max_messages"), samples.sum("relay_lag_max_bytes")),
         furthest_seconds=samples.sum("relay_lag_max_seconds"),
         used=samples.sum("relay_buffer_used_bytes"),
+        needed=samples.sum("relay_buffer_needed_bytes"),
         limit=samples.sum("relay_buffer_limit_bytes"),
         blocked=samples.sum("relay_publishers_blocked") > 0,
         blocked_seconds=samples.sum("relay_publishers_blocked_seconds_total"),

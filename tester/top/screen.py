@@ -28,8 +28,8 @@ FLOWS = {"messages/s": 13, "MB/s": 11, "messages": 21, "bytes": 10}
 """The columns of the table of flows, and their widths."""
 MIB = 2**20
 HALF, FULL = 0.5, 0.75
-"""Shares of the buffer above which its bar is yellow, and red. With `--slow block`, publishers wait from half of it on;
-when it is full, slow subscribers are disconnected or skip."""
+"""Shares of the buffer that are needed above which its bar is yellow, and red. With `--slow block`, publishers wait
+from half of it on; when all of it is needed, slow subscribers are disconnected or skip."""
 
 
 @dataclass
@@ -159,8 +159,8 @@ def _sessions(sessions: Sessions) -> Text:
 
 
 def _buffer(scrape: Scrape, width: int, ascii_only: bool) -> Text:
-    fill = min(scrape.used / scrape.limit, 1.0) if scrape.limit > 0 else 0.0
-    figures = f"  {fill:4.0%}  {scrape.used / MIB:,.1f} of {scrape.limit / MIB:,.1f} MiB"
+    fill = min(scrape.needed / scrape.limit, 1.0) if scrape.limit > 0 else 0.0
+    figures = f"  {fill:4.0%}  {scrape.needed / MIB:,.1f} of {scrape.limit / MIB:,.1f} MiB needed"
     full, empty = "#-" if ascii_only else "█░"
     room = max(4, min(60, width - LABEL - len(figures)))
     filled = round(fill * room)

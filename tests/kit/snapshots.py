@@ -16,6 +16,7 @@ NOW = Snapshot(
     published=Tally(10, 1000, 0),
     delivered=Tally(40, 4000, 6),
     held=1512,
+    needed=1024,
     buffer=2**20,
     oldest=3,
     next=11,

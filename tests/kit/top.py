@@ -26,6 +26,7 @@ VALUES: dict[str, float] = {
     "relay_lag_max_bytes": 0,
     "relay_lag_max_seconds": 0,
     "relay_buffer_used_bytes": 2**20,
+    "relay_buffer_needed_bytes": 2**19,
     "relay_buffer_limit_bytes": 4 * 2**20,
     "relay_publishers_blocked": 0,
     "relay_publishers_blocked_seconds_total": 1.5,

@@ -39,6 +39,7 @@ class FiguresTests(SynchronousTestCase):
                 furthest=Flow(0, 0),
                 furthest_seconds=0,
                 used=2**20,
+                needed=2**19,
                 limit=4 * 2**20,
                 blocked=False,
                 blocked_seconds=1.5,

@@ -90,8 +90,8 @@ class ScreenTests(SynchronousTestCase):
         )
         self.assertIn("80 of 100 are among the oldest 3,000 connections", "\n".join(lines))
         (bar,) = (line for line in lines if line.startswith("buffer"))
-        self.assertTrue(bar.endswith("25%  1.0 of 4.0 MiB"), bar)
-        self.assertEqual(round(bar.count("█") / (bar.count("█") + bar.count("░")), 1), 0.2)
+        self.assertTrue(bar.endswith("12%  0.5 of 4.0 MiB needed"), bar)
+        self.assertEqual(round(bar.count("█") / (bar.count("█") + bar.count("░")), 1), 0.1)
 
     def test_each_table_has_what_the_other_does_not_need(self) -> None:
         lines = drawn(replace(full(), slowest=Slowest()))

@@ -13,8 +13,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.kit.fakes import frame
-from tests.kit.peers import connection
+from tests.kit.peers import connection, receive
 from tests.kit.process import DEADLINE, Relay, roomy
+from tests.kit.resets import reset
 from tests.kit.session_wires import control
 
 playwright = pytest.importorskip("playwright.sync_api", reason="there is no playwright: pip install playwright")
@@ -159,6 +160,36 @@ def test_who_is_stuck_lags_and_then_is_gone_with_its_reason(browser: Browser) ->
         expect(ended).to_contain_text(["stalled"])
         expect(slowest).to_have_text(["Nobody lags."])
         expect(page.locator("#verdict")).to_have_text("1 connection cut in the last minute: stalled")
+        assert said == []
+
+
+def test_a_cut_is_mentioned_however_many_connections_end_after_it(browser: Browser) -> None:
+    with Relay(*WEB_PORT) as relay, opened(browser, web_port(relay)) as (page, said):
+        expect(page.locator("#verdict")).to_have_text("All is well")
+        with connection(relay.publish_port) as publisher:
+            publisher.sendall((2**31 - 1).to_bytes(4))
+            relay.log.wait_for("disconnected: message too long")
+        for _ in range(25):  # the page knows the last 20 that ended
+            reset(connection(relay.subscribe_port))
+        expect(page.locator("#closed")).to_contain_text("25 subscribers")
+        expect(page.locator("#verdict")).to_have_text("1 connection cut in the last minute: message too long")
+        assert said == []
+
+
+def test_what_nobody_needs_is_not_shown_as_needed(browser: Browser) -> None:
+    with (
+        Relay(*WEB_PORT, "--buffer", "1MiB", "--send-buffer", "4KiB") as relay,
+        connection(relay.publish_port) as publisher,
+        roomy(relay.subscribe_port, 4096) as stuck,
+        opened(browser, web_port(relay)) as (page, said),
+    ):
+        buffer = page.locator("#buffer")
+        expect(buffer).to_contain_text("Needed by who lagsnothing")
+        publisher.sendall(frame(bytes(50_000)) * 10)
+        expect(page.locator("#fill")).to_have_attribute("aria-valuetext", re.compile("needed$"))
+        expect(buffer).to_contain_text(re.compile(r"Needed by who lags[1-9][0-9]* KiB, [1-9][0-9] %"))
+        receive(stuck, 10 * 50_004)
+        expect(buffer).to_contain_text("Needed by who lagsnothing")
         assert said == []
 
 

@@ -90,18 +90,30 @@ function findings() {
   const before = samples.find((sample) => now.time - sample.time <= RECENT);
   const lately = samples.find((sample) => now.time - sample.time <= 10);
   const skipped = now.delivered.skipped - before.delivered.skipped;
-  const cut = now.ended.filter((one) => !EVERYDAY.includes(one.reason) && now.time - parsed(one.until) < RECENT);
   if (now.unready) found.push(now.unready[0].toUpperCase() + now.unready.slice(1));
   if (now.blocked || now.blocked_seconds - lately.blocked_seconds > 1) found.push("Publishers are blocked");
   if (connected() >= now.most_connections) found.push("No more connections are accepted");
   const lagging = now.furthest.seconds < BRIEF ? 0 : now.lagging;
   if (lagging) found.push(count(lagging, "subscriber lags", "subscribers lag"));
   if (skipped) found.push(`${count(skipped, "message", "messages")} skipped in the last minute`);
-  if (cut.length) {
-    const reasons = [...new Set(cut.map((one) => one.reason))].join(", ");
-    found.push(`${count(cut.length, "connection", "connections")} cut in the last minute: ${reasons}`);
-  }
+  const cut = cuts(before);
+  const reasons = Object.keys(cut).join(", ");
+  if (reasons) found.push(`${count(sum(cut), "connection", "connections")} cut in the last minute: ${reasons}`);
   return found;
+}
+
+/** How many connections were cut since the update `before`, or lately as the list of the last ones has it, by reason. */
+function cuts(before) {
+  const recent = now.ended.filter((one) => now.time - parsed(one.until) < RECENT);
+  const cut = {};
+  for (const [role, reasons] of Object.entries(now.closed)) {
+    for (const [reason, total] of Object.entries(reasons).filter(([reason]) => !EVERYDAY.includes(reason))) {
+      const last = recent.filter((one) => one.role === role && one.reason === reason);
+      const number = Math.max(total - (before.closed[role]?.[reason] ?? 0), last.length);
+      if (number) cut[reason] = (cut[reason] ?? 0) + number;
+    }
+  }
+  return cut;
 }
 
 const connected = () => sum(now.connections.publisher) + sum(now.connections.subscriber);
@@ -224,15 +236,17 @@ function showSessions() {
 }
 
 function showBuffer() {
-  const { used, limit, oldest, next } = now.buffer;
-  const share = Math.min(100, (used / limit) * 100);
+  const { used, needed, limit, oldest, next } = now.buffer;
+  const share = Math.min(100, (needed / limit) * 100);
   const meter = byId("fill");
   meter.setAttribute("aria-valuenow", share.toFixed(0));
-  meter.setAttribute("aria-valuetext", `${size(used)} of ${size(limit)}`);
+  meter.setAttribute("aria-valuetext", `${size(needed)} of ${size(limit)} needed`);
   meter.firstElementChild.style.width = `${share}%`;
+  meter.lastElementChild.style.width = `${Math.min(100, (used / limit) * 100) - share}%`;
   const { messages, bytes, seconds } = now.furthest;
   define(byId("buffer"), [
-    ["Used", `${size(used)} of ${size(limit)}, ${share < 1 ? "less than 1" : whole.format(share)} %`],
+    ["Needed by who lags", needed ? `${size(needed)}, ${share < 1 ? "less than 1" : whole.format(share)} %` : "nothing"],
+    ["Used", `${size(used)} of ${size(limit)}`],
     ["Messages kept", next > oldest ? `${whole.format(oldest)} to ${whole.format(next - 1)}` : "none"],
     ["Furthest behind",
       now.lagging ? `${count(messages, "message", "messages")}, ${size(bytes)}, ${duration(seconds)}` : "nobody is"],
@@ -357,8 +371,8 @@ function receive(status) {
     samples = []; // the relay's clock was set back
   }
   now = status;
-  const { time, published, delivered, blocked_seconds } = status;
-  samples.push({ time, published, delivered, blocked_seconds });
+  const { time, published, delivered, blocked_seconds, closed } = status;
+  samples.push({ time, published, delivered, blocked_seconds, closed });
   samples = samples.filter((sample) => status.time - sample.time <= WINDOW);
   document.body.classList.remove("stale");
   const parts = [showVerdict, showTraffic, showCounts, showSessions, showBuffer, showPeers, showTail, showSettings];

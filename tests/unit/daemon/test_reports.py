@@ -60,7 +60,7 @@ class ReportsTests(SynchronousTestCase):
                 (
                     LogLevel.info,
                     "totals: 2 messages in the last minute, 2 messages, 14 bytes since the start; "
-                    "1 publishers, 0 subscribers (0 lagging); buffer 526 bytes",
+                    "1 publishers, 0 subscribers (0 lagging); buffer 526 bytes, 0 needed",
                 )
             ],
         )

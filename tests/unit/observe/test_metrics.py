@@ -48,6 +48,7 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual((value("relay_delivered_messages_total"), value("relay_delivered_bytes_total")), (40, 4000))
         self.assertEqual(value("relay_skipped_messages_total"), 6)
         self.assertEqual((value("relay_buffer_used_bytes"), value("relay_buffer_limit_bytes")), (1512, 2**20))
+        self.assertEqual(value("relay_buffer_needed_bytes"), 1024)
         self.assertEqual((value("relay_oldest_position"), value("relay_next_position")), (3, 11))
         self.assertEqual([value("relay_subscribers", state=state) for state in ("live", "lagging")], [2, 3])
         self.assertEqual((value("relay_lag_max_messages"), value("relay_lag_max_bytes")), (8, 800))

@@ -66,6 +66,21 @@ class StatsTests(RelayCase):
         self.assertEqual((now.live, now.lagging, now.furthest), (2, 0, Lag(0, 0, 0.0)))
         self.assertEqual(now.delivered, Tally(6, 6 * FRAME, 0))
 
+    def test_what_the_slowest_lacks_is_needed_and_the_rest_of_the_buffer_only_kept(self) -> None:
+        publisher = self.publisher()
+        slowest, transport = self.subscriber()
+        _, other = self.subscriber()
+        transport.full = True
+        self.publish(publisher, 1)  # what a transport is given last it takes
+        other.full = True
+        self.publish(publisher, 1)
+        self.publish(publisher, 1)
+        both = self.stats.snapshot()
+        slowest.connectionLost(Failure(ConnectionLost()))
+        one = self.stats.snapshot()
+        batch = both.held // 3
+        self.assertEqual((both.needed, one.needed, one.held), (2 * batch, batch, 3 * batch))
+
     def test_what_is_skipped_is_counted_and_not_delivered(self) -> None:
         self.hub.change(SLOW_POLICIES["skip"], 0)
         publisher = self.publisher()

@@ -51,7 +51,7 @@ class StatusTests(RelayCase):
                 "most_connections": 10_000,
                 "live": 0,
                 "lagging": 0,
-                "buffer": {"used": 0, "limit": 2**20, "oldest": 1, "next": 1},
+                "buffer": {"used": 0, "needed": 0, "limit": 2**20, "oldest": 1, "next": 1},
                 "furthest": {"messages": 0, "bytes": 0, "seconds": 0.0},
                 "sessions": {
                     "open": {"publisher": 0, "subscriber": 0},
