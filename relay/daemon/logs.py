@@ -3,7 +3,7 @@
 In JSON, each event is one line with an object: `time` (UTC, RFC 3339), `level`, `source` (the part of the program),
 `message` (what the text would be), `event` (the message's format, with names instead of values: it is constant),
 `traceback` where something failed, and the event's own fields under their names. `event` is left out where it would
-equal `message`.
+equal `message`, and for events of Twisted's older logging system, which have no format of their own.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ PLAIN = (str, int, float, bool, type(None))
 """Types of fields that JSON can represent; fields of other types are left out."""
 LEGACY = ("isError", "printed", "time", "system", "message", "format")
 """Fields that Twisted adds to events for its older logging system."""
+LEGACY_FORMAT = "{log_text}"
+"""The format that Twisted gives to all events of its older logging system."""
 
 
 def as_json(event: LogEvent) -> str | None:
@@ -45,7 +47,7 @@ def as_json(event: LogEvent) -> str | None:
         "source": event.get("log_system") or event.get("log_namespace", ""),
         "message": message,
     }
-    if isinstance(form := event.get("log_format"), str) and form != message:
+    if isinstance(form := event.get("log_format"), str) and form not in (message, LEGACY_FORMAT):
         fields["event"] = form
     if failure is not None:
         fields["traceback"] = eventAsText(event, includeTimestamp=False, includeSystem=False).partition("\n")[2]

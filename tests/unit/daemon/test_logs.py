@@ -10,6 +10,7 @@ from io import StringIO
 
 from twisted.internet import reactor
 from twisted.logger import Logger, LogLevel, LogPublisher
+from twisted.python import log as legacy
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.daemon.logs import Output, as_json
@@ -59,6 +60,13 @@ class JsonTests(SynchronousTestCase):
         self.log.info("{said}", said='a\n{"level": "fake"}\x1b[31m')
         found = self.written()
         self.assertEqual(found["message"], 'a\n{"level": "fake"}\x1b[31m')
+
+    def test_what_twisted_logs_as_text_only_has_no_format(self) -> None:
+        observer = LogPublisher(self.events.append)  # type: ignore[arg-type]
+        legacy.LogPublisher(publishPublisher=observer).msg("Starting factory")
+        found = self.written()
+        self.assertEqual(found["message"], "Starting factory")
+        self.assertNotIn("event", found)
 
     def test_an_event_that_says_nothing_is_left_out(self) -> None:
         self.log.info("")
