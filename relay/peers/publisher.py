@@ -22,7 +22,7 @@ from relay.wire.close_reason import CloseReason
 from relay.wire.control import BadControl, frame
 from relay.wire.framing import Frames, Framing, MessageTooLong
 from relay.wire.hello import Opening, PublisherHello
-from relay.wire.signature import MOST, looks_like, opens
+from relay.wire.signature import MOST, looks_like, opens, wrong_framing
 
 PROGRESS = 2048
 """Bytes of an incomplete message that count as progress. Within the default of 30 s that asks for 69 bytes a second: a
@@ -101,9 +101,12 @@ class Publisher(Connection):
         if self.session is not None:
             self.session.leave(CloseReason.MESSAGE_TOO_LONG, str(error))
             return
-        looks = looks_like(error.start) if not self.messages else None
-        hint = f"; it looks like {looks}, which does not belong on this port" if looks else ""
-        self.abort(CloseReason.MESSAGE_TOO_LONG, f"it sent {error}{hint}")
+        hint = ""
+        if not self.messages:
+            looks = looks_like(error.start)
+            wrong = wrong_framing(error.start, error.limit, counted=error.length is not None)
+            hint = f"it looks like {looks}, which does not belong on this port" if looks else wrong
+        self.abort(CloseReason.MESSAGE_TOO_LONG, f"it sent {error}{hint and '; '}{hint}")
 
     # Its session
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.wire.signature import looks_like, opens
+from relay.wire.signature import looks_like, opens, wrong_framing
 from tests.kit.fakes import frame
 
 FEWEST = 4
@@ -69,6 +69,27 @@ class SignatureTests(SynchronousTestCase):
             b"hello\nGET / HTTP/1.1\r\n",
         ):
             self.assertIsNone(opens(first), first)
+
+    def test_another_framing_is_guessed_from_where_a_message_should_begin(self) -> None:
+        for start, counted, words in (
+            (b"hell", True, "'hell': text needs --framing line"),
+            (b"<34>", True, "text needs --framing line"),
+            (b'{"a"', True, "text needs --framing line"),
+            (b"57 <", True, "syslog counts octets"),
+            (b"1024", True, "syslog counts octets"),
+            (b"\x05\0\0\0", True, "lowest byte first"),
+            (b"\0\x05he", True, "lengths of 2 bytes"),
+            (b"\0\x01\x86\xa0", True, ""),  # 100,000: a message that is too long, and no more
+            (b"\xff\xff\xff\xff", True, ""),
+            (b"\0\0\0\5hello\0\0\0\5hel", False, "--framing int32"),
+            (b"hello\rhello\rhell", False, "carriage return"),
+            (b"hello\0hello\0hell", False, "zero byte"),
+            (b"\x1b[31mhello", False, r"'\\x1b[31mhello', and no line feed came"),
+        ):
+            found = wrong_framing(start, 99_999, counted)
+            self.assertIn(words, found, start)
+            self.assertTrue(found.isprintable())
+            self.assertEqual(bool(found), bool(words), start)
 
     def test_too_little_tells_nothing(self) -> None:
         for start in (b"", b"G", b"GET", b"SSH", b"\x16\x03"):
