@@ -39,9 +39,6 @@ COPIED = FileDescriptor.bufferSize + outlet.SLICE
 """Bytes that are copied for one subscriber, at most, where Twisted's own transport says when to stop."""
 FIGURES: tuple[tuple[str, str, float], ...] = (
     (README, "publishes a random message every {10} seconds", publisher.INTERVAL),
-    (README, "at least {1 MiB}, and at least 8 of the longest messages", config.MIN_BUFFER),
-    (README, "at least 1 MiB, and at least {8} of the longest messages", config.MIN_MESSAGES),
-    (README, "as far as possible), at most {65,536}", admission.MAX_CONNECTIONS),
     (OPERATIONS, "at least {1 MiB}, and at least 8 of the longest messages", config.MIN_BUFFER),
     (OPERATIONS, "at least 1 MiB, and at least {8} of the longest messages", config.MIN_MESSAGES),
     (OPERATIONS, "raised to the hard one), at most {65,536}", admission.MAX_CONNECTIONS),
