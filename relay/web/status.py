@@ -17,10 +17,12 @@ from relay import __version__
 from relay.core.cursor import Lag
 from relay.core.log import Log
 from relay.core.state import WORDS, State
+from relay.core.timing import SWEEP
 from relay.observe.roster import Row, ended
 from relay.observe.stats import Role, Snapshot, Stats
 from relay.peers.connection import Connection
 from relay.peers.ended_connection import EndedConnection
+from relay.peers.subscriber import Subscriber
 from relay.wire.framing import Buffer, Framing
 from relay.wire.printable import printable
 
@@ -32,6 +34,8 @@ TAIL = 20
 """Messages shown in the tail."""
 SHOWN = 200
 """Bytes of a message shown in the tail: the page has no room for more."""
+STUCK = 2 * SWEEP
+"""Seconds without progress after which a subscriber takes nothing. Before that it may only be slow."""
 SCANNED = 256 * 1024
 """Bytes of batches scanned for the ends of messages, after which no further batch is: it takes 1.5 ms for messages of
 various lengths around 60 bytes. With much traffic, one batch is about as large."""
@@ -87,7 +91,7 @@ class Status:
             (lag, one) for role in self._stats.registries for one in role.open if (lag := one.lag(clock)) is not None
         )
         most = nlargest(SLOWEST, lagging, key=lambda pair: pair[0].bytes)
-        return [_who(one) | _doing(one.state, lag) | {"why": _why(one.lifecycle.state)} for lag, one in most]
+        return [_who(one) | _doing(one.state, lag) | {"why": _why(one)} for lag, one in most]
 
 
 def tail(log: Log, framing: type[Framing]) -> list[dict[str, object]]:
@@ -136,8 +140,14 @@ def _doing(state: State, lag: Lag | None) -> dict[str, object]:
     return {"state": WORDS[state], "lag": lag and {**asdict(lag), "seconds": round(lag.seconds, 3)}}
 
 
-def _why(state: State) -> str:
-    return "takes no more" if state is State.WAITING else "catching up"
+def _why(one: Connection) -> str:
+    """Why a connection lags, and when it will be cut if that does not change."""
+    if not isinstance(one, Subscriber) or one.lifecycle.state is not State.WAITING or not one.source.subscription:
+        return "catching up"
+    idle, limit = one.source.subscription.progress.idle, one.source.hub.stall_timeout
+    if idle < STUCK:
+        return "takes less than it is sent"
+    return f"takes nothing for {idle:,.0f} s" + (f", is cut after {limit:,g} s" if limit else "")
 
 
 def _time(seconds: float) -> str:

@@ -254,7 +254,7 @@ function showBuffer() {
 }
 
 const who = (row) => ({
-  text: row.peer,
+  text: row.peer, as: row.peer.length > 21 ? "" : "whole", // 255.255.255.255:65535 has 21 characters
   note: [row.name, `${row.role} #${row.number}`, row.feed, row.session && "session", row.tls_subject]
     .filter(Boolean).join(" · "),
 });

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay import __version__
 from relay.core.cursor import Tally
 from relay.core.log import Log
+from relay.core.slow import SLOW_POLICIES
 from relay.peers.ended_connection import EndedConnection
 from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, ended_json, tail
 from relay.wire.close_reason import CloseReason
@@ -118,11 +119,25 @@ class StatusTests(RelayCase):
                 "tls_subject": None,
                 "state": "lagging",
                 "lag": lag,
-                "why": "takes no more",
+                "why": "takes less than it is sent",
             },
         )
         self.assertEqual([(row["feed"], row["lag"]["bytes"]) for row in rows], [("tcp", 3 * FRAME), ("ws", FRAME)])
         self.assertEqual(now["furthest"], lag)
+
+    def test_of_who_takes_nothing_it_is_said_for_how_long_and_when_it_is_cut(self) -> None:
+        publisher = self.publisher()
+        _, transport = self.subscriber()
+        transport.full = True
+        self.publish(publisher, 1)
+        self.publish(publisher, 1)
+        for timeout, why in ((60.0, "takes nothing for 8 s, is cut after 60 s"), (0.0, "takes nothing for 17 s")):
+            self.hub.change(SLOW_POLICIES["disconnect"], timeout)
+            for _ in range(9):  # the first finds that it has just taken something
+                self.hub.sweep(1.0)
+            rows = self.status.now()["slowest"]
+            assert isinstance(rows, list)
+            self.assertEqual([row["why"] for row in rows], [why])
 
     def test_who_takes_what_it_is_given_is_catching_up(self) -> None:
         self.begin(replay=2)
