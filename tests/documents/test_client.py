@@ -14,7 +14,7 @@ import pytest
 from relay.client import asyncio, connection, errors, store, twisted
 from relay.client.backoff import Backoff
 from tests.kit.page import ROOT
-from tests.kit.process import Lines, Relay, start, wait_until
+from tests.kit.process import Lines, Relay, lasting, start, wait_until
 from tests.kit.proxy import Fault, Proxy
 
 PAGE = (ROOT / "docs" / "client.md").read_text()
@@ -116,7 +116,7 @@ def test_a_subscriber_that_is_killed_and_started_again_has_missed_nothing(front:
 
 @both
 def test_a_relay_that_was_killed_and_started_again_is_a_gap(front: str, folder: Path) -> None:
-    with Relay() as relay, running(folder, f"{front}subscribe.py", relay.subscribe_port) as subscriber:
+    with lasting() as relay, running(folder, f"{front}subscribe.py", relay.subscribe_port) as subscriber:
         relay.log.wait_for("begins a session")
         with running(folder, f"{front}publish.py", relay.publish_port) as publisher:
             assert publisher.wait_for_end() == 0, publisher.text

@@ -26,7 +26,7 @@ from tests.kit.fakes import frame
 from tests.kit.javascript import BUN, NODE, needs_bun, needs_node
 from tests.kit.page import ROOT
 from tests.kit.peers import connection, receive, receive_all
-from tests.kit.process import DEADLINE, Relay, wait_until
+from tests.kit.process import DEADLINE, Relay, lasting, wait_until
 from tests.kit.proxy import Fault, Proxy
 
 CC = shutil.which("cc")
@@ -253,7 +253,7 @@ def another(relay: Relay) -> Iterator[Relay]:
 def test_a_subscriber_outlives_its_relay_and_says_that_nobody_knows_what_is_lost(
     subscriber: Command, tmp_path: Path
 ) -> None:
-    with Relay() as relay, running(subscriber, relay.subscribe_port, tmp_path) as example:
+    with lasting() as relay, running(subscriber, relay.subscribe_port, tmp_path) as example:
         relay.log.wait_for("begins a session")
         publish(relay, LINES[:3])
         example.wait_for(b"0\n1\n2\n")
@@ -266,7 +266,7 @@ def test_a_subscriber_outlives_its_relay_and_says_that_nobody_knows_what_is_lost
 
 
 def test_a_publisher_outlives_its_relay(publisher: Command, tmp_path: Path) -> None:
-    with Relay() as relay, running([*publisher, "me"], relay.publish_port, tmp_path, subprocess.PIPE) as example:
+    with lasting() as relay, running([*publisher, "me"], relay.publish_port, tmp_path, subprocess.PIPE) as example:
         stdin = example.process.stdin
         assert stdin is not None
         with witness_of(relay) as witness:

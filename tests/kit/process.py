@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -150,7 +151,14 @@ def roomy(port: int, room: int) -> socket.socket:
 
 
 def free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nobody has, and that the kernel gives to nobody who asks for any: a relay can come back to it."""
+    while True:
+        port = random.randrange(10_000, 32_768)  # below Linux's net.ipv4.ip_local_port_range
+        with closing(socket.socket()) as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+
+
+def lasting(*options: str) -> Relay:
+    """A relay to whose ports another is to come back."""
+    return Relay(*options, publish=f"tcp:{free_port()}", subscribe=f"tcp:{free_port()}")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kit.fakes import frame
 from tests.kit.peers import connection, receive_all
-from tests.kit.process import DEADLINE, Lines, Relay, start, wait_until
+from tests.kit.process import DEADLINE, Lines, Relay, lasting, start, wait_until
 
 LINES = [b"%06d" % number for number in range(200_000)]
 
@@ -92,7 +92,7 @@ def test_both_outlive_a_relay_and_the_client_says_what_nobody_knows(tmp_path: Pa
     source = tmp_path / "source"
     source.write_bytes(b"\n".join(LINES[:300]))
     with (
-        Relay() as relay,
+        lasting() as relay,
         running("client", relay.subscribe_port) as client,
         running("publisher", relay.publish_port, "--name", "log", "--file", source, "--interval", "0.01") as publisher,
     ):
