@@ -119,7 +119,7 @@ class Record(NamedTuple):
     time: int
     """When it was written, in microseconds since 1970, UTC, by a clock that may be set."""
     offset: int
-    """Where the record begins, in what was read."""
+    """Where the record begins in the segment."""
     end: int
     """Where it ends."""
 
@@ -151,8 +151,11 @@ def encode(mark: bytes, head: Head, extra: Buffer, pieces: Sequence[Buffer]) -> 
     return [front, extra, *pieces] if extra else [front, *pieces]
 
 
-def walk(data: memoryview, mark: bytes, offset: int = 0) -> Iterator[Record]:
-    """All records in `data` from `offset` on, up to the first that is not whole or not right."""
+def walk(data: memoryview, mark: bytes, offset: int = 0, base: int = 0) -> Iterator[Record]:
+    """All records in `data` from `offset` on, up to the first that is not whole or not right.
+
+    `base`: where `data` begins in the segment.
+    """
     size = len(data)
     while size - offset >= HEAD_SIZE:
         found, checksum, kind, extra, length, first, messages, unsynced, time = _HEAD.unpack_from(data, offset)
@@ -161,7 +164,9 @@ def walk(data: memoryview, mark: bytes, offset: int = 0) -> Iterator[Record]:
         if found != mark or end > size or crc32(data[offset + _AHEAD : end]) != checksum:
             return
         middle = begin + extra
-        yield Record(kind, data[begin:middle], data[middle:end], first, messages, unsynced, time, offset, end)
+        yield Record(
+            kind, data[begin:middle], data[middle:end], first, messages, unsynced, time, base + offset, base + end
+        )
         offset = end
 
 

@@ -110,6 +110,13 @@ class RecordTests(SynchronousTestCase):
     def test_a_record_of_another_segment_is_none(self) -> None:
         self.assertEqual(list(walk(memoryview(record()), b"else")), [])
 
+    def test_offsets_are_those_in_the_segment(self) -> None:
+        whole = record(first=1) + record(first=2)
+        self.assertEqual(
+            [(one.offset, one.end) for one in walk(memoryview(whole), MARK, base=1000)],
+            [(1000, 1000 + len(whole) // 2), (1000 + len(whole) // 2, 1000 + len(whole))],
+        )
+
     def test_the_size_of_a_record_is_known_from_its_head(self) -> None:
         whole = record()
         self.assertEqual(whole_size(memoryview(whole[:HEAD_SIZE]), MARK, 0), len(whole))

@@ -1,0 +1,286 @@
+"""The segments of one journal: the newest is written, the others are read until they are deleted.
+
+Whatever takes time is apart from what has to be done in order, so that a thread can do it: `prepare` makes a spare
+segment, `sync_later` returns a function that syncs, and `delete` deletes. A segment is left for the next one when it is
+full and a spare is there; until then it grows. So nobody ever waits for a file to be made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+from relay.journal.contents import End, Epoch, Key, encode_lengths, encode_names
+from relay.journal.disk import Disk
+from relay.journal.format import Header, new_mark
+from relay.journal.recovery import BEGUN, LOCK, CannotOpen, Found, Recovery, read_headers
+from relay.journal.segment import Segment
+from relay.journal.writer import Writer
+from relay.wire.framing import Buffer
+
+MAX_EPOCHS = 1000
+"""Epochs that are kept. One begins with each power cut; who comes from an older one is told that nobody knows."""
+MAX_BATCHES = 256 * 1024
+"""Batches in a segment: to read the last segment when a relay starts takes 2 µs for each."""
+SEGMENTS = 64
+"""Segments that a journal of full size has: as part of its size, that is how much is deleted at once."""
+LEAST_SEGMENT = 1024 * 1024
+MOST_SEGMENT = 256 * 1024 * 1024
+"""Bytes of a segment: to read the last one when a relay starts takes half a second from a slow disk."""
+
+
+class Names(dict[Key, int]):
+    """How many messages were accepted under each name, the longest unseen first."""
+
+    def __init__(self, counts: Iterable[tuple[Key, int]] = (), limit: int = 20_000) -> None:
+        """`limit`: names that are kept."""
+        super().__init__(counts)
+        self.limit = limit
+
+    def note(self, counts: Iterable[tuple[Key, int]]) -> None:
+        """Take down counts that were written."""
+        for key, count in counts:
+            self.pop(key, None)
+            self[key] = count
+        while len(self) > self.limit:
+            del self[next(iter(self))]
+
+
+class Storage:
+    """A journal's folder, open and locked."""
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        disk: Disk,
+        framing: str,
+        max_message: int,
+        boot: bytes,
+        time: Callable[[], int],
+        new_epoch: Callable[[], str],
+        segment_size: int,
+    ) -> None:
+        """Open a journal, or begin one in an empty folder. Raises CannotOpen, Damaged and OSError.
+
+        `framing`, `max_message`: the relay's. `boot`: 16 bytes that name the machine's run from boot to shutdown.
+        `time`: the time in microseconds since 1970. `new_epoch`: makes a name. `segment_size`: bytes of a segment.
+        """
+        self.segment_size = segment_size
+        self.notes: list[str] = []
+        """What was found when the journal was opened that the operator should know."""
+        self.spare: Writer | None = None
+        """The segment that comes next, if it is ready."""
+        self._folder = folder
+        self._disk = disk
+        self._framing = framing
+        self._max_message = max_message
+        self._boot = boot
+        self._time = time
+        self._full: list[Writer] = []  # sealed, and not yet synced
+        self._sealed = False  # whether the newest segment is sealed although no other is begun
+        self._lock = self._take_lock()
+        try:
+            self._open(new_epoch)
+        except BaseException:
+            disk.close(self._lock)
+            raise
+
+    def _take_lock(self) -> int:
+        try:
+            return self._disk.lock(os.path.join(self._folder, LOCK))
+        except BlockingIOError:
+            raise CannotOpen(f"another relay uses the journal {self._folder}") from None
+
+    def _open(self, new_epoch: Callable[[], str]) -> None:
+        headers = read_headers(self._disk, self._folder, self.notes)
+        self._check(headers)
+        found = Recovery(self._disk, self._folder, self._boot, self._time(), self.notes).run(headers)
+        last = found.last
+        position = last.segment.next if last else 1
+        self.epochs = last.epochs if last else []
+        if not found.epoch_goes_on:
+            self.epochs = [*self.epochs, Epoch(new_epoch(), position)][-MAX_EPOCHS:]
+        self.names = Names(last.names.items() if last else ())
+        self.segments = found.segments
+        """The oldest first. The last one is written."""
+        self._writer = self._begin(found)
+        self.synced = position
+        """The position before which all messages are known to be on disk."""
+
+    def _check(self, headers: Iterable[Header]) -> None:
+        for header in headers:
+            if header.framing != self._framing:
+                raise CannotOpen(
+                    f"the journal {self._folder} has the framing {header.framing}, and this relay {self._framing}: "
+                    "give the same --framing, or another --journal"
+                )
+            if header.max_message > self._max_message:
+                raise CannotOpen(
+                    f"the journal {self._folder} may have messages of {header.max_message:,} bytes: "
+                    "--max-message must not be less"
+                )
+
+    def _begin(self, found: Found) -> Writer:
+        """Begin a segment behind all that was found, or in the place of the last one if that has no messages.
+
+        It gets its name when its first record is on disk, because that may be the only one that knows the epochs.
+        """
+        sequence = 1
+        if found.last is not None:
+            sequence = found.last.segment.header.sequence + 1
+            if found.last.empty:
+                sequence -= 1
+                found.segments.pop()
+        position = found.last.segment.next if found.last else 1
+        path = os.path.join(self._folder, BEGUN)
+        if BEGUN in self._disk.list(self._folder):
+            self._disk.remove(path)
+        writer = Writer.create(self._disk, self._folder, self._header(sequence), self.segment_size, path)
+        writer.start(position, self.epochs, self.names.items(), 0, self._time())
+        writer.sync()
+        self._disk.rename(path, writer.segment.path)
+        self._disk.sync_folder(self._folder)
+        found.segments.append(writer.segment)
+        return writer
+
+    def _header(self, sequence: int) -> Header:
+        return Header(self._framing, self._max_message, sequence, self._boot, self._time(), new_mark())
+
+    # What is there
+
+    @property
+    def oldest(self) -> int:
+        """Position of the oldest message; `next` if there is none."""
+        return self.segments[0].first
+
+    @property
+    def next(self) -> int:
+        """Position that the next message gets."""
+        return self._writer.segment.next
+
+    @property
+    def size(self) -> int:
+        """Bytes that the journal takes on disk."""
+        spare = self.spare.segment.room if self.spare else 0
+        return sum([segment.room for segment in self.segments]) + spare
+
+    def segment(self, position: int) -> Segment:
+        """The segment with the message at `position`, which must be there; the newest for `next`."""
+        return next(segment for segment in reversed(self.segments) if segment.first <= position)
+
+    def before(self, time: int) -> tuple[Segment, int] | None:
+        """The last block with a batch from before `time`, in microseconds since 1970: its segment and number.
+
+        None if there is none. The clock may have been set back: what was published last decides.
+        """
+        for segment in reversed(self.segments):
+            block = segment.index.before(time)
+            if block >= 0:
+                return segment, block
+        return None
+
+    # Writing
+
+    def append(
+        self,
+        pieces: Sequence[Buffer],
+        messages: int,
+        names: Sequence[tuple[Key, int]] = (),
+        ends: Iterable[int] = (),
+    ) -> None:
+        """Write a batch. Raises OSError; then it is not in the journal, and may be appended again.
+
+        `pieces`: its frames. `messages`: how many they are. `names`: the publishers with names that contributed, and
+        how many messages were accepted under each, these included. `ends`: where each message ends, for a framing that
+        cannot tell.
+        """
+        self._leave_full_segment()
+        extra = encode_names(names) if names else b""
+        if self._framing == "raw":
+            extra = encode_lengths(ends) + extra
+        self._writer.append(pieces, messages, extra, self._unsynced, self._time())
+        if names:
+            self.names.note(names)
+
+    @property
+    def _unsynced(self) -> int:
+        return min(self.next - self.synced, 0xFFFFFFFF)
+
+    def _leave_full_segment(self) -> None:
+        """Go on in the spare segment if the newest is full."""
+        writer, spare = self._writer, self.spare
+        if spare is None or not self.full:
+            return
+        if not self._sealed:
+            writer.seal(End.CONTINUED, self._unsynced, self._time())
+            self._sealed = True
+        spare.start(writer.segment.next, self.epochs, self.names.items(), self._unsynced, self._time())
+        self._sealed = False
+        self._full.append(writer)
+        self._writer, self.spare = spare, None
+        self.segments.append(spare.segment)
+
+    @property
+    def full(self) -> bool:
+        """Whether the newest segment has enough, so that the next batch goes into the spare if there is one."""
+        return self._sealed or self._writer.segment.size >= self.segment_size or self._writer.batches >= MAX_BATCHES
+
+    # What takes time, in a thread
+
+    def prepare(self) -> Writer:
+        """Make a spare segment. May run in a thread, one at a time; set `spare` to the result in the caller's own."""
+        sequence = self._writer.segment.header.sequence + 1
+        return Writer.create(self._disk, self._folder, self._header(sequence), self.segment_size)
+
+    def sync_later(self) -> Callable[[], None]:
+        """A function that returns when everything appended until now is on disk. It may run in a thread, one at a time.
+
+        If it raises OSError, nobody knows what is on disk: the process must end. If it does not, set `synced` to the
+        position that `next` has now.
+        """
+        full, self._full, writer = self._full, [], self._writer
+
+        def sync() -> None:
+            for one in full:
+                one.finish()
+            writer.sync()
+
+        return sync
+
+    def expire(self, size: int, latest: int) -> list[Segment]:
+        """Take out the oldest segments that are too much: beyond `size` bytes, or not written to since `latest`.
+
+        `latest`: in microseconds since 1970. The newest segment stays. Hand what this returns to `delete`.
+        """
+        count, total = 0, self.size
+        for segment in self.segments[:-1]:
+            if total <= size and segment.latest >= latest:
+                break
+            total -= segment.room
+            count += 1
+        expired, self.segments = self.segments[:count], self.segments[count:]
+        return expired
+
+    def delete(self, segments: Iterable[Segment]) -> None:
+        """Delete segments, the oldest first. May run in a thread, one at a time. Raises OSError."""
+        for segment in segments:
+            self._disk.remove(segment.path)
+            self._disk.sync_folder(self._folder)
+
+    def close(self) -> None:
+        """Sync everything, seal the journal, and unlock it. Raises OSError. Nobody may append or sync any more."""
+        try:
+            self.sync_later()()
+            self._writer.seal(End.CLOSED, 0, self._time())
+            self._writer.finish()
+            if self.spare is not None:
+                self.spare.close()
+                self._disk.remove(self.spare.segment.path)
+        finally:
+            self._disk.close(self._lock)
+
+
+def segment_size(journal_size: int) -> int:
+    """Bytes of a segment in a journal of `journal_size` bytes."""
+    return min(MOST_SEGMENT, max(LEAST_SEGMENT, journal_size // SEGMENTS))
