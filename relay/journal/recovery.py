@@ -101,15 +101,15 @@ class Recovery:
         """Find everything behind `headers`, all that there are. Raises Damaged and OSError."""
         found = self._found
         spares = self._without_records(headers)
-        sealed = self._read_sealed(headers)
-        scans = [scan(self._disk, self._folder, header) for header in headers[len(sealed) :]]
-        found.segments = sealed
-        for number, one in enumerate(scans):
-            if not self._settle(one, scans[number + 1 :]):
-                self._cut(one, scans[number + 1 :])
+        segments = self._read(headers)
+        for number, one in enumerate(segments):
+            if isinstance(one, Segment):
+                self._append(one)
+            elif not self._settle(one, segments[number + 1 :]):
+                self._cut(one, segments[number + 1 :])
                 break
         if last := found.last:
-            same = last.segment.header.boot == self._boot != UNKNOWN_BOOT
+            same = self._is_this_boot(last.segment)
             if last.end is None or (last.end is End.CONTINUED and same and spares):
                 last.end = End.CLOSED if same else End.CUT
                 self._seal(last)
@@ -124,56 +124,81 @@ class Recovery:
             spares.append(headers.pop())
         return spares
 
-    def _read_sealed(self, headers: list[Header]) -> list[Segment]:
-        """The oldest segments, as far as seals tell all about them: up to the last but one at most."""
-        segments: list[Segment] = []
-        for header in headers[:-1]:
-            found = read_sealed(self._disk, self._folder, header)
-            if found is None:
-                break
-            segment, _ = found
-            if segments and segment.first != segments[-1].next:
-                raise Damaged(segment.path, HEADER_SIZE, segments[-1].next, f"it begins with message {segment.first:,}")
-            segments.append(segment)
-        return segments
+    def _read(self, headers: list[Header]) -> list[Segment | Scan]:
+        """All segments: from their seals alone as far as those can be relied on, the others read whole.
 
-    def _settle(self, one: Scan, later: list[Scan]) -> bool:
+        After a power cut a seal may be on disk without all that lies before it. So it is relied on only if a later
+        record says that all that was synced.
+        """
+        segments: list[Segment | Scan] = []
+        synced = 0
+        for header in reversed(headers):
+            sealed = read_sealed(self._disk, self._folder, header) if segments else None
+            if sealed and sealed.next <= synced:
+                segments.append(sealed)
+                continue
+            self._sync(header)
+            if sealed and self._is_this_boot(sealed):
+                segments.append(sealed)
+            else:
+                one = scan(self._disk, self._folder, header)
+                synced = max(synced, one.synced)
+                segments.append(one)
+        return segments[::-1]
+
+    def _sync(self, header: Header) -> None:
+        """Have on disk what is found in a segment: the process that wrote it may have been killed before it was."""
+        descriptor = self._disk.open(segment_path(self._folder, header.sequence))
+        self._disk.sync(descriptor)
+        self._disk.close(descriptor)
+
+    def _is_this_boot(self, segment: Segment) -> bool:
+        """Whether the machine was not down since the segment was begun, so that nothing can be lost."""
+        return segment.header.boot == self._boot != UNKNOWN_BOOT
+
+    def _append(self, segment: Segment) -> None:
+        """Take a segment that is all right if it goes on where the one before ends."""
+        segments = self._found.segments
+        if segments and segment.first != segments[-1].next:
+            raise Damaged(segment.path, HEADER_SIZE, segments[-1].next, f"it begins with message {segment.first:,}")
+        segments.append(segment)
+
+    def _settle(self, one: Scan, later: list[Segment | Scan]) -> bool:
         """Take a segment that was read whole, if it is all right. Returns whether it is."""
         segments, segment = self._found.segments, one.segment
         if not one.epochs or (segments and segment.first != segments[-1].next):
             return False
-        if one.end is None and not blank(self._disk, segment.path, one.offset):
+        following = _first(later[0]) if later else None
+        if following is None and one.end is None and not blank(self._disk, segment.path, one.offset):
             return False
-        if later:
-            if later[0].epochs and later[0].segment.first != segment.next:
-                return False
-            if one.end is None or segment.room != one.offset:
-                one.end = End.CONTINUED
-                self._seal(one)
+        if following not in (segment.next, None):
+            return False
+        if later and (one.end is None or segment.room != one.offset):
+            one.end = End.CONTINUED
+            self._seal(one)
         segments.append(segment)
         self._found.last = one
         return True
 
-    def _cut(self, one: Scan, later: list[Scan]) -> None:
+    def _cut(self, one: Scan, later: list[Segment | Scan]) -> None:
         """Cut off what cannot be read, and all behind it. Raises Damaged if that may not be."""
         segments, segment = self._found.segments, one.segment
         fits = bool(one.epochs) and (not segments or segment.first == segments[-1].next)
         position = segment.next if fits else segments[-1].next if segments else 0
         offset = one.offset if fits else HEADER_SIZE
-        synced = [synced_behind(self._disk, segment.path, segment.header.mark, offset)]
-        synced += [synced_behind(self._disk, two.segment.path, two.segment.header.mark, HEADER_SIZE) for two in later]
-        behind = max((found for found in synced if found is not None), default=None)
-        same = segment.header.boot == self._boot != UNKNOWN_BOOT
-        if behind is not None and (same or behind > position):
+        behind = max((self._synced(two, HEADER_SIZE) for two in later), default=0)
+        behind = max(behind, self._synced(one, offset))
+        if behind and (behind > position or self._is_this_boot(segment)):
             raise Damaged(segment.path, offset, position, "no record with a right checksum begins here")
         for two in reversed(later):
-            self._drop(two.segment, f"{two.segment.path} is removed: what comes before it was not written whole")
+            path = segment_path(self._folder, _segment(two).header.sequence)
+            self._drop(path, f"{path} is removed: what comes before it was not written whole")
         if not fits:
-            self._drop(segment, f"{segment.path} is removed: it was not written whole")
-            if self._found.last is None and segments:
+            self._drop(segment.path, f"{segment.path} is removed: it was not written whole")
+            if segments:
                 self._found.last = scan(self._disk, self._folder, segments[-1].header)
-            if self._found.last is not None and self._found.last.end is End.CONTINUED:
-                self._found.last.end = None
+                if self._found.last.end is End.CONTINUED:
+                    self._found.last.end = None
             return
         cut = segment.room - offset
         self._found.notes.append(
@@ -184,8 +209,13 @@ class Recovery:
         segments.append(segment)
         self._found.last = one
 
-    def _drop(self, segment: Segment, note: str) -> None:
-        self._disk.remove(segment.path)
+    def _synced(self, one: Segment | Scan, offset: int) -> int:
+        """How far the disk was synced, as the records of a segment say from `offset` on; 0 if there are none."""
+        segment = _segment(one)
+        return synced_behind(self._disk, segment.path, segment.header.mark, offset)
+
+    def _drop(self, path: str, note: str) -> None:
+        self._disk.remove(path)
         self._disk.sync_folder(self._folder)
         self._found.notes.append(note)
 
@@ -199,3 +229,12 @@ class Recovery:
     def _remove(self, spares: list[Header]) -> None:
         for header in spares:
             self._disk.remove(segment_path(self._folder, header.sequence))
+
+
+def _segment(one: Segment | Scan) -> Segment:
+    return one if isinstance(one, Segment) else one.segment
+
+
+def _first(one: Segment | Scan) -> int | None:
+    """Position of a segment's first message; None if nobody knows."""
+    return None if isinstance(one, Scan) and not one.epochs else _segment(one).first

@@ -38,6 +38,8 @@ class Scan:
     """What the seal says; None without one."""
     offset: int = HEADER_SIZE
     """Where the last record that is right ends."""
+    synced: int = 0
+    """The position before which all messages were on disk when the last record was written, as far as that knew."""
 
     @property
     def empty(self) -> bool:
@@ -72,6 +74,7 @@ def scan(disk: Disk, folder: str, header: Header) -> Scan:
             if not _take(found, record):
                 break
             found.offset = record.end
+            found.synced = record.first - record.unsynced
             segment.latest = record.time
     except BadContents:
         pass  # the checksum is right, so no relay wrote this by accident: what follows cannot be relied on either
@@ -104,7 +107,7 @@ def _take(found: Scan, record: Record) -> bool:
     return False
 
 
-def read_sealed(disk: Disk, folder: str, header: Header) -> tuple[Segment, End] | None:
+def read_sealed(disk: Disk, folder: str, header: Header) -> Segment | None:
     """A segment, from its seal alone; None if it does not end with one, or the seal is damaged. Raises OSError."""
     segment = Segment(folder, header, 0, 0, HEADER_SIZE, 0, header.created)
     segment.room = disk.size(segment.path)
@@ -124,7 +127,7 @@ def read_sealed(disk: Disk, folder: str, header: Header) -> tuple[Segment, End] 
     segment.first = seal.entries[0].first if seal.entries else record.next
     segment.size = offset
     segment.latest = record.time
-    return segment, seal.end
+    return segment
 
 
 def blank(disk: Disk, path: str, offset: int) -> bool:
@@ -136,16 +139,16 @@ def blank(disk: Disk, path: str, offset: int) -> bool:
     return True
 
 
-def synced_behind(disk: Disk, path: str, mark: bytes, offset: int) -> int | None:
-    """What records say that stand behind `offset`, where none is right; None if there are none. Raises OSError.
+def synced_behind(disk: Disk, path: str, mark: bytes, offset: int) -> int:
+    """The position before which all messages were on disk, as records say that stand behind `offset`.
 
-    Returns the position up to which messages were on disk when the last of these records was written.
+    0 if there are no such records. Raises OSError.
     """
-    synced = None
+    synced = 0
     while (offset := _find(disk, path, mark, offset)) >= 0:
         step = 1
         for record in records(disk, path, mark, offset):
-            synced = max(synced or 0, record.first - record.unsynced)
+            synced = max(synced, record.first - record.unsynced)
             step = record.end - offset
         offset += step
     return synced

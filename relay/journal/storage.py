@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 from relay.journal.contents import End, Epoch, Key, encode_lengths, encode_names
 from relay.journal.disk import Disk
@@ -251,11 +252,12 @@ class Storage:
     def expire(self, size: int, latest: int) -> list[Segment]:
         """Take out the oldest segments that are too much: beyond `size` bytes, or not written to since `latest`.
 
-        `latest`: in microseconds since 1970. The newest segment stays. Hand what this returns to `delete`.
+        `latest`: in microseconds since 1970. The newest segment stays, and each behind which nothing is known to be on
+        disk: what the next one begins with may be all that knows the epochs. Hand what this returns to `delete`.
         """
         count, total = 0, self.size
-        for segment in self.segments[:-1]:
-            if total <= size and segment.latest >= latest:
+        for segment, following in pairwise(self.segments):
+            if (total <= size and segment.latest >= latest) or self.synced <= following.first:
                 break
             total -= segment.room
             count += 1
