@@ -12,10 +12,8 @@ from enum import IntEnum
 from struct import Struct, error
 from typing import NamedTuple
 
+from relay.core.journal import Key
 from relay.wire.framing import Buffer
-
-Key = tuple[str, str]
-"""A publisher's name: the subject of its certificate, empty without one; and the name itself."""
 
 _CONTRIBUTION = Struct("!IIQ")
 _EPOCH = Struct("!32sQ")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from relay.core.journal import Key
 from relay.journal.contents import (
     TRAILER_SIZE,
     BadContents,
     End,
     Epoch,
-    Key,
     Seal,
     decode_epochs,
     decode_names,

@@ -11,7 +11,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
-from relay.journal.contents import End, Epoch, Key, encode_lengths, encode_names
+from relay.core.journal import Key
+from relay.journal.contents import End, Epoch, encode_lengths, encode_names
 from relay.journal.disk import Disk
 from relay.journal.format import Header, new_mark
 from relay.journal.recovery import BEGUN, LOCK, CannotOpen, Found, Recovery, read_headers
@@ -189,8 +190,8 @@ class Storage:
         messages: int,
         names: Sequence[tuple[Key, int]] = (),
         ends: Iterable[int] = (),
-    ) -> None:
-        """Write a batch. Raises OSError; then it is not in the journal, and may be appended again.
+    ) -> int:
+        """Write a batch. Returns its bytes on disk. Raises OSError; then it is not there, and may be appended again.
 
         `pieces`: its frames. `messages`: how many they are. `names`: the publishers with names that contributed, and
         how many messages were accepted under each, these included. `ends`: where each message ends, for a framing that
@@ -200,9 +201,10 @@ class Storage:
         extra = encode_names(names) if names else b""
         if self._framing == "raw":
             extra = encode_lengths(ends) + extra
-        self._writer.append(pieces, messages, extra, self._unsynced, self._time())
+        size = self._writer.append(pieces, messages, extra, self._unsynced, self._time())
         if names:
             self.names.note(names)
+        return size
 
     @property
     def _unsynced(self) -> int:

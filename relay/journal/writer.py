@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from relay.journal.contents import End, Epoch, Key, Seal, encode_epochs, encode_names, encode_seal
+from relay.core.journal import Key
+from relay.journal.contents import End, Epoch, Seal, encode_epochs, encode_names, encode_seal
 from relay.journal.disk import Disk
 from relay.journal.format import HEADER_SIZE, Head, Header, Kind, encode
 from relay.journal.segment import Segment
@@ -54,8 +55,8 @@ class Writer:
         segment.size = HEADER_SIZE + size
         segment.latest = time
 
-    def append(self, pieces: Sequence[Buffer], messages: int, extra: bytes, unsynced: int, time: int) -> None:
-        """Write a batch behind all others. Raises OSError; then it was not written.
+    def append(self, pieces: Sequence[Buffer], messages: int, extra: bytes, unsynced: int, time: int) -> int:
+        """Write a batch behind all others. Returns its size. Raises OSError; then it was not written.
 
         `pieces`: its frames. `messages`: how many they are. `extra`: what is known of them. `unsynced`: messages before
         it that are not known to be on disk. `time`: now, in microseconds since 1970.
@@ -69,6 +70,7 @@ class Writer:
         segment.room = max(segment.room, segment.size)
         segment.latest = time
         self.batches += 1
+        return size
 
     def seal(self, end: End, unsynced: int, time: int) -> None:
         """Write the last record. Call `finish` when nobody waits."""

@@ -6,11 +6,14 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from typing import TypeVar
 
 from relay.journal.disk import Disk
-from relay.journal.segment import Chunk, read_block
+from relay.journal.segment import Chunk, Segment, read_block
 from relay.journal.storage import Storage
 from relay.wire.framing import Buffer
+
+T = TypeVar("T")
 
 FOLDER = "/journal"
 SECTOR = 512
@@ -179,6 +182,58 @@ class MemoryDisk(Disk):
 
     def _renamed(self) -> None:
         self._on_disk.append(dict(self.files))
+
+
+class Threads:
+    """Threads that run what they are given when the test says so."""
+
+    def __init__(self) -> None:
+        self.due: list[Callable[[], None]] = []
+
+    def __call__(self, function: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
+        def work() -> None:
+            try:
+                result: T | Exception = function()
+            except Exception as error:
+                result = error
+            done(result)
+
+        self.due.append(work)
+
+    def run(self) -> None:
+        """Run everything, what comes of it included."""
+        while self.due:
+            self.due.pop(0)()
+
+
+class RecordingKeeper:
+    """A relay that takes down what its journal tells it."""
+
+    def __init__(self) -> None:
+        self.held = ""
+        self.told: list[str] = []
+        self.flushing: Callable[[], None] = lambda: None
+
+    def hold(self, reason: str) -> None:
+        self.held = reason
+        self.told.append(f"hold: {reason}")
+
+    def release(self) -> None:
+        self.held = ""
+        self.told.append("release")
+
+    def flush(self) -> None:
+        self.told.append("flush")
+        self.flushing()
+
+    def synced(self) -> None:
+        self.told.append("synced")
+
+    def dropped(self, segment: Segment) -> None:
+        self.told.append(f"dropped {segment.header.sequence}")
+
+    def lost(self, error: Exception) -> None:
+        self.told.append(f"lost: {error}")
 
 
 class Ticking:

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from relay.journal.contents import Key
+from relay.core.journal import Key
 from relay.journal.storage import Storage
 from tests.kit.journals import MemoryDisk, Ticking, chunks, epochs, message, open_storage, sync_now
 

@@ -1,0 +1,58 @@
+"""What the core asks of a journal: the log on disk, as a hub and its publishers see it.
+
+Written, then delivered: `append` returns when what it was given survives the end of the process. Synced, then
+acknowledged: `synced` says what survives a power cut. A relay without a journal has `NoJournal`, which promises neither
+and costs one call for each flush.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from relay.wire.framing import Buffer
+
+Key = tuple[str, str]
+"""A publisher's name: the subject of its certificate, empty without one; and the name itself."""
+
+
+class Contributor(Protocol):
+    """A publisher with a name."""
+
+    @property
+    def accepted(self) -> int:
+        """Messages that were published under the name so far; all of them are in the log after the next flush."""
+        ...
+
+
+class Journal(Protocol):
+    """The log on disk."""
+
+    @property
+    def synced(self) -> int:
+        """The position before which all messages survive a power cut."""
+        ...
+
+    def note(self, key: Key, publisher: Contributor) -> None:
+        """Note that messages of `publisher`, which has the name `key`, were published and will be in the next batch."""
+        ...
+
+    def append(self, pieces: Sequence[Buffer], messages: int, ends: Iterable[int] = ()) -> bool:
+        """Write a batch. Returns whether it is written; if not, it must be appended again, and nothing else before it.
+
+        `pieces`: its frames. `messages`: how many they are. `ends`: where each message ends, for a framing that cannot
+        tell.
+        """
+        ...
+
+
+class NoJournal:
+    """Where nothing is kept on disk, everything counts as written at once, and nothing as synced."""
+
+    synced = 1
+
+    def note(self, key: Key, publisher: Contributor) -> None:
+        pass
+
+    def append(self, pieces: Sequence[Buffer], messages: int, ends: Iterable[int] = ()) -> bool:
+        return True

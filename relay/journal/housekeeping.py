@@ -1,0 +1,81 @@
+"""Keeps a spare segment ready, and deletes the oldest ones: in a thread, one thing at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from relay.journal.segment import Segment
+from relay.journal.storage import Storage
+from relay.journal.threads import InThread
+from relay.journal.writer import Writer
+
+MICROSECONDS = 1_000_000
+
+
+class Housekeeping:
+    """Looks after the segments of a storage."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        in_thread: InThread,
+        time: Callable[[], int],
+        dropped: Callable[[Segment], None],
+        *,
+        size: int,
+        age: float = 0.0,
+    ) -> None:
+        """`time`: the time in microseconds since 1970. `dropped`: told of each segment that is deleted.
+
+        `size`: bytes that the journal may take. `age`: seconds that a segment is kept after its last message; 0: no
+        limit.
+        """
+        self.size = size
+        self.age = age
+        self.trouble = ""
+        """Why the last attempt failed, in words; empty if it did not."""
+        self._storage = storage
+        self._in_thread = in_thread
+        self._time = time
+        self._dropped = dropped
+        self._expired: list[Segment] = []  # taken out, and still on disk
+        self._busy = False
+
+    def look(self) -> None:
+        """Do what is due. Call this after each batch, and now and then besides: what failed is tried again."""
+        if self._busy:
+            return
+        if self._storage.spare is None:
+            self._busy = True
+            self._in_thread(self._storage.prepare, self._prepared)
+        else:
+            self._expire()
+
+    def _prepared(self, result: Writer | Exception) -> None:
+        self._busy = False
+        self._note(result)
+        if not isinstance(result, Exception):
+            self._storage.spare = result
+        self._expire()
+
+    def _expire(self) -> None:
+        """Take out the oldest segments that are too much, and delete them."""
+        latest = self._time() - int(self.age * MICROSECONDS) if self.age else 0
+        expired = self._storage.expire(self.size, latest)
+        for segment in expired:
+            self._dropped(segment)
+        self._expired += expired
+        if self._expired and not self._busy:
+            self._busy = True
+            due = tuple(self._expired)
+            self._in_thread(partial(self._storage.delete, due), partial(self._deleted, len(due)))
+
+    def _deleted(self, count: int, result: Exception | None) -> None:
+        self._busy = False
+        self._note(result)
+        if not isinstance(result, Exception) or isinstance(result, FileNotFoundError):
+            del self._expired[:count]
+
+    def _note(self, result: object) -> None:
+        self.trouble = str(result) if isinstance(result, Exception) else ""

@@ -1,0 +1,169 @@
+"""The journal as the rest of the relay sees it: what is appended is written, synced, kept, and read again.
+
+It lives in one thread, the caller's. Whatever takes time runs in others, which come from outside, and so does time.
+
+When the disk does not take what it should, publishers wait: the batch that was not written is tried again each second,
+and nothing is delivered meanwhile. When a sync fails, the journal is over: what the kernel holds then is unknown, and
+only a new start, which reads what is on disk, can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from relay.core.journal import Contributor, Key
+from relay.core.timing import SWEEP, Clock, Every
+from relay.journal.disk import Disk
+from relay.journal.housekeeping import Housekeeping
+from relay.journal.reader import Reader
+from relay.journal.segment import Segment
+from relay.journal.storage import Storage
+from relay.journal.syncing import FEW_UNSYNCED, MOST_UNSYNCED, Syncing
+from relay.journal.threads import CallLater, InThread
+from relay.wire.framing import Buffer
+
+RETRY = 1.0
+"""Seconds after which a write that failed is tried again."""
+
+
+class Keeper(Protocol):
+    """What the journal tells the relay."""
+
+    def hold(self, reason: str) -> None:
+        """Stop reading from publishers: the journal cannot take more for now. `reason` is for people."""
+        ...
+
+    def release(self) -> None:
+        """Read from publishers again."""
+        ...
+
+    def flush(self) -> None:
+        """Append again what could not be written."""
+        ...
+
+    def synced(self) -> None:
+        """More is on disk: look at `Journal.synced`."""
+        ...
+
+    def dropped(self, segment: Segment) -> None:
+        """The oldest segment is deleted."""
+        ...
+
+    def lost(self, error: Exception) -> None:
+        """End the process: nobody knows what is on disk."""
+        ...
+
+
+class DiskJournal:
+    """The log on disk."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        keeper: Keeper,
+        *,
+        disk: Disk,
+        in_thread: InThread,
+        call_later: CallLater,
+        clock: Clock,
+        time: Callable[[], int],
+        size: int,
+        age: float = 0.0,
+        interval: float = 0.0,
+        memory: int = 0,
+        lend: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        """Keep messages in `storage`. `time`: the time in microseconds since 1970.
+
+        `size`, `age`: bytes and seconds that are kept. `interval`: seconds until what was written is synced, 0: at
+        once. `memory`: bytes that may be read ahead. `lend`: told how many of them are used.
+        """
+        self.storage = storage
+        self.syncing = Syncing(
+            storage, in_thread, call_later, clock, synced=self._synced, failed=self._failed, interval=interval
+        )
+        self.housekeeping = Housekeeping(storage, in_thread, time, keeper.dropped, size=size, age=age)
+        self.reader = Reader(storage, disk, in_thread, memory=memory, hold=lend)
+        self.trouble = ""
+        """Why publishers wait for the journal, in words for people; empty while they do not."""
+        self._keeper = keeper
+        self._call_later = call_later
+        self._writable = True  # whether the last write succeeded
+        self._over = False  # whether a sync has failed, or the journal is closed
+        self._contributors: dict[Key, Contributor] = {}  # to the next batch
+
+    @property
+    def synced(self) -> int:
+        """The position before which all messages survive a power cut."""
+        return self.storage.synced
+
+    # Writing
+
+    def note(self, key: Key, publisher: Contributor) -> None:
+        """Note that messages of `publisher`, which has the name `key`, were published and will be in the next batch."""
+        self._contributors[key] = publisher
+
+    def append(self, pieces: Sequence[Buffer], messages: int, ends: Iterable[int] = ()) -> bool:
+        """As `relay.core.journal.Journal`."""
+        if self._over or not self._writable:
+            return False
+        names = [(key, publisher.accepted) for key, publisher in self._contributors.items()]
+        try:
+            size = self.storage.append(pieces, messages, names, ends)
+        except OSError as error:
+            self._writable = False
+            self._call_later(RETRY, self._try_again)
+            self._hold(f"the journal cannot be written: {error.strerror or error}")
+            return False
+        self._contributors.clear()
+        self.syncing.wrote(size)
+        if self.storage.spare is None:
+            self.housekeeping.look()
+        if self.syncing.unsynced > MOST_UNSYNCED:
+            self._hold("the journal's disk is slower than publishers are")
+        return True
+
+    def _try_again(self) -> None:
+        """Append what failed. If it fails again, it comes back here in a second."""
+        self._writable = True
+        self._keeper.flush()
+        self._release_if_possible()
+
+    def _synced(self) -> None:
+        self._release_if_possible()
+        self._keeper.synced()
+
+    def _failed(self, error: Exception) -> None:
+        self._over = True
+        self._keeper.lost(error)
+
+    def _hold(self, reason: str) -> None:
+        held, self.trouble = self.trouble, reason
+        if reason != held:
+            self._keeper.hold(reason)
+
+    def _release_if_possible(self) -> None:
+        if self.trouble and self._writable and self.syncing.unsynced <= FEW_UNSYNCED:
+            self.trouble = ""
+            self._keeper.release()
+
+    # Keeping
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called every `SWEEP` seconds."""
+        every(SWEEP, self.sweep)
+
+    def sweep(self, passed: float) -> None:
+        """Delete what is too old, make what could not be made, forget what nobody reads. `passed`: is not used."""
+        if not self._over:
+            self.housekeeping.look()
+            self.reader.sweep()
+
+    def close(self) -> None:
+        """Sync everything, and end the journal so that its epoch goes on. Raises OSError.
+
+        No thread may be at work for it any more.
+        """
+        self._over = True
+        self.storage.close()

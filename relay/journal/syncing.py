@@ -1,0 +1,95 @@
+"""Group commit: one sync for all that was written since the last, as fast as the disk allows.
+
+While a sync runs in its thread, more is written; the next one covers all of it. So publishers that wait for their acks
+share what the disk can do, however many they are. What is written and not synced is bounded: beyond that the disk sets
+the pace.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from functools import partial
+
+from relay.core.timing import Clock
+from relay.journal.storage import Storage
+from relay.journal.threads import CallLater, InThread
+
+MOST_UNSYNCED = 64 * 1024 * 1024
+"""Bytes written and not synced beyond which publishers wait. The kernel makes writers wait too, once it has too much:
+this is well before that, so that no write of ours is ever the one that waits."""
+FEW_UNSYNCED = MOST_UNSYNCED // 2
+"""Bytes written and not synced below which publishers go on."""
+BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds that bound the buckets of `took`."""
+
+
+class Syncing:
+    """Syncs what was written, in a thread."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        in_thread: InThread,
+        call_later: CallLater,
+        clock: Clock,
+        *,
+        synced: Callable[[], None],
+        failed: Callable[[Exception], None],
+        interval: float = 0.0,
+    ) -> None:
+        """`synced`: called after each sync. `failed`: called when one failed; what is on disk is not known then.
+
+        `interval`: seconds from a write to the sync that covers it, at most; 0: as soon as the disk can.
+        """
+        self.interval = interval
+        self.unsynced = 0
+        """Bytes written and not known to be on disk."""
+        self.took = [0] * (len(BOUNDS) + 1)
+        """How many syncs took up to each of `BOUNDS` seconds, and longer."""
+        self.seconds = 0.0
+        """Seconds that all syncs took together."""
+        self._storage = storage
+        self._in_thread = in_thread
+        self._call_later = call_later
+        self._clock = clock
+        self._synced = synced
+        self._failed = failed
+        self._running = False
+        self._scheduled = False
+
+    def wrote(self, size: int) -> None:
+        """Note that `size` bytes were written."""
+        self.unsynced += size
+        if self._running:
+            return
+        if not self.interval or self.unsynced > FEW_UNSYNCED:
+            self._start()
+        elif not self._scheduled:
+            self._scheduled = True
+            self._call_later(self.interval, self._sync_when_due)
+
+    def _sync_when_due(self) -> None:
+        self._scheduled = False
+        if self.unsynced and not self._running:
+            self._start()
+
+    def _start(self) -> None:
+        self._running = True
+        done = partial(self._done, self._storage.next, self.unsynced, self._clock())
+        self._in_thread(self._storage.sync_later(), done)
+
+    def _done(self, position: int, size: int, begun: float, result: object) -> None:
+        """A sync is over that covers `size` bytes, up to `position`, and began at `begun`."""
+        self._running = False
+        if isinstance(result, Exception):
+            self._failed(result)
+            return
+        seconds = self._clock() - begun
+        self.took[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+        self._storage.synced = position
+        self.unsynced -= size
+        if self.unsynced:
+            self.wrote(0)
+        self._synced()
