@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": ("relay.daemon.serve", "run a relay, as `relay` alone does"),
     "publish": ("tester.publisher.__main__", "publish random messages, or the lines of a file"),
     "subscribe": ("tester.client.__main__", "print every message"),
+    "journal": ("relay.journal.program", "show what is in a journal, check it, and mend it"),
     "top": ("tester.top.__main__", "watch a relay in the terminal"),
     "bench": ("tester.bench.__main__", "measure a relay on this machine"),
     "example-config": ("relay.daemon.example_config", "print a configuration file with every setting at its default"),

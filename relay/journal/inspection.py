@@ -1,0 +1,116 @@
+"""Looks at a journal without touching it: a copy, or one that a relay is writing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from relay.journal.disk import Disk
+from relay.journal.format import HEADER_SIZE, BadHeader, Header, read_header
+from relay.journal.scan import Scan, blank, read_sealed, scan, synced_behind
+from relay.journal.segment import Damaged, Segment, read_block, segment_path, sequence_of
+from relay.wire.framing import FRAMINGS
+
+
+class Message(NamedTuple):
+    """A message of the journal."""
+
+    position: int
+    time: int
+    """When its batch was written, in microseconds since 1970."""
+    data: bytes
+    """What was published, without what the framing adds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A segment, as far as it can be read."""
+
+    path: str
+    segment: Segment | None
+    """None if its header cannot be read, or if it has no records yet."""
+    fault: Damaged | None
+    """What is wrong with it."""
+    gap: Damaged | None = None
+    """What is wrong between it and the segment before it."""
+
+
+def sequences(disk: Disk, folder: str) -> list[int]:
+    """The numbers of all segments in a folder, ascending. Raises OSError."""
+    found = (sequence_of(name) for name in disk.list(folder))
+    return sorted(sequence for sequence in found if sequence is not None)
+
+
+def look(disk: Disk, folder: str, *, whole: bool = False) -> Iterator[Listed]:
+    """All segments of a folder, the oldest first. Raises OSError.
+
+    `whole`: read and check every byte, not only what says how the segments follow each other.
+    """
+    before: Segment | None = None
+    for sequence in sequences(disk, folder):
+        path = segment_path(folder, sequence)
+        try:
+            header = read_header(disk.read(path, 0, HEADER_SIZE))
+        except BadHeader as error:
+            yield Listed(path, None, Damaged(path, 0, before.next if before else 0, str(error)))
+            before = None
+            continue
+        one = _look_at(disk, folder, header, whole)
+        if before and one.segment:
+            one = replace(one, gap=_gap(before, one.segment))
+        yield one
+        before = one.segment
+
+
+def _gap(before: Segment, segment: Segment) -> Damaged | None:
+    """What is wrong between two segments that should follow each other; None if they do."""
+    if segment.header.sequence != before.header.sequence + 1:
+        missing = segment_path(segment.folder, before.header.sequence + 1)
+        return Damaged(segment.path, 0, before.next, f"{missing} is missing before it")
+    if segment.first != before.next:
+        return Damaged(segment.path, HEADER_SIZE, before.next, f"it begins with message {segment.first:,}")
+    return None
+
+
+def _look_at(disk: Disk, folder: str, header: Header, whole: bool) -> Listed:
+    path = segment_path(folder, header.sequence)
+    sealed = None if whole else read_sealed(disk, folder, header)
+    if sealed:
+        return Listed(path, sealed, None)
+    found = scan(disk, folder, header)
+    segment = found.segment if found.epochs else None
+    return Listed(path, segment, _fault(disk, found))
+
+
+def _fault(disk: Disk, found: Scan) -> Damaged | None:
+    """What is wrong with a segment; None if nothing is, or if its end was not written whole, which a start mends."""
+    segment = found.segment
+    if blank(disk, segment.path, found.offset):
+        return None
+    if found.end is None and not synced_behind(disk, segment.path, segment.header.mark, found.offset):
+        return None
+    return Damaged(segment.path, found.offset, segment.next, "no record with a right checksum begins here")
+
+
+def messages(disk: Disk, folder: str, wanted: Callable[[Segment], bool] = lambda segment: True) -> Iterator[Message]:
+    """All messages of the segments that are `wanted`, in order. Raises Damaged and OSError."""
+    for listed in look(disk, folder):
+        if fault := listed.gap or listed.fault:
+            raise fault
+        if listed.segment and wanted(listed.segment):
+            yield from _messages(disk, listed.segment)
+
+
+def _messages(disk: Disk, segment: Segment) -> Iterator[Message]:
+    framing = FRAMINGS[segment.header.framing]
+    for number in range(len(segment.index)):
+        chunk = read_block(disk, segment.block(number))
+        ends = framing.ends(chunk.data) if chunk.ends is None else chunk.ends
+        after = [first for _, first in chunk.marks[1:]] + [chunk.next]
+        rest, begin = iter(ends), 0
+        for (time, first), stop in zip(chunk.marks, after, strict=True):
+            for position in range(first, stop):
+                end = next(rest)
+                yield Message(position, time, chunk.data[begin + framing.header_size : end - framing.trailer_size])
+                begin = end

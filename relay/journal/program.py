@@ -1,0 +1,134 @@
+"""The command `relay journal`: what is in a journal, whether it is whole, its messages; and mends one that is damaged.
+
+It reads beside a running relay, and copies. Only `--repair` writes, and only where no relay does.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+
+from relay.journal.disk import Disk
+from relay.journal.inspection import Listed, Message, look, messages
+from relay.journal.recovery import CannotOpen
+from relay.journal.repair import Repair
+from relay.journal.segment import Damaged
+from relay.wire.position import Position
+
+MICROSECONDS = 1_000_000
+
+
+def main() -> None:
+    """Do what the command line says. Ends with status 1 if the journal is damaged or cannot be read."""
+    options = _parser().parse_args()
+    try:
+        faults = _run(options, Disk())
+    except BrokenPipeError:
+        sys.stdout = None  # nobody reads any more, so nothing is flushed at the end either
+        faults = 0
+    except (CannotOpen, Damaged, OSError) as error:
+        print(f"relay journal: {error}", file=sys.stderr)
+        faults = 1
+    sys.exit(1 if faults else 0)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        description="Show what is in a journal: its segments, and where they begin and end.",
+        epilog="A journal can be looked at while a relay writes it, and so can a copy.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="the journal's folder")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--verify", action="store_true", help="read every byte, and check it")
+    what.add_argument(
+        "--print",
+        metavar="FROM",
+        type=_start,
+        help="print messages, a line each: number, time, and bytes as Python writes them. FROM is a number, a position "
+        "such as 5289cfdd2847-17, or a time such as 2026-11-25T12:00:00Z",
+    )
+    what.add_argument(
+        "--repair",
+        action="store_true",
+        help="make a damaged journal whole: cut the newest segment where it is damaged; of older ones, delete the one "
+        "that is damaged and all before it. Says what goes. Copy the folder first",
+    )
+    parser.add_argument("--count", type=int, metavar="N", help="print N messages at most")
+    return parser
+
+
+def _start(text: str) -> int | datetime:
+    """A position's number, or a time, as FROM says. Raises ValueError."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        return Position.parse(text).number
+    except ValueError:
+        when = datetime.fromisoformat(text)
+        return when if when.tzinfo else when.astimezone()
+
+
+def _run(options: Namespace, disk: Disk) -> int:
+    """Do what `options` say. Returns how many faults were found that are still there."""
+    if options.repair:
+        return _repair(disk, options.folder)
+    if options.print is not None:
+        for one in islice(_wanted(disk, options.folder, options.print), options.count):
+            print(f"{one.position}\t{show_time(one.time)}\t{repr(one.data)[2:-1]}")
+        return 0
+    faults = 0
+    for listed in look(disk, options.folder, whole=options.verify):
+        print(_line(listed))
+        for fault in (listed.gap, listed.fault):
+            if fault is not None:
+                faults += 1
+                print(f"  {fault}")
+    return faults
+
+
+def _line(listed: Listed) -> str:
+    """A segment, for people."""
+    segment = listed.segment
+    if segment is None:
+        return f"{listed.path}  {'cannot be read' if listed.fault else 'is made ready, and empty'}"
+    index = segment.index
+    begun = index[0].time if len(index) else segment.header.created
+    span = f"{show_time(begun)} to {show_time(segment.latest)}"
+    numbers = f"messages {segment.first:,} to {segment.next - 1:,}" if segment.next > segment.first else "no messages"
+    return f"{listed.path}  {numbers}  {segment.size:,} bytes  {span}"
+
+
+def show_time(microseconds: int) -> str:
+    """A time as RFC 3339 has it, in UTC."""
+    when = datetime.fromtimestamp(microseconds // MICROSECONDS, UTC)
+    return f"{when:%Y-%m-%dT%H:%M:%S}.{microseconds % MICROSECONDS:06}Z"
+
+
+def _wanted(disk: Disk, folder: str, start: int | datetime) -> Iterator[Message]:
+    """All messages from a position or a time on."""
+    if isinstance(start, int):
+        number = start
+        return (one for one in messages(disk, folder, lambda segment: segment.next > number) if one.position >= number)
+    since = int(start.timestamp() * MICROSECONDS)
+    return (one for one in messages(disk, folder, lambda segment: segment.latest >= since) if one.time >= since)
+
+
+def _repair(disk: Disk, folder: str) -> int:
+    repair = Repair(disk, folder)
+    try:
+        for line in repair.plan:
+            print(line)
+        if not repair.plan:
+            print("the journal is whole")
+        repair.run(time.time_ns() // 1000)
+    finally:
+        repair.close()
+    return 0
+
+
+if __name__ == "__main__":
+    main()

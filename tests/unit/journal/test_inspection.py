@@ -1,0 +1,83 @@
+"""Looking at a journal: every fault is found and nothing is touched, also while a relay writes."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.journal.inspection import Message, look, messages, sequences
+from relay.journal.segment import Damaged
+from tests.kit.journals import FOLDER, MemoryDisk, Ticking, message, open_storage, write
+
+
+class InspectionTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.disk = MemoryDisk()
+        self.storage = open_storage(self.disk, segment_size=350)
+        write(self.storage, 14)
+
+    def data(self, segment: int) -> bytearray:
+        return self.disk.files[self.storage.segments[segment].path].data
+
+    def faults(self) -> list[tuple[int, str]]:
+        """The position and words of all that is found to be wrong."""
+        found = [fault for one in look(self.disk, FOLDER, whole=True) for fault in (one.gap, one.fault) if fault]
+        return [(fault.position, fault.what) for fault in found]
+
+    def test_a_journal_that_is_being_written_is_whole_and_stays_as_it_is(self) -> None:
+        before = {path: bytes(file.data) for path, file in self.disk.files.items()}
+        for whole in (False, True):
+            listed = list(look(self.disk, FOLDER, whole=whole))
+            segments = [one.segment for one in listed if one.segment]
+            self.assertEqual([(one.first, one.next) for one in segments], [(1, 5), (5, 9), (9, 13), (13, 15)])
+            self.assertEqual([one.fault for one in listed], [None] * 5, "the spare is one more")
+        self.assertEqual({path: bytes(file.data) for path, file in self.disk.files.items()}, before)
+        self.assertEqual(sequences(self.disk, FOLDER), [1, 2, 3, 4, 5])
+
+    def test_a_record_that_is_being_written_is_no_fault(self) -> None:
+        size = self.storage.segments[-1].size
+        self.data(-1)[size - 5 : size] = bytes(5)
+        self.assertEqual(self.faults(), [])
+
+    def test_every_flipped_byte_before_the_seal_of_an_older_segment_is_found(self) -> None:
+        for offset in range(self.storage.segments[1].size):
+            self.data(1)[offset] ^= 4
+            self.assertNotEqual(self.faults(), [], offset)
+            self.data(1)[offset] ^= 4
+
+    def test_what_is_missing_between_two_segments_is_found(self) -> None:
+        self.disk.remove(self.storage.segments[1].path)
+        [(position, what)] = self.faults()
+        self.assertEqual(position, 5)
+        self.assertIn(f"{self.storage.segments[1].path} is missing", what)
+
+    def test_segments_that_do_not_continue_each_other_are_found(self) -> None:
+        other = MemoryDisk()
+        storage = open_storage(other, segment_size=500)
+        write(storage, 14)
+        self.disk.files[self.storage.segments[1].path] = other.files[storage.segments[1].path]
+        self.assertIn("it begins with message", self.faults()[0][1])
+
+    def test_messages_are_told_with_their_numbers_and_times(self) -> None:
+        time = Ticking()
+        storage = open_storage(disk := MemoryDisk(), time=time)
+        storage.append([message(1), message(2)], 2)
+        first = time.now
+        storage.append([message(3)], 1)
+        bodies = [message(number)[4:] for number in (1, 2, 3)]
+        self.assertEqual(
+            list(messages(disk, FOLDER)),
+            [Message(1, first, bodies[0]), Message(2, first, bodies[1]), Message(3, time.now, bodies[2])],
+        )
+
+    def test_messages_of_other_framings_come_without_what_they_add(self) -> None:
+        for framing, data, ends in (("line", b"one\n\ntwo\n", ()), ("raw", b"onetwo", (3, 3, 6))):
+            storage = open_storage(disk := MemoryDisk(), framing=framing)
+            storage.append([data], 3, ends=ends)
+            self.assertEqual([one.data for one in messages(disk, FOLDER)], [b"one", b"", b"two"], framing)
+
+    def test_messages_end_at_damage(self) -> None:
+        self.data(2)[200] ^= 1
+        found: list[int] = []
+        with self.assertRaises(Damaged):
+            found.extend(one.position for one in messages(self.disk, FOLDER))
+        self.assertEqual(found, list(range(1, 9)))
