@@ -1,8 +1,8 @@
 """What the core asks of a journal: the log on disk, as a hub and its publishers see it.
 
 Written, then delivered: `append` returns when what it was given survives the end of the process. Synced, then
-acknowledged: `synced` says what survives a power cut. A relay without a journal has `NoJournal`, which promises neither
-and costs one call for each flush.
+acknowledged: `synced` says what survives a power cut. A relay without a journal pays nothing for it: its messages are
+`Pending`, not `Journaled` (`relay.core.pending`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ class Journal(Protocol):
         """The position before which all messages survive a power cut."""
         ...
 
+    @property
+    def ready(self) -> bool:
+        """Whether `append` is worth a try."""
+        ...
+
     def note(self, key: Key, publisher: Contributor) -> None:
         """Note that messages of `publisher`, which has the name `key`, were published and will be in the next batch."""
         ...
@@ -44,15 +49,3 @@ class Journal(Protocol):
         tell.
         """
         ...
-
-
-class NoJournal:
-    """Where nothing is kept on disk, everything counts as written at once, and nothing as synced."""
-
-    synced = 1
-
-    def note(self, key: Key, publisher: Contributor) -> None:
-        pass
-
-    def append(self, pieces: Sequence[Buffer], messages: int, ends: Iterable[int] = ()) -> bool:
-        return True

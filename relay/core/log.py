@@ -49,9 +49,9 @@ class Batch:
 class Log:
     """The newest messages. It keeps everything until told to drop some."""
 
-    def __init__(self, ends: Callable[[Buffer], array[int]]) -> None:
-        """`ends`: finds where the messages in whole frames end (see `Framing.ends`)."""
-        self.next = 1
+    def __init__(self, ends: Callable[[Buffer], array[int]], first: int = 1) -> None:
+        """`ends`: finds where the messages in whole frames end (see `Framing.ends`). `first`: the first position."""
+        self.next = first
         """The position that the next message gets."""
         self.size = 0
         """Bytes that the log ever took."""

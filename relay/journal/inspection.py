@@ -112,5 +112,5 @@ def _messages(disk: Disk, segment: Segment) -> Iterator[Message]:
         for (time, first), stop in zip(chunk.marks, after, strict=True):
             for position in range(first, stop):
                 end = next(rest)
-                yield Message(position, time, chunk.data[begin + framing.header_size : end - framing.trailer_size])
+                yield Message(position, time, framing.message(chunk.data[begin:end]))
                 begin = end

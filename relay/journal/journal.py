@@ -100,13 +100,18 @@ class DiskJournal:
 
     # Writing
 
+    @property
+    def ready(self) -> bool:
+        """Whether the last write succeeded, or it is time for another try."""
+        return self._writable and not self._over
+
     def note(self, key: Key, publisher: Contributor) -> None:
         """Note that messages of `publisher`, which has the name `key`, were published and will be in the next batch."""
         self._contributors[key] = publisher
 
     def append(self, pieces: Sequence[Buffer], messages: int, ends: Iterable[int] = ()) -> bool:
         """As `relay.core.journal.Journal`."""
-        if self._over or not self._writable:
+        if not self.ready:
             return False
         names = [(key, publisher.accepted) for key, publisher in self._contributors.items()]
         try:

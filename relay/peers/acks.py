@@ -33,7 +33,7 @@ class Acknowledged(Protocol):
 class Acks:
     """Acknowledges messages after each flush."""
 
-    def __init__(self, flush: Callable[[], None], call_soon: CallSoon, clock: Clock) -> None:
+    def __init__(self, flush: Callable[[], bool], call_soon: CallSoon, clock: Clock) -> None:
         """`flush`: moves what was published into the log. `call_soon`, `clock`: the hub's."""
         self._flush = flush
         self._call_soon = call_soon

@@ -10,6 +10,7 @@ from twisted.logger import LogLevel, formatEvent
 
 from relay.core.cursor import Lag
 from relay.core.hub import Hub
+from relay.core.journal import Contributor, Key
 from relay.core.state import Lifecycle, State
 from relay.core.subscription import Subscription
 from relay.peers.admission import Admission
@@ -129,6 +130,33 @@ class FakeSubscriber:
     def fail(self, error: Exception) -> None:
         assert error is self.error
         self.end(CloseReason.ERROR, self.subscription.cursor.lag(lambda: 0.0))
+
+
+class FakeJournal:
+    """A journal in memory, which can be full."""
+
+    def __init__(self) -> None:
+        self.synced = 1
+        self.ready = True
+        self.full = False
+        self.tries = 0
+        self.written: list[tuple[bytes, int, list[int]]] = []
+        """Data, messages and ends of each batch."""
+        self.noted: dict[Key, int] = {}
+        """How many messages were accepted under each name, as written."""
+        self._contributors: dict[Key, Contributor] = {}
+
+    def note(self, key: Key, publisher: Contributor) -> None:
+        self._contributors[key] = publisher
+
+    def append(self, pieces: Sequence[Buffer], messages: int, ends: Iterable[int] = ()) -> bool:
+        self.tries += 1
+        if self.full or not self.ready:
+            return False
+        self.written.append((b"".join(pieces), messages, list(ends)))
+        self.noted |= {key: publisher.accepted for key, publisher in self._contributors.items()}
+        self._contributors.clear()
+        return True
 
 
 class FakeIntake:

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.budget import Budget
 from relay.core.hub import MAX_READ, Hub
+from relay.core.journal import Journal
 from relay.core.log import Log
 from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.wire.framing import Int32
@@ -23,6 +24,7 @@ class HubTests(SynchronousTestCase):
         replay: int = 0,
         self_delimiting: bool = True,
         max_read: int = MAX_READ,
+        journal: Journal | None = None,
     ) -> None:
         self.now = 0.0
         self.turns = Turns()
@@ -40,6 +42,7 @@ class HubTests(SynchronousTestCase):
             slow=slow,
             stall_timeout=stall_timeout,
             replay=replay,
+            journal=journal,
         )
 
     def publish(self, *messages: bytes) -> None:

@@ -30,6 +30,12 @@ class LogTests(SynchronousTestCase):
         self.assertEqual((log.size, log.charged), (0, 0))
         self.assertEqual((log.find(1), log.position(Place(0, 0)), log.within(0)), ((0, 0), 1, 0))
 
+    def test_a_log_may_begin_with_any_message(self) -> None:
+        log = Log(Int32.ends, first=1000)
+        self.assertEqual((log.first, log.next, log.find(1000)), (1000, 1000, (0, 0)))
+        fill(log, [[b"a", b"b"], [b"c"]])
+        self.assertEqual((log.first, log.next, log.find(1002), log.position(Place(0, 5))), (1000, 1003, (1, 0), 1001))
+
     @given(batches)
     def test_every_message_is_found_where_it_was_put(self, contents: list[list[bytes]]) -> None:
         log = Log(Int32.ends)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.log import Log
-from relay.core.pending import LARGE, Pending
+from relay.core.pending import LARGE, Journaled, Pending
 from relay.core.place import Place
 from relay.wire.framing import Frames, Int32, Raw
-from tests.kit.fakes import frame, frames
+from tests.kit.fakes import FakeJournal, frame, frames
 
 
 class PendingTests(SynchronousTestCase):
@@ -55,3 +55,50 @@ class PendingTests(SynchronousTestCase):
         alone = self.log.held
         self.moved(Pending(self_delimiting=True), view, view)
         self.assertEqual((alone - self.log.held, len(self.log.batch(0).data)), (1007 - 2 * 7, 14))
+
+
+class JournaledTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.journal = FakeJournal()
+        self.log = Log(Int32.ends)
+
+    def pending(self, *messages: bytes, self_delimiting: bool = True) -> Journaled:
+        pending = Journaled(self_delimiting, self.journal)
+        for message in messages:
+            pending.frames += frames(message)
+            pending.size += len(message) + 4
+        return pending
+
+    def move(self, pending: Journaled) -> int:
+        """Returns how many messages the log has then."""
+        pending.move_to(self.log, lambda: 7.0)
+        return self.log.next - 1
+
+    def test_what_is_moved_is_written_as_one_batch_before(self) -> None:
+        large = bytes(LARGE)
+        self.assertEqual(self.move(self.pending(b"a", b"b", large, b"c")), 4)
+        [(data, messages, ends)] = self.journal.written
+        self.assertEqual((data, messages, ends), (b"".join(map(frame, (b"a", b"b", large, b"c"))), 4, []))
+        self.assertEqual(self.log.end, 3)
+
+    def test_where_frames_cannot_tell_the_journal_is_told_where_messages_end(self) -> None:
+        self.move(self.pending(b"a", bytes(LARGE), b"c", self_delimiting=False))
+        self.assertEqual(self.journal.written[0][2], [5, LARGE + 9, LARGE + 14])
+
+    def test_what_is_not_written_stays_pending_in_order(self) -> None:
+        pending = self.pending(b"a", b"b")
+        self.journal.full = True
+        self.assertEqual((self.move(pending), pending.size), (0, 10))
+        self.journal.full = False
+        pending.frames += frames(b"c")
+        pending.size += 5
+        self.assertEqual((self.move(pending), pending.size, pending.frames), (3, 0, []))
+        self.assertEqual(self.journal.written[0][0], b"".join(map(frame, (b"a", b"b", b"c"))))
+
+    def test_nothing_is_joined_while_the_journal_is_not_ready(self) -> None:
+        pending = self.pending(b"a")
+        before = pending.frames
+        self.journal.ready = False
+        self.assertEqual(self.move(pending), 0)
+        self.assertIs(pending.frames, before)
+        self.assertEqual(self.journal.tries, 0)

@@ -32,8 +32,9 @@ class AcksTests(SynchronousTestCase):
         self.acks = Acks(self.flush, self.turns.call_soon, lambda: self.now)
         self.publisher = Publisher(self.acks)
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         self.flushed += 1
+        return True
 
     def test_one_that_waits_is_told_in_the_turn_after_its_message(self) -> None:
         self.publisher.send()
