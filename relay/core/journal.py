@@ -1,7 +1,7 @@
 """What the core asks of a journal: the log on disk, as a hub and its publishers see it.
 
 Written, then delivered: `append` returns when what it was given survives the end of the process. Synced, then
-acknowledged: `synced` says what survives a power cut. A relay without a journal pays nothing for it: its messages are
+acknowledged: `safe` says what survives a power cut. A relay without a journal pays nothing for it: its messages are
 `Pending`, not `Journaled` (`relay.core.pending`).
 """
 
@@ -29,8 +29,13 @@ class Journal(Protocol):
     """The log on disk."""
 
     @property
-    def synced(self) -> int:
-        """The position before which all messages survive a power cut."""
+    def next(self) -> int:
+        """Position of the next message to be written."""
+        ...
+
+    @property
+    def safe(self) -> int:
+        """The position before which all messages may be acknowledged."""
         ...
 
     @property

@@ -43,7 +43,7 @@ class Keeper(Protocol):
         ...
 
     def synced(self) -> None:
-        """More is on disk: look at `Journal.synced`."""
+        """More is on disk: look at `Journal.safe`."""
         ...
 
     def dropped(self, segment: Segment) -> None:
@@ -94,9 +94,14 @@ class DiskJournal:
         self._contributors: dict[Key, Contributor] = {}  # to the next batch
 
     @property
-    def synced(self) -> int:
-        """The position before which all messages survive a power cut."""
-        return self.storage.synced
+    def next(self) -> int:
+        """Position of the next message to be written."""
+        return self.storage.next
+
+    @property
+    def safe(self) -> int:
+        """The position before which all messages may be acknowledged: they are synced, or written with an interval."""
+        return self.storage.next if self.syncing.interval else self.storage.synced
 
     # Writing
 

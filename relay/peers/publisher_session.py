@@ -45,15 +45,15 @@ class PublisherSession:
             self._before = name.count
             if isinstance(older, PublisherSession):
                 older.leave(CloseReason.REPLACED)
-        sessions.hub.flush()
         self._acked = self._before
         sessions.open[publisher.role, publisher.feed] += 1
         publisher.link.registerProducer(self, True)
         if ITCPTransport.providedBy(publisher.transport):
             publisher.transport.setTcpNoDelay(True)  # an ack must not wait until the peer has acknowledged the last
-        epoch = sessions.starts.epoch
-        self._send(PublisherWelcome(self._before, known, "relayed", epoch, sessions.max_message, SERVER))
+        self._known = known
+        self._accepted: int | None = None  # None until the publisher is welcomed
         self._heartbeat = Heartbeat(sessions.call_later, hello.heartbeat, self._beat)
+        sessions.acks.begin(self)
 
     @property
     def accepted(self) -> int:
@@ -67,21 +67,34 @@ class PublisherSession:
 
     def publish(self, frames: list[Frames]) -> None:
         """Publish the frames of one read, and acknowledge them once they are accepted."""
+        if self.name:
+            self._sessions.acks.contribute(self._key, self)
         self._sessions.hub.publish(frames)
         self._sessions.acks.note(self)
 
-    def acknowledge(self) -> None:
-        """Tell the publisher how much is accepted, if it does not know. The hub must have been flushed."""
-        if self.unacknowledged and not self._full:
+    def acknowledge(self, accepted: int) -> None:
+        """Tell the publisher that so many messages are accepted, if it does not know. The first time, welcome it."""
+        welcomed, self._accepted = self._accepted is not None, accepted
+        if not welcomed:
+            self._acked = accepted
+            sessions = self._sessions
+            epoch = sessions.starts.epoch
+            self._send(PublisherWelcome(accepted, self._known, sessions.ack, epoch, sessions.max_message, SERVER))
+        elif accepted > self._acked and not self._full:
             self._sessions.acks_sent += 1
-            self._acked = self.accepted
-            self._send(Ack(self._acked))
+            self._acked = accepted
+            self._send(Ack(accepted))
+
+    def _look(self) -> int | None:
+        """How much is accepted by now; None if the publisher is not welcomed yet."""
+        if self._accepted is not None:
+            self._accepted = self._sessions.acks.accepted(self, self._accepted)
+        return self._accepted
 
     def _beat(self) -> None:
-        if not self._full:
-            self._sessions.hub.flush()
-            self._acked = self.accepted
-            self._send(answer.Heartbeat(accepted=self._acked))
+        if not self._full and (accepted := self._look()) is not None:
+            self._acked = accepted
+            self._send(answer.Heartbeat(accepted=accepted))
 
     def _send(self, said: Answer) -> None:
         self._publisher.link.write(frame(said.write()))
@@ -90,16 +103,15 @@ class PublisherSession:
 
     def leave(self, reason: CloseReason, error: str = "") -> None:
         """End the connection for `reason`, after the last ack. `error`: what the peer did wrong, in words for it."""
-        self._sessions.hub.flush()
-        accepted = self.accepted
-        last: list[Answer] = [Ack(accepted)] if accepted > self._acked else []
+        accepted = self._look()
+        last: list[Answer] = [Ack(accepted)] if accepted is not None and accepted > self._acked else []
         self._sessions.acks_sent += len(last)
         if error:
             last.append(Error(error))
         elif reason is not CloseReason.PEER_CLOSED:
             retry = RETRY if reason is CloseReason.SHUTDOWN else None
             last.append(Bye(str(reason), accepted=accepted, retry=retry))
-        self._acked = accepted
+        self._acked = accepted or self._acked
         farewell = b"".join(frame(said.write()) for said in last)
         self._publisher.leave(reason, farewell, f"it sent {error}" if error else "")
 
@@ -124,8 +136,8 @@ class PublisherSession:
 
     def resumeProducing(self) -> None:
         self._full = False
-        self._sessions.hub.flush()
-        self.acknowledge()
+        if (accepted := self._look()) is not None:
+            self.acknowledge(accepted)
 
     def stopProducing(self) -> None:
         """The transport is gone; `connectionLost` follows."""

@@ -136,7 +136,8 @@ class FakeJournal:
     """A journal in memory, which can be full."""
 
     def __init__(self) -> None:
-        self.synced = 1
+        self.safe = 1
+        self.next = 1
         self.ready = True
         self.full = False
         self.tries = 0
@@ -154,6 +155,7 @@ class FakeJournal:
         if self.full or not self.ready:
             return False
         self.written.append((b"".join(pieces), messages, list(ends)))
+        self.next += messages
         self.noted |= {key: publisher.accepted for key, publisher in self._contributors.items()}
         self._contributors.clear()
         return True

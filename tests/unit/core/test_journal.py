@@ -40,7 +40,7 @@ class FakeJournalTests(SynchronousTestCase):
         self.assertTrue(self.journal.append([frame(b"a"), memoryview(frame(b"b"))], 2))
         self.assertTrue(self.journal.append([frame(b"c")], 1))
         self.assertEqual(self.written(), frame(b"a") + frame(b"b") + frame(b"c"))
-        self.assertEqual(self.journal.synced, 1, "not before it says so")
+        self.assertEqual(self.journal.safe, 1, "not before it says so")
 
     def test_what_it_does_not_take_may_be_given_again(self) -> None:
         self.fill(True)

@@ -53,14 +53,14 @@ class JournalTests(SynchronousTestCase):
 
     def test_it_is_what_the_core_asks_for(self) -> None:
         journal: Journal = self.journal
-        self.assertEqual(journal.synced, 1)
+        self.assertEqual(journal.safe, 1)
 
     def test_what_is_appended_is_written_at_once_and_synced_soon(self) -> None:
         self.assertTrue(self.append(3))
         self.assertEqual(stored(self.storage, self.disk), expected(1, 4))
-        self.assertEqual(self.journal.synced, 1)
+        self.assertEqual(self.journal.safe, 1)
         self.threads.run()
-        self.assertEqual(self.journal.synced, 4)
+        self.assertEqual(self.journal.safe, 4)
         self.assertIn("synced", self.keeper.told)
 
     def test_a_name_is_written_with_the_batch_that_its_publisher_contributed_to(self) -> None:
@@ -142,7 +142,7 @@ class JournalTests(SynchronousTestCase):
         self.threads.run()
         self.assertEqual(self.keeper.told, ["lost: [Errno 5] Input/output error"])
         self.assertFalse(self.append(), "nothing more is taken")
-        self.assertEqual(self.journal.synced, 1)
+        self.assertEqual(self.journal.safe, 1)
 
     # Keeping
 

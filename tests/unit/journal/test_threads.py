@@ -79,5 +79,5 @@ class ThreadsTests(SynchronousTestCase):
             at = found[-1].next
         self.assertGreater(oldest, 1)
         self.assertEqual(b"".join(one.data for one in found if isinstance(one, Chunk)), expected(oldest, 2001))
-        self.assertEqual(journal.synced, 2001)
+        self.assertEqual(journal.safe, 2001)
         journal.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.peers.acks import WAIT, Acks
-from tests.kit.fakes import Turns
+from tests.kit.fakes import FakeJournal, Turns
 
 
 class Publisher:
@@ -20,8 +20,8 @@ class Publisher:
         self.accepted += messages
         self._acks.note(self)
 
-    def acknowledge(self) -> None:
-        self.told.append(self.accepted)
+    def acknowledge(self, accepted: int) -> None:
+        self.told.append(accepted)
 
 
 class AcksTests(SynchronousTestCase):
@@ -76,3 +76,88 @@ class AcksTests(SynchronousTestCase):
         self.acks.forget(self.publisher)
         self.turns.run_all()
         self.assertEqual(self.publisher.told, [])
+
+    def test_one_that_begins_is_told_at_once_what_was_accepted(self) -> None:
+        self.publisher.accepted = 7
+        self.acks.begin(self.publisher)
+        self.assertEqual(self.publisher.told, [7])
+
+
+class JournalTests(SynchronousTestCase):
+    """A message is accepted when the journal has it safe."""
+
+    def setUp(self) -> None:
+        self.journal = FakeJournal()
+        self.turns = Turns()
+        self.pending = 0
+        self.acks = Acks(self.flush, self.turns.call_soon, lambda: 0.0, self.journal)
+        self.publisher = Publisher(self.acks)
+
+    def flush(self) -> bool:
+        if self.pending and self.journal.append([b""], self.pending):
+            self.pending = 0
+        return not self.pending
+
+    def send(self, publisher: Publisher, messages: int = 1) -> None:
+        self.pending += messages
+        self.acks.contribute(("", "p"), publisher)
+        publisher.send(messages)
+        self.turns.run_all()
+
+    def sync(self, safe: int) -> None:
+        self.journal.safe = safe
+        self.acks.safe()
+        self.turns.run_all()
+
+    def test_an_ack_waits_until_the_journal_says_that_it_is_safe(self) -> None:
+        self.send(self.publisher, 3)
+        self.assertEqual(self.publisher.told, [])
+        self.send(self.publisher, 2)
+        self.sync(4)
+        self.assertEqual(self.publisher.told, [3])
+        self.sync(6)
+        self.assertEqual(self.publisher.told, [3, 5])
+
+    def test_one_ack_tells_all_that_became_safe_together(self) -> None:
+        for _ in range(5):
+            self.send(self.publisher)
+        self.sync(6)
+        self.assertEqual(self.publisher.told, [5])
+
+    def test_where_all_is_safe_nothing_waits(self) -> None:
+        self.journal.safe = 100
+        self.send(self.publisher)
+        self.assertEqual(self.publisher.told, [1])
+
+    def test_what_cannot_be_written_is_not_acknowledged_and_costs_no_turns(self) -> None:
+        self.journal.full = True
+        self.send(self.publisher)
+        self.assertFalse(self.turns.run())
+        self.journal.full = False
+        self.sync(1)
+        self.sync(2)
+        self.assertEqual(self.publisher.told, [1])
+
+    def test_one_that_begins_waits_for_what_was_accepted_under_its_name(self) -> None:
+        self.send(self.publisher, 4)
+        newer = Publisher(self.acks)
+        newer.accepted = 4
+        self.acks.begin(newer)
+        self.turns.run_all()
+        self.assertEqual(newer.told, [])
+        self.sync(5)
+        self.assertEqual(newer.told, [4])
+
+    def test_who_is_gone_is_told_nothing(self) -> None:
+        self.send(self.publisher)
+        self.acks.forget(self.publisher)
+        self.sync(2)
+        self.assertEqual(self.publisher.told, [])
+
+    def test_what_is_said_meanwhile_tells_no_more_than_is_safe(self) -> None:
+        self.send(self.publisher, 4)
+        self.assertEqual(self.acks.accepted(self.publisher, 1), 1)
+
+    def test_the_journal_is_told_who_contributes(self) -> None:
+        self.send(self.publisher, 4)
+        self.assertEqual(self.journal.noted, {("", "p"): 4})
