@@ -1,4 +1,4 @@
-"""All publishers together: the slow policy may make them wait, and none may leave a message incomplete for long."""
+"""All publishers together: the slow policy and the journal may make them wait, and no message may take for ever."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from twisted.logger import Logger
 from relay.core.cursor import Lag
 from relay.core.timing import SWEEP, Clock, Every
 from relay.peers.publisher import Publisher
+
+SUBSCRIBERS = "subscribers"
+JOURNAL = "journal"
+"""What publishers can wait for. They go on when they wait for neither."""
 
 
 class Intake:
@@ -21,6 +25,7 @@ class Intake:
         """Messages that were begun and dropped, because their publishers' connections ended."""
         self._clock = clock
         self._publishers: dict[Publisher, None] = {}
+        self._waits_for: set[str] = set()
         self._paused_since: float | None = None
         self._paused_before = 0.0  # seconds in all pauses that are over
 
@@ -52,9 +57,7 @@ class Intake:
 
     def pause(self, lag: Lag) -> None:
         """Stop reading from all publishers, present and future: the slowest subscriber is `lag` behind."""
-        self._paused_since = self._clock()
-        for publisher in self._publishers:
-            publisher.pause()
+        self._hold(SUBSCRIBERS)
         self.logger.warn(
             "publishers wait: the slowest subscriber is {messages:,} messages, {bytes:,} bytes, {seconds:.1f} s behind",
             messages=lag.messages,
@@ -63,8 +66,32 @@ class Intake:
         )
 
     def resume(self) -> None:
-        """Read from all publishers again."""
-        assert self._paused_since is not None
+        """Read from all publishers again, if they wait for nothing else."""
+        self._release(SUBSCRIBERS)
+
+    def hold(self, reason: str) -> None:
+        """Stop reading from all publishers: the journal takes nothing for now. `reason`: why, for people.
+
+        May be called again with another reason.
+        """
+        self._hold(JOURNAL)
+        self.logger.warn("publishers wait: {reason}", reason=reason)
+
+    def release(self) -> None:
+        """The journal takes messages again: read from all publishers, if they wait for nothing else."""
+        self._release(JOURNAL)
+
+    def _hold(self, whom: str) -> None:
+        if not self._waits_for:
+            self._paused_since = self._clock()
+            for publisher in self._publishers:
+                publisher.pause()
+        self._waits_for.add(whom)
+
+    def _release(self, whom: str) -> None:
+        self._waits_for.discard(whom)
+        if self._waits_for or self._paused_since is None:
+            return
         waited = self._clock() - self._paused_since
         self._paused_before += waited
         self._paused_since = None

@@ -43,6 +43,36 @@ class IntakeTests(PublisherCase):
         _, later = self.connect()
         self.assertEqual(later.producerState, "producing")
 
+    def test_two_reasons_to_wait_do_not_undo_each_other(self) -> None:
+        publisher, _ = self.connect()
+        for first, second in (
+            (self.intake.resume, self.intake.release),
+            (self.intake.release, self.intake.resume),
+        ):
+            self.intake.hold("the disk is full")
+            self.intake.pause(Lag(1, 1, 1.0))
+            first()
+            self.assertEqual((publisher.state, self.intake.paused), (State.HELD, True))
+            second()
+            self.assertEqual((publisher.state, self.intake.paused), (State.OPEN, False))
+
+    def test_the_journal_may_say_anew_why_they_wait(self) -> None:
+        publisher, _ = self.connect()
+        with capturedLogs() as events:
+            self.intake.hold("the disk is slow")
+            self.intake.hold("the disk is full")
+        self.assertEqual(
+            said(events),
+            [
+                (LogLevel.warn, "publishers wait: the disk is slow"),
+                (LogLevel.warn, "publishers wait: the disk is full"),
+            ],
+        )
+        self.now = 3.0
+        self.intake.release()
+        self.intake.release()
+        self.assertEqual((publisher.state, self.intake.seconds_paused), (State.OPEN, 3.0))
+
     def test_whoever_waits_is_held_and_then_open_again(self) -> None:
         publisher, _ = self.connect()
         self.intake.pause(Lag(1, 1, 1.0))
