@@ -19,6 +19,8 @@ MIN_BUFFER = 2**20
 """Bytes: a smaller buffer would hold little but bookkeeping."""
 MIN_MESSAGES = 8
 """Messages of the maximum length that the buffer must have room for: what arrives in one turn has to fit in easily."""
+MIN_JOURNAL = 64 * 2**20
+"""Bytes: with less, segments would be too small to be worth a file."""
 MIN_SEND_BUFFER = 4096
 """Bytes: with less, the kernel would wake the relay for every few packets."""
 MAX_SEND_BUFFER = 2**31 - 1
@@ -64,6 +66,12 @@ class Config:
     keepalive: int
     send_buffer: int
     drain_timeout: float
+    journal: str
+    """A folder; empty for none."""
+    journal_size: int
+    journal_age: float
+    journal_sync: float
+    """0: as fast as the disk can."""
     publish_tls: tuple[str, ...]
     subscribe_tls: tuple[str, ...]
     certificate: str
@@ -130,6 +138,8 @@ def _contradictions(config: Config) -> Iterator[Fault]:
 
 def _wrong_amounts(config: Config) -> Iterator[Fault]:
     longest = MIN_MESSAGES * config.max_message
+    if config.journal_size < MIN_JOURNAL:
+        yield "journal-size", f"{show_size(config.journal_size)} is too small: at least {show_size(MIN_JOURNAL)}"
     if config.max_message < 1:
         yield "max-message", "at least 1 byte"
     if config.buffer < MIN_BUFFER:

@@ -9,7 +9,18 @@ from __future__ import annotations
 from twisted.logger import LogLevel
 
 from relay.config.setting import Part, Setting
-from relay.config.values import count, count_or_auto, endpoint, host, network, one_of, origin, seconds, size
+from relay.config.values import (
+    count,
+    count_or_auto,
+    endpoint,
+    host,
+    network,
+    one_of,
+    origin,
+    seconds,
+    seconds_or_always,
+    size,
+)
 from relay.core.slow import SLOW_POLICIES
 from relay.wire.framing import FRAMINGS
 
@@ -153,6 +164,35 @@ SETTINGS = (
         table="limits",
         reload=Part.DRAIN,
         shown=True,
+    ),
+    Setting(
+        "journal",
+        "",
+        str,
+        "DIR where all messages are kept on disk, so that a restart loses none; empty: nowhere",
+        table="journal",
+    ),
+    Setting(
+        "journal-size",
+        "10GiB",
+        size,
+        "SIZE that the journal may take on disk; the oldest messages are deleted",
+        table="journal",
+    ),
+    Setting(
+        "journal-age",
+        "0",
+        seconds,
+        "seconds after which messages are deleted from the journal; 0: never because of their age",
+        table="journal",
+    ),
+    Setting(
+        "journal-sync",
+        "always",
+        seconds_or_always,
+        "seconds from a message to the sync that brings it to the disk; always: as fast as the disk can, and a message "
+        "is accepted only then",
+        table="journal",
     ),
     Setting(
         "publish-tls",

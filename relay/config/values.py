@@ -54,6 +54,11 @@ def seconds(text: str) -> float:
     return number
 
 
+def seconds_or_always(text: str) -> float:
+    """A number of seconds, 0 or more; `always` is 0."""
+    return 0.0 if text == "always" else seconds(text)
+
+
 def one_of(choices: Mapping[str, Value]) -> Callable[[str], Value]:
     """A function that parses the names in `choices`; it returns what the name stands for."""
 

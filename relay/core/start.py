@@ -14,6 +14,7 @@ from relay.core.history import History
 from relay.core.hub import Hub
 from relay.core.timing import Clock
 from relay.wire.hello import SubscriberHello
+from relay.wire.position import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,26 @@ NEXT = Start()
 class Starts:
     """Finds where subscribers begin in the log of a hub."""
 
-    def __init__(self, hub: Hub, history: History, epoch: str, clock: Clock, now: Callable[[], float]) -> None:
-        """`epoch`: of the messages' positions. `clock`: the hub's. `now`: the time in seconds since 1970, UTC."""
+    def __init__(
+        self,
+        hub: Hub,
+        history: History,
+        epoch: str,
+        clock: Clock,
+        now: Callable[[], float],
+        resume: Callable[[Position, int], int | None] | None = None,
+    ) -> None:
+        """`epoch`: of the messages' positions. `clock`: the hub's. `now`: the time in seconds since 1970, UTC.
+
+        `resume`: finds with which message one goes on that had everything up to a position, where the next message gets
+        a number; None if it does not know. By default only positions of `epoch` are known.
+        """
         self.hub = hub
         self.history = history
         self.epoch = epoch
         self._clock = clock
         self._now = now
+        self._resume = resume or self._resume_epoch
 
     def find(self, hello: SubscriberHello) -> Start:
         """What a subscriber wants that says `hello`. From now on the log keeps history, for when it comes back."""
@@ -55,9 +69,8 @@ class Starts:
         self.history.use()
         hub.flush()
         if hello.after is not None:
-            if hello.after.epoch != self.epoch or hello.after.number >= hub.log.next:
-                return Start(1, resumes=True, known=False)
-            return Start(hello.after.number + 1, resumes=True)
+            wanted = self._resume(hello.after, hub.log.next)
+            return Start(1, resumes=True, known=False) if wanted is None else Start(wanted, resumes=True)
         if hello.replay:
             return Start(hub.recent(hello.replay))
         if hello.since is not None:
@@ -68,6 +81,10 @@ class Starts:
         """Position of the message that a subscriber of the hub itself begins with."""
         log = self.hub.log
         return log.next if start.wanted is None else min(log.next, max(start.wanted, self.history.first))
+
+    def _resume_epoch(self, after: Position, following: int) -> int | None:
+        known = after.epoch == self.epoch and after.number < following
+        return after.number + 1 if known else None
 
     def _age(self, since: float | datetime) -> float:
         """How many seconds ago that was."""

@@ -16,11 +16,11 @@ from twisted.logger import LogLevelFilterPredicate
 
 from relay.config.config import Config, Faults, shown_settings
 from relay.core.budget import Budget
-from relay.core.history import History
+from relay.core.history import KEPT, History
 from relay.core.hub import MAX_READ, Hub
 from relay.core.log import Log
 from relay.core.start import Starts
-from relay.core.timing import Every
+from relay.core.timing import CallSoon, Every
 from relay.daemon.appliers import Appliers
 from relay.daemon.reload import Reload
 from relay.daemon.reports import StatusLine, Totals
@@ -48,6 +48,8 @@ from relay.wire.framing import Raw
 from relay.wire.position import new_epoch
 
 if TYPE_CHECKING:
+    from relay.daemon.journal import Recording
+    from relay.journal.journal import DiskJournal
     from relay.web.site import Site
 
 
@@ -105,6 +107,8 @@ class Machinery(NamedTuple):
     lines: RateLimitedLog
     """Limits the log lines that peers can cause."""
     turns: Turns
+    journal: DiskJournal | None
+    """None without a journal."""
     publishers: Registry
     subscribers: Registry
     """Subscribers connected by TCP."""
@@ -149,8 +153,9 @@ class Relay(NamedTuple):
             machinery.subscribers,
             machinery.lines,
         )
+        journal = (machinery.journal,) if machinery.journal else ()
         web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
-        return (*always, self.subscribers, *web, self.totals, self.status)
+        return (*always, self.subscribers, *journal, *web, self.totals, self.status)
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
@@ -219,31 +224,29 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
 def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Surroundings
     call_soon = partial(reactor.callLater, 0)
     admission, lines, intake = Admission(), RateLimitedLog(), Intake(time.monotonic)
-    hub = Hub(
-        Log(config.framing.ends),
-        Budget(config.buffer),
-        intake,
-        call_soon=call_soon,
-        clock=time.monotonic,
-        self_delimiting=config.framing.self_delimiting,
-        max_read=config.max_message if config.framing is Raw else MAX_READ,
-        replay=config.replay,
-    )
+    recording = _make_recording(config, intake, reactor)
+    hub = _make_hub(config, intake, recording, call_soon)
     history = History(hub)
     feeds = None
     if config.web:
         feeds = Feeds(
             hub, config.framing, history, call_soon=call_soon, call_later=reactor.callLater, clock=time.monotonic
         )
+    sessions = _make_sessions(config, hub, history, intake, recording, reactor)
+    if recording:
+        history.use()
+        recording.keeper.flush_hub = hub.flush
+        recording.keeper.acks = sessions.acks
     return Machinery(
         hub=hub,
         history=history,
         feeds=feeds,
-        sessions=_make_sessions(config, hub, history, intake, reactor),
+        sessions=sessions,
         intake=intake,
         admission=admission,
         lines=lines,
         turns=Turns(call_soon, time.monotonic),
+        journal=recording.journal if recording else None,
         publishers=Registry("publisher", admission, lines),
         subscribers=Registry("subscriber", admission, lines),
         events=Registry("subscriber", admission, lines, feed="events"),
@@ -251,18 +254,49 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
     )
 
 
+def _make_recording(config: Config, intake: Intake, reactor: Any) -> Recording | None:  # Any: as in Surroundings
+    """The journal that `config` asks for; None if it asks for none, and then nothing of it is imported."""
+    if not config.journal:
+        return None
+    from relay.daemon.journal import Recording
+
+    return Recording(config, intake, reactor)
+
+
+def _make_hub(config: Config, intake: Intake, recording: Recording | None, call_soon: CallSoon) -> Hub:
+    budget, ends = Budget(config.buffer), config.framing.ends
+    log = recording.make_log(ends, budget.size * KEPT // 8, time.monotonic) if recording else Log(ends)
+    return Hub(
+        log,
+        budget,
+        intake,
+        call_soon=call_soon,
+        clock=time.monotonic,
+        self_delimiting=config.framing.self_delimiting,
+        max_read=config.max_message if config.framing is Raw else MAX_READ,
+        replay=config.replay,
+        journal=recording.journal if recording else None,
+    )
+
+
 def _make_sessions(
-    config: Config, hub: Hub, history: History, intake: Intake, reactor: Any
+    config: Config, hub: Hub, history: History, intake: Intake, recording: Recording | None, reactor: Any
 ) -> Sessions:  # Any: as in Surroundings
+    names, epoch, resume, journal, ack = Names(), new_epoch(), None, None, "relayed"
+    if recording:
+        names.restore(recording.storage.names)
+        epoch, resume, journal = recording.epoch, recording.resume, recording.journal
+        ack = "written" if config.journal_sync else "synced"
     return Sessions(
         hub,
-        Starts(hub, history, new_epoch(), time.monotonic, time.time),
-        Names(),
-        Acks(hub.flush, partial(reactor.callLater, 0), time.monotonic),
+        Starts(hub, history, epoch, time.monotonic, time.time, resume),
+        names,
+        Acks(hub.flush, partial(reactor.callLater, 0), time.monotonic, journal),
         reactor.callLater,
         max_message=config.max_message,
         framing=config.framing.__name__.lower(),
         frame_timeout=lambda: intake.frame_timeout,
+        ack=ack,
         **_where(config),
     )
 
@@ -317,7 +351,7 @@ def _make_site(
         events=machinery.events,
         sockets=machinery.sockets,
         settings=lambda: shown_settings(reload.config),
-        unready=lambda: readiness.obstacle,
+        unready=lambda: readiness.obstacle or (machinery.journal.trouble if machinery.journal else ""),
         stopping=lambda: readiness.stopping,
         access=access,
         lines=machinery.lines,

@@ -92,6 +92,10 @@ class RelayService(Service):
             stall_timeout=config.stall_timeout,
             replay=config.replay,
         )
+        if journal := self.relay.machinery.journal:
+            from relay.daemon.journal import announce
+
+            announce(journal)
 
     # While it runs
 
@@ -130,9 +134,18 @@ class RelayService(Service):
                 seconds=timeout,
             )
         self._drain = relay.make_drain()
-        return DeferredList([*stopped, self._drain.begin().addCallback(self._close_web)])
+        return DeferredList([*stopped, self._drain.begin().addCallback(self._close_journal)])
 
-    def _close_web(self, drained: None) -> Deferred[Any]:  # Any: nobody looks at the result
+    def _close_journal(self, drained: None) -> Deferred[Any]:  # Any: nobody looks at the result
+        """Close the journal, now that nobody publishes, and then the web port."""
+        journal = self.relay.machinery.journal
+        if journal is None:
+            return self._close_web(None)
+        from relay.daemon.journal import close_when_quiet
+
+        return close_when_quiet(journal, self._reactor).addCallback(self._close_web)
+
+    def _close_web(self, closed: None) -> Deferred[Any]:  # Any: nobody looks at the result
         """Close the web port, which stayed open to show the drain."""
         stopped = self.relay.ports.stop("web")
         if self.relay.site:

@@ -40,20 +40,21 @@ class Housekeeping:
         self._time = time
         self._dropped = dropped
         self._expired: list[Segment] = []  # taken out, and still on disk
-        self._busy = False
+        self.busy = False
+        """Whether something is done in a thread."""
 
     def look(self) -> None:
         """Do what is due. Call this after each batch, and now and then besides: what failed is tried again."""
-        if self._busy:
+        if self.busy:
             return
         if self._storage.spare is None:
-            self._busy = True
+            self.busy = True
             self._in_thread(self._storage.prepare, self._prepared)
         else:
             self._expire()
 
     def _prepared(self, result: Writer | Exception) -> None:
-        self._busy = False
+        self.busy = False
         self._note(result)
         if not isinstance(result, Exception):
             self._storage.spare = result
@@ -66,13 +67,13 @@ class Housekeeping:
         for segment in expired:
             self._dropped(segment)
         self._expired += expired
-        if self._expired and not self._busy:
-            self._busy = True
+        if self._expired and not self.busy:
+            self.busy = True
             due = tuple(self._expired)
             self._in_thread(partial(self._storage.delete, due), partial(self._deleted, len(due)))
 
     def _deleted(self, count: int, result: Exception | None) -> None:
-        self._busy = False
+        self.busy = False
         self._note(result)
         if not isinstance(result, Exception) or isinstance(result, FileNotFoundError):
             del self._expired[:count]

@@ -170,10 +170,19 @@ class DiskJournal:
             self.housekeeping.look()
             self.reader.sweep()
 
+    def stop(self) -> None:
+        """Take nothing more, and begin nothing more in threads."""
+        self._over = True
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no thread writes for the journal."""
+        return not (self.syncing.running or self.housekeeping.busy)
+
     def close(self) -> None:
         """Sync everything, and end the journal so that its epoch goes on. Raises OSError.
 
-        No thread may be at work for it any more.
+        Call `stop` before, and wait until it is `quiet`.
         """
         self._over = True
         self.storage.close()

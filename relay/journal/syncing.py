@@ -55,13 +55,14 @@ class Syncing:
         self._clock = clock
         self._synced = synced
         self._failed = failed
-        self._running = False
+        self.running = False
+        """Whether a sync runs in its thread."""
         self._scheduled = False
 
     def wrote(self, size: int) -> None:
         """Note that `size` bytes were written."""
         self.unsynced += size
-        if self._running:
+        if self.running:
             return
         if not self.interval or self.unsynced > FEW_UNSYNCED:
             self._start()
@@ -71,17 +72,17 @@ class Syncing:
 
     def _sync_when_due(self) -> None:
         self._scheduled = False
-        if self.unsynced and not self._running:
+        if self.unsynced and not self.running:
             self._start()
 
     def _start(self) -> None:
-        self._running = True
+        self.running = True
         done = partial(self._done, self._storage.next, self.unsynced, self._clock())
         self._in_thread(self._storage.sync_later(), done)
 
     def _done(self, position: int, size: int, begun: float, result: object) -> None:
         """A sync is over that covers `size` bytes, up to `position`, and began at `begun`."""
-        self._running = False
+        self.running = False
         if isinstance(result, Exception):
             self._failed(result)
             return

@@ -8,12 +8,11 @@ Names of publishers that are not connected are remembered up to a limit. The one
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from relay.config.settings import MAX_NAMES
-
-Key = tuple[str, str]
-"""Subject of the publisher's certificate, empty without one; and the name itself."""
+from relay.core.journal import Key
 
 
 class Holder(Protocol):
@@ -30,8 +29,8 @@ class Name:
 
     __slots__ = ("count", "holder")
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, count: int = 0) -> None:
+        self.count = count
         """Messages accepted under the name before `holder` had it."""
         self.holder: Holder | None = None
         """The connection that has the name now; None if none has."""
@@ -52,6 +51,12 @@ class Names:
 
     def __contains__(self, key: Key) -> bool:
         return key in self._held or key in self._free
+
+    def restore(self, counts: Mapping[Key, int]) -> None:
+        """Remember names of publishers that are not connected, the longest unseen first."""
+        for key, count in counts.items():
+            self._free[key] = Name(count)
+        self.change(self.limit)
 
     def take(self, key: Key, holder: Holder) -> tuple[Name, Holder | None]:
         """Give the name to `holder`. Returns the name, and who had it until now, None if nobody."""

@@ -91,7 +91,7 @@ def test_the_example_file_says_of_each_setting_what_a_reload_does(tmp_path: Path
 
 
 def test_the_example_file_is_one_that_the_relay_takes_as_it_is() -> None:
-    assert tomllib.loads(EXAMPLE.read_text()) == {"limits": {}, "tls": {}, "web": {}, "log": {}}
+    assert tomllib.loads(EXAMPLE.read_text()) == {"limits": {}, "journal": {}, "tls": {}, "web": {}, "log": {}}
     check = subprocess.run(
         [TWISTD, "relay", "--check", "--config", EXAMPLE], capture_output=True, text=True, timeout=DEADLINE
     )

@@ -1,0 +1,233 @@
+"""The journal of a relay: opens it, gives it threads, and stands between it and the parts that it holds and tells.
+
+Only a relay with a journal imports this.
+
+What the memory can hold of it is read when the relay starts, so that whoever comes back after that finds it there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from relay.config.config import Config
+from relay.config.values import show_size
+from relay.core.log import Log
+from relay.core.timing import Clock
+from relay.journal.disk import Disk
+from relay.journal.epochs import resume
+from relay.journal.journal import DiskJournal
+from relay.journal.recovery import UNKNOWN_BOOT, CannotOpen
+from relay.journal.segment import Chunk, Damaged, Segment, read_block
+from relay.journal.storage import Storage, segment_size
+from relay.net.ports import CannotStart
+from relay.peers.acks import Acks
+from relay.peers.intake import Intake
+from relay.wire.framing import Buffer
+from relay.wire.position import Position, new_epoch
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Where Linux says which run of the machine this is."""
+LOOK = 0.01
+"""Seconds between two looks at whether the journal's threads are done, when the relay stops."""
+T = TypeVar("T")
+
+
+def microseconds() -> int:
+    """The time in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def read_boot() -> bytes:
+    """16 bytes that name the machine's run from boot to shutdown; `UNKNOWN_BOOT` where the system does not say."""
+    try:
+        return UUID(BOOT_ID.read_text().strip()).bytes
+    except (OSError, ValueError):
+        return UNKNOWN_BOOT
+
+
+@dataclass
+class JournalKeeper:
+    """Passes on what the journal says to the parts of a relay, which are made after it."""
+
+    intake: Intake
+    end: Callable[[int], None] = os._exit
+    """Ends the process at once with a status."""
+    flush_hub: Callable[[], bool] = field(default=lambda: True)
+    acks: Acks | None = None
+    logger = Logger()
+
+    def hold(self, reason: str) -> None:
+        self.intake.hold(reason)
+
+    def release(self) -> None:
+        self.intake.release()
+
+    def flush(self) -> None:
+        self.flush_hub()
+
+    def synced(self) -> None:
+        if self.acks is not None:
+            self.acks.safe()
+
+    def dropped(self, segment: Segment) -> None:
+        self.logger.debug("the journal's oldest segment is deleted: {path}", path=segment.path)
+
+    def lost(self, error: Exception) -> None:
+        self.logger.critical("the journal cannot be synced: {error}. What is on disk is not known: ending", error=error)
+        sys.stderr.flush()
+        self.end(1)
+
+
+class Recording:
+    """The journal of a relay, and what a relay that begins needs to know of it."""
+
+    def __init__(self, config: Config, intake: Intake, reactor: Any) -> None:  # Any: as in Surroundings
+        """Open the journal that `config` names. Raises CannotStart if it cannot be used."""
+        disk = Disk()
+        self.keeper = JournalKeeper(intake)
+        self.storage = _open(config, disk)
+        self.journal = DiskJournal(
+            self.storage,
+            self.keeper,
+            disk=disk,
+            in_thread=partial(in_thread, reactor),
+            call_later=reactor.callLater,
+            clock=time.monotonic,
+            time=microseconds,
+            size=config.journal_size,
+            age=config.journal_age,
+            interval=config.journal_sync,
+        )
+        self._disk = disk
+
+    @property
+    def epoch(self) -> str:
+        """The epoch in force."""
+        return self.storage.epochs[-1].name
+
+    def make_log(self, ends: Callable[[Buffer], array[int]], memory: int, clock: Clock) -> Log:
+        """A log that goes on where the journal ends, with the newest of its messages that fit into `memory` bytes."""
+        chunks = recall(self.storage, self._disk, memory)
+        log = Log(ends, chunks[0].first if chunks else self.storage.next)
+        fill(log, chunks, clock, microseconds())
+        return log
+
+    def resume(self, after: Position, following: int) -> int | None:
+        """The message with which one goes on that had everything up to `after`; None if nobody knows."""
+        found = resume(self.storage.epochs, after, following)
+        return None if found is None else found.wanted
+
+
+def _open(config: Config, disk: Disk) -> Storage:
+    try:
+        return Storage(
+            config.journal,
+            disk=disk,
+            framing=config.framing.__name__.lower(),
+            max_message=config.max_message,
+            boot=read_boot(),
+            time=microseconds,
+            new_epoch=new_epoch,
+            segment_size=segment_size(config.journal_size),
+        )
+    except Damaged as damaged:
+        hint = f"relay journal --verify {config.journal} tells more, and --repair makes it usable"
+        raise CannotStart(f"relay cannot start: {damaged}; {hint}") from None
+    except CannotOpen as error:
+        raise CannotStart(f"relay cannot start: {error}") from None
+    except OSError as error:
+        raise CannotStart(f"relay cannot start: the journal {config.journal}: {error.strerror or error}") from None
+
+
+def in_thread(reactor: Any, function: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
+    """Run `function` in a thread of the reactor's pool, then `done` in the reactor's, with what came of it."""
+
+    def work() -> None:
+        try:
+            result: T | Exception = function()
+        except Exception as error:
+            result = error
+        reactor.callFromThread(done, result)
+
+    reactor.callInThread(work)
+
+
+def announce(journal: DiskJournal) -> None:
+    """Log what was found in the journal."""
+    storage = journal.storage
+    for note in storage.notes:
+        JournalKeeper.logger.warn("journal: {note}", note=note)
+    JournalKeeper.logger.info(
+        "journal: messages {oldest:,} to {newest:,} in {segments:,} segments, {size}, epoch {epoch}",
+        oldest=storage.oldest,
+        newest=storage.next - 1,
+        segments=len(storage.segments),
+        size=show_size(storage.size),
+        epoch=storage.epochs[-1].name,
+    )
+
+
+def recall(storage: Storage, disk: Disk, memory: int) -> list[Chunk]:
+    """The newest chunks of a journal that have at most `memory` bytes, in order; fewer if one cannot be read."""
+    found: list[Chunk] = []
+    for segment, number in newest_blocks(storage):
+        block = segment.block(number)
+        memory -= block.stop - block.start
+        if memory < 0:
+            break
+        try:
+            found.append(read_block(disk, block))
+        except (Damaged, OSError) as error:
+            storage.notes.append(f"{error}: older messages are not read")
+            break
+    return found[::-1]
+
+
+def newest_blocks(storage: Storage) -> Iterator[tuple[Segment, int]]:
+    """All blocks, the newest first."""
+    for segment in reversed(storage.segments):
+        for number in reversed(range(len(segment.index))):
+            yield segment, number
+
+
+def fill(log: Log, chunks: list[Chunk], clock: Clock, now: int) -> None:
+    """Append `chunks` to an empty log that begins with their first message. `now`: in microseconds since 1970.
+
+    The ages of messages stay what they are, except that none is older than the one before it.
+    """
+    then = 0.0
+    for chunk in chunks:
+        age = max(0, now - chunk.marks[0][0]) / 1_000_000
+        then = max(then, clock() - age) if log.end else clock() - age
+        log.append(chunk.data, chunk.next - chunk.first, len(chunk.data), then, chunk.ends)
+
+
+def close_when_quiet(journal: DiskJournal, reactor: Any) -> Deferred[None]:
+    """Close the journal when its threads are done. Fires then; an error is logged."""
+    done: Deferred[None] = Deferred()
+
+    def look() -> None:
+        if not journal.quiet:
+            reactor.callLater(LOOK, look)
+            return
+        try:
+            journal.close()
+        except OSError as error:
+            JournalKeeper.logger.error("the journal cannot be closed: {error}", error=error)
+        done.callback(None)
+
+    journal.stop()
+    look()
+    return done
