@@ -8,12 +8,41 @@ acknowledged: `safe` says what survives a power cut. A relay without a journal p
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from relay.wire.framing import Buffer
 
 Key = tuple[str, str]
 """A publisher's name: the subject of its certificate, empty without one; and the name itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFigures:
+    """A journal at one moment. Totals are since the relay's start; sizes are in bytes, times in seconds."""
+
+    size: int
+    """What it takes on disk."""
+    segments: int
+    """Files that it has."""
+    oldest: int
+    """Position of the oldest message."""
+    oldest_time: float
+    """When that was published, in seconds since 1970, UTC; now, if there is none."""
+    unsynced: int
+    """What is written and not known to be on disk."""
+    bounds: tuple[float, ...]
+    """Upper bounds of the buckets of `syncs`, in seconds; one more bucket has what took longer."""
+    syncs: tuple[int, ...]
+    """Syncs, by how long they took."""
+    sync_seconds: float
+    """What all syncs took together."""
+    reads: int
+    """Blocks that were read from disk."""
+    cuts: int
+    """Places that were mended when the relay started."""
+    trouble: str
+    """Why publishers wait for it, in words for people; empty while they do not."""
 
 
 class Contributor(Protocol):
@@ -53,4 +82,8 @@ class Journal(Protocol):
         `pieces`: its frames. `messages`: how many they are. `ends`: where each message ends, for a framing that cannot
         tell.
         """
+        ...
+
+    def figures(self) -> JournalFigures:
+        """How it is."""
         ...

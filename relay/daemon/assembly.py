@@ -336,6 +336,7 @@ def _make_stats(machinery: Machinery, reload: Reload) -> Stats:
         clock=time.monotonic,
         turns=machinery.turns,
         sessions=machinery.sessions,
+        journal=machinery.journal,
     )
 
 

@@ -7,13 +7,13 @@ What the memory can hold of it is read when the relay starts, so that whoever co
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from os import _exit as end_at_once
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -62,8 +62,8 @@ class JournalKeeper:
     """Passes on what the journal says to the parts of a relay, which are made after it."""
 
     intake: Intake
-    end: Callable[[int], None] = os._exit
-    """Ends the process at once with a status."""
+    end: Callable[[int], None] = end_at_once
+    """Ends the process with a status."""
     flush_hub: Callable[[], bool] = field(default=lambda: True)
     acks: Acks | None = None
     logger = Logger()

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from relay.core.journal import Contributor, Key
+from relay.core.journal import Contributor, JournalFigures, Key
 from relay.core.timing import SWEEP, Clock, Every
 from relay.journal.disk import Disk
-from relay.journal.housekeeping import Housekeeping
+from relay.journal.housekeeping import MICROSECONDS, Housekeeping
 from relay.journal.reader import Reader
 from relay.journal.segment import Segment
 from relay.journal.storage import Storage
-from relay.journal.syncing import FEW_UNSYNCED, MOST_UNSYNCED, Syncing
+from relay.journal.syncing import BOUNDS, FEW_UNSYNCED, MOST_UNSYNCED, Syncing
 from relay.journal.threads import CallLater, InThread
 from relay.wire.framing import Buffer
 
@@ -88,6 +88,7 @@ class DiskJournal:
         self.trouble = ""
         """Why publishers wait for the journal, in words for people; empty while they do not."""
         self._keeper = keeper
+        self._time = time
         self._call_later = call_later
         self._writable = True  # whether the last write succeeded
         self._over = False  # whether a sync has failed, or the journal is closed
@@ -169,6 +170,24 @@ class DiskJournal:
         if not self._over:
             self.housekeeping.look()
             self.reader.sweep()
+
+    def figures(self) -> JournalFigures:
+        """How the journal is."""
+        storage, syncing = self.storage, self.syncing
+        index = storage.segments[0].index
+        return JournalFigures(
+            size=storage.size,
+            segments=len(storage.segments),
+            oldest=storage.oldest,
+            oldest_time=(index[0].time if len(index) else self._time()) / MICROSECONDS,
+            unsynced=syncing.unsynced,
+            bounds=BOUNDS,
+            syncs=tuple(syncing.took),
+            sync_seconds=syncing.seconds,
+            reads=self.reader.reads,
+            cuts=storage.cuts,
+            trouble=self.trouble,
+        )
 
     def stop(self) -> None:
         """Take nothing more, and begin nothing more in threads."""

@@ -50,6 +50,8 @@ class Found:
     """Whether nothing is lost that anybody may have seen."""
     notes: list[str] = field(default_factory=list)
     """What the operator should know, a line each."""
+    cuts: int = 0
+    """Places where something was not written whole, and is cut off now."""
 
 
 def read_headers(disk: Disk, folder: str, notes: list[str]) -> list[Header]:
@@ -182,6 +184,7 @@ class Recovery:
 
     def _cut(self, one: Scan, later: list[Segment | Scan]) -> None:
         """Cut off what cannot be read, and all behind it. Raises Damaged if that may not be."""
+        self._found.cuts += 1
         segments, segment = self._found.segments, one.segment
         fits = bool(one.epochs) and (not segments or segment.first == segments[-1].next)
         position = segment.next if fits else segments[-1].next if segments else 0

@@ -98,6 +98,8 @@ class Storage:
         headers = read_headers(self._disk, self._folder, self.notes)
         self._check(headers)
         found = Recovery(self._disk, self._folder, self._boot, self._time(), self.notes).run(headers)
+        self.cuts = found.cuts
+        """Places that were mended when the journal was opened."""
         last = found.last
         position = last.segment.next if last else 1
         self.epochs = last.epochs if last else []

@@ -23,6 +23,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
 from relay import __version__
+from relay.core.journal import JournalFigures
 from relay.observe.stats import Role, Snapshot
 from relay.observe.turns import BOUNDS
 from relay.peers.registry import TCP
@@ -67,10 +68,12 @@ class Metrics:
         yield from _buffer(now)
         yield from _lag(now)
         yield from _sessions(now)
-        yield Gauge("relay_publishers_blocked", "1 while publishers are not read (--slow block), else 0.", now.blocked)
+        yield Gauge("relay_publishers_blocked", "1 while publishers are not read, else 0.", now.blocked)
         yield Counter(
             "relay_publishers_blocked_seconds", "Seconds during which publishers were not read.", now.blocked_seconds
         )
+        if now.journal:
+            yield from _journal(now.journal)
         yield _turns(now)
         yield _by("relay_reloads", "Reloads (SIGHUP).", {"succeeded": now.reloaded, "failed": now.reloads_failed})
         yield Counter("relay_log_lines_left_out", "Log lines left out because peers caused too many.", now.left_out)
@@ -84,6 +87,27 @@ def _turns(now: Snapshot) -> Histogram:
         list(zip(bounds, accumulate(map(float, now.turns)), strict=True)),
         now.turn_seconds,
     )
+
+
+def _journal(now: JournalFigures) -> Iterator[Metric]:
+    yield Gauge("relay_journal_bytes", "What the journal takes on disk.", now.size)
+    yield Gauge("relay_journal_segments", "Files of the journal.", now.segments)
+    yield Gauge("relay_journal_oldest_position", "Position of the oldest message in the journal.", now.oldest)
+    yield Gauge(
+        "relay_journal_oldest_time_seconds",
+        "When the oldest message in the journal was published, in seconds since 1970, UTC.",
+        now.oldest_time,
+    )
+    yield Gauge("relay_journal_unsynced_bytes", "What is written and not known to be on disk.", now.unsynced)
+    yield Gauge("relay_journal_held", "1 while publishers wait for the journal, else 0.", bool(now.trouble))
+    yield Histogram(
+        "relay_journal_sync_seconds",
+        "How long the disk took to sync.",
+        list(zip([*map(str, now.bounds), "+Inf"], accumulate(map(float, now.syncs)), strict=True)),
+        now.sync_seconds,
+    )
+    yield Counter("relay_journal_reads", "Blocks of messages that were read from disk.", now.reads)
+    yield Gauge("relay_journal_cuts", "Places in the journal that were mended when the relay started.", now.cuts)
 
 
 def _by(name: str, meaning: str, results: dict[str, int]) -> Counter:

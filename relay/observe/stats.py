@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
+from relay.core.journal import Journal, JournalFigures
 from relay.core.state import State
 from relay.observe.turns import Turns
 from relay.peers.intake import Intake
@@ -99,6 +100,8 @@ class Snapshot:
     """Total length of the turns that were measured."""
     started: float
     """When the relay was started, in seconds since 1970, UTC."""
+    journal: JournalFigures | None
+    """The journal; None without one."""
 
 
 class Stats:
@@ -115,10 +118,12 @@ class Stats:
         clock: Callable[[], float],
         turns: Turns,
         sessions: Sessions,
+        journal: Journal | None = None,
     ) -> None:
         """`subscribers`: a registry for each feed. `lines`: counts the log lines that are left out.
 
         `reloads`: how many reloads succeeded (True) and failed (False). `clock`: the hub's. `sessions`: counts those.
+        `journal`: None for none.
         """
         self.registries = (publishers, *subscribers)
         self.clock = clock
@@ -130,6 +135,7 @@ class Stats:
         self._started = publishers.now()
         self._turns = turns
         self._sessions = sessions
+        self._journal = journal
         self._budget = hub.budget
 
     def snapshot(self) -> Snapshot:
@@ -168,6 +174,7 @@ class Stats:
             turns=tuple(self._turns.counts),
             turn_seconds=self._turns.seconds,
             started=self._started,
+            journal=self._journal.figures() if self._journal else None,
         )
 
     def _subscribed(self) -> tuple[Tally, int, list[Lag]]:

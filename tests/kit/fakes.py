@@ -10,7 +10,7 @@ from twisted.logger import LogLevel, formatEvent
 
 from relay.core.cursor import Lag
 from relay.core.hub import Hub
-from relay.core.journal import Contributor, Key
+from relay.core.journal import Contributor, JournalFigures, Key
 from relay.core.state import Lifecycle, State
 from relay.core.subscription import Subscription
 from relay.peers.admission import Admission
@@ -159,6 +159,9 @@ class FakeJournal:
         self.noted |= {key: publisher.accepted for key, publisher in self._contributors.items()}
         self._contributors.clear()
         return True
+
+    def figures(self) -> JournalFigures:
+        return JournalFigures(0, 1, 1, 0.0, 0, (), (0,), 0.0, 0, 0, "")
 
 
 class FakeIntake:

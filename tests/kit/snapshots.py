@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relay.core.cursor import Lag, Tally
+from relay.core.journal import JournalFigures
 from relay.observe.stats import Role, Snapshot
 from relay.wire.close_reason import CloseReason
 
@@ -38,4 +39,17 @@ NOW = Snapshot(
     turns=(5, 0, 2, 0, 1, 0, 0, 1),
     turn_seconds=1.75,
     started=1_000_000_000.0,
+    journal=JournalFigures(
+        size=4096,
+        segments=3,
+        oldest=2,
+        oldest_time=999_999_999.5,
+        unsynced=128,
+        bounds=(0.001, 0.01),
+        syncs=(4, 2, 1),
+        sync_seconds=0.25,
+        reads=6,
+        cuts=1,
+        trouble="",
+    ),
 )

@@ -25,6 +25,7 @@ from relay.peers.intake import Intake
 from relay.wire.framing import Int32
 from relay.wire.position import Position
 from tests.kit.fakes import frame, said
+from tests.kit.folders import temporary_folder
 from tests.kit.journals import MemoryDisk, Ticking, expected, open_storage, write
 from tests.kit.sessions import hello, parts
 
@@ -41,8 +42,7 @@ class Reactor(MemoryReactorClock):
 
 class RelayTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.folder = os.path.abspath(self.mktemp())
-        os.mkdir(self.folder)
+        self.folder = str(temporary_folder(self))
         self.relay = self.start()
 
     def start(self, **changes: Any) -> Relay:  # Any: of each field's own type

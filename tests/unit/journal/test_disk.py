@@ -11,6 +11,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.journal.disk import BUFFERS, Disk
+from tests.kit.folders import temporary_folder
 from tests.kit.journals import MemoryDisk
 
 
@@ -18,8 +19,7 @@ class DiskTests(SynchronousTestCase):
     """What holds for both."""
 
     def setUp(self) -> None:
-        self.folder = self.mktemp()
-        os.mkdir(self.folder)
+        self.folder = str(temporary_folder(self))
         self.disk = Disk()
 
     def path(self, name: str = "file") -> str:
@@ -123,7 +123,7 @@ class MemoryDiskTests(DiskTests):
 class FullDiskTests(SynchronousTestCase):
     def test_what_a_call_leaves_over_is_written_until_the_system_refuses(self) -> None:
         """A limit of the process on the size of files stands in for a disk that becomes full."""
-        disk, path = Disk(), self.mktemp()
+        disk, path = Disk(), str(temporary_folder(self) / "file")
         descriptor = disk.create(path)
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -168,6 +168,16 @@ class JournalTests(SynchronousTestCase):
         self.open()
         self.assertEqual((self.storage.next, len(self.storage.epochs)), (4, 1))
 
+    def test_it_tells_how_it_is(self) -> None:
+        self.append(2)
+        found = self.journal.figures()
+        self.assertEqual((found.oldest, found.segments, found.cuts, found.trouble), (1, 1, 0, ""))
+        self.assertGreater(found.unsynced, 0)
+        self.threads.run()
+        found = self.journal.figures()
+        self.assertEqual((found.unsynced, sum(found.syncs)), (0, 2))
+        self.assertEqual(found.size, self.storage.size)
+
     def test_it_asks_for_its_sweeps(self) -> None:
         asked: list[object] = []
         self.journal.register(lambda seconds, function: asked.append(function))

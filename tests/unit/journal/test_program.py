@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
@@ -12,13 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.journal.disk import Disk
 from relay.journal.program import main, show_time
+from tests.kit.folders import temporary_folder
 from tests.kit.journals import open_storage, write
 
 
 class ProgramTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.folder = os.path.abspath(self.mktemp())
-        os.mkdir(self.folder)
+        self.folder = str(temporary_folder(self))
         self.now = 1_700_000_000_000_000
         self.disk = Disk()
         self.storage = open_storage(self.disk, self.folder, segment_size=350, time=self.time)

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.journal.disk import Disk
 from relay.journal.recovery import CannotOpen
 from relay.journal.storage import LEAST_SEGMENT, MAX_EPOCHS, MOST_SEGMENT, Names, Storage, segment_size
+from tests.kit.folders import temporary_folder
 from tests.kit.journals import (
     BOOT,
     FOLDER,
@@ -207,8 +208,7 @@ class StorageTests(SynchronousTestCase):
     # On a real disk
 
     def test_all_of_it_on_a_real_disk(self) -> None:
-        folder = os.path.abspath(self.mktemp())
-        os.mkdir(folder)
+        folder = str(temporary_folder(self))
         disk = Disk()
         storage = open_storage(disk, folder)
         write(storage, 500)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from relay.journal.disk import Disk
 from relay.journal.journal import DiskJournal
 from relay.journal.segment import Chunk
 from relay.journal.threads import CallLater, InThread
+from tests.kit.folders import temporary_folder
 from tests.kit.journals import RecordingKeeper, expected, message, open_storage
 
 T = TypeVar("T")
@@ -48,8 +48,7 @@ class Pool:
 
 class ThreadsTests(SynchronousTestCase):
     def test_a_journal_is_written_synced_dropped_and_read_beside_threads(self) -> None:
-        folder = os.path.abspath(self.mktemp())
-        os.mkdir(folder)
+        folder = str(temporary_folder(self))
         disk, pool, clock = Disk(), Pool(), Clock()
         self.addCleanup(pool.executor.shutdown)
         in_thread: InThread = pool

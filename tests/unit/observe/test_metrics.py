@@ -61,6 +61,17 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(turns, [5, 7, 8, 9])
         self.assertEqual((value("relay_turn_seconds_count"), value("relay_turn_seconds_sum")), (9, 1.75))
 
+    def test_those_of_the_journal_are_there_if_there_is_one(self) -> None:
+        names = ("bytes", "segments", "oldest_position", "oldest_time_seconds", "unsynced_bytes", "held")
+        self.assertEqual(
+            [value(f"relay_journal_{name}") for name in names],
+            [4096, 3, 2, 999_999_999.5, 128, 0],
+        )
+        buckets = [value("relay_journal_sync_seconds_bucket", le=le) for le in ("0.001", "0.01", "+Inf")]
+        self.assertEqual((buckets, value("relay_journal_sync_seconds_sum")), ([4, 6, 7], 0.25))
+        self.assertEqual((value("relay_journal_reads_total"), value("relay_journal_cuts")), (6, 1))
+        self.assertNotIn("journal", scrape(replace(NOW, journal=None))[0])
+
     def test_every_reason_is_there_for_each_role_before_it_happens(self) -> None:
         for role in ("publisher", "subscriber"):
             for reason in CloseReason:

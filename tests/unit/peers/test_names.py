@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.peers.names import Key, Names
+from relay.core.journal import Key
+from relay.peers.names import Names
 
 
 class Holder:
@@ -66,3 +67,10 @@ class NamesTests(SynchronousTestCase):
         self.names.change(0)
         self.use(("", "c"), 1)
         self.assertEqual(len(self.names), 0)
+
+    def test_names_of_another_run_are_remembered_as_those_that_are_not_connected(self) -> None:
+        names = Names(2)
+        names.restore({("", "a"): 1, ("", "b"): 2, ("", "c"): 3})
+        self.assertEqual((("", "a") in names, len(names)), (False, 2))
+        name, before = names.take(("", "c"), Holder())
+        self.assertEqual((name.count, before), (3, None))
