@@ -11,6 +11,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
+from typing import NoReturn
 
 from relay.journal.disk import Disk
 from relay.journal.inspection import Listed, Message, look, messages
@@ -36,8 +37,15 @@ def main() -> None:
     sys.exit(1 if faults else 0)
 
 
+class Parser(ArgumentParser):
+    """For a wrong option, ends the program with status 2 and one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help tells more)\n")
+
+
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
+    parser = Parser(
         description="Show what is in a journal: its segments, and where they begin and end.",
         epilog="A journal can be looked at while a relay writes it, and so can a copy.",
     )

@@ -55,7 +55,7 @@ class MainTests(SynchronousTestCase):
         self.assertIn("as in relay serve --framing\n", errors)
 
     def test_a_command_knows_its_name_and_its_arguments(self) -> None:
-        for command in ("publish", "subscribe", "top", "bench"):
+        for command in ("publish", "subscribe", "journal", "top", "bench"):
             status, output, _ = self.run_with(command, "--help")
             self.assertEqual(status, 0)
             self.assertTrue(output.startswith(f"usage: relay {command} "), output)
