@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from relay.core.budget import Budget
 from relay.core.cursor import Cursor, Tally
-from relay.core.journal import Journal
 from relay.core.log import Log
-from relay.core.pending import Journaled, Pending
+from relay.core.pending import Pending
 from relay.core.place import Place
 from relay.core.slow import SLOW_POLICIES, Inflow, SlowPolicy
 from relay.core.state import State
@@ -61,18 +60,16 @@ class Hub:
         *,
         call_soon: CallSoon,
         clock: Clock,
-        self_delimiting: bool = True,
+        pending: Pending | None = None,
         max_read: int = MAX_READ,
         slow: SlowPolicy = SLOW_POLICIES["disconnect"],
         stall_timeout: float = 60.0,
         replay: int = 0,
-        journal: Journal | None = None,
     ) -> None:
         """Keep messages in `log`, within `budget`.
 
-        `inflow`: all publishers. `self_delimiting`: the framing's. `max_read`: bytes that one read may bring at most.
+        `inflow`: all publishers. `pending`: not in the log yet. `max_read`: bytes that one read may bring at most.
         `stall_timeout`: seconds, 0 for never. `replay`: recent messages that a new subscriber starts with.
-        `journal`: where messages are written before anybody is given them; None for nowhere.
         """
         self.log = log
         self.budget = budget
@@ -85,7 +82,7 @@ class Hub:
         self._clock = clock
         self._max_read = min(max_read, MAX_READ, budget.size // 8)
         self._flush_size = min(FLUSH, budget.size // 8)
-        self._pending = Journaled(self_delimiting, journal) if journal else Pending(self_delimiting)
+        self._pending = pending or Pending(self_delimiting=True)
         self._reads = 0  # reads from publishers in this turn
         self._readers = 1  # reads from publishers in the last turn that had any, at least 1
         self._reading = False
@@ -136,17 +133,11 @@ class Hub:
         self.flush()
 
     def flush(self) -> bool:
-        """Move what is pending into the log, and deliver it to every live subscriber with one call each.
-
-        Returns whether nothing is pending any more: a journal may not take it now.
-        """
+        """Move what is pending into the log, if it can be, and deliver it. Returns whether nothing is pending then."""
         log, size = self.log, self._pending.size
-        if not size:
-            return True
         start = log.end
-        self._pending.move_to(log, self._clock)
-        if log.end == start:
-            return False
+        if not size or not self._pending.move_to(log, self._clock):
+            return not size
         pieces = [log.batch(number).data for number in range(start, log.end)]
         piece = pieces[0] if len(pieces) == 1 else None
         self._make_room(start)

@@ -37,8 +37,11 @@ class Pending:
         """Bytes of all frames."""
         self._self_delimiting = self_delimiting
 
-    def move_to(self, log: Batches, clock: Clock) -> None:
-        """Append everything to `log`: small pieces in a row joined into one batch, each large piece as it is."""
+    def move_to(self, log: Batches, clock: Clock) -> bool:
+        """Append everything to `log`: small pieces in a row joined into one batch, each large piece as it is.
+
+        Returns whether that could be done.
+        """
         frames, self.frames, self.size = self.frames, [], 0
         small: list[Frames] = []
         for one in frames:
@@ -49,6 +52,7 @@ class Pending:
             self._append([one], log, clock)
             small = []
         self._append(small, log, clock)
+        return True
 
     def _append(self, frames: list[Frames], log: Batches, clock: Clock) -> None:
         if not frames:
@@ -70,10 +74,10 @@ class Journaled(Pending):
         super().__init__(self_delimiting)
         self._journal = journal
 
-    def move_to(self, log: Batches, clock: Clock) -> None:
+    def move_to(self, log: Batches, clock: Clock) -> bool:
         """As `Pending.move_to`. If the journal does not take them, they stay pending, and `log` gets nothing."""
         if not self._journal.ready:
-            return
+            return False
         frames, size = self.frames, self.size
         joined = _Joined()
         super().move_to(joined, clock)
@@ -81,8 +85,9 @@ class Journaled(Pending):
         if self._journal.append([one.data for one in batches], sum([one.messages for one in batches]), _ends(batches)):
             for one in batches:
                 log.append(*one)
-        else:
-            self.frames, self.size = frames, size
+            return True
+        self.frames, self.size = frames, size
+        return False
 
 
 class _Batch(NamedTuple):

@@ -19,6 +19,7 @@ from relay.core.budget import Budget
 from relay.core.history import KEPT, History
 from relay.core.hub import MAX_READ, Hub
 from relay.core.log import Log
+from relay.core.pending import Journaled, Pending
 from relay.core.start import Starts
 from relay.core.timing import CallSoon, Every
 from relay.daemon.appliers import Appliers
@@ -266,28 +267,28 @@ def _make_recording(config: Config, intake: Intake, reactor: Any) -> Recording |
 def _make_hub(config: Config, intake: Intake, recording: Recording | None, call_soon: CallSoon) -> Hub:
     budget, ends = Budget(config.buffer), config.framing.ends
     log = recording.make_log(ends, budget.size * KEPT // 8, time.monotonic) if recording else Log(ends)
+    told = config.framing.self_delimiting
+    pending = Journaled(told, recording.journal) if recording else Pending(told)
     return Hub(
         log,
         budget,
         intake,
         call_soon=call_soon,
         clock=time.monotonic,
-        self_delimiting=config.framing.self_delimiting,
+        pending=pending,
         max_read=config.max_message if config.framing is Raw else MAX_READ,
         replay=config.replay,
-        journal=recording.journal if recording else None,
     )
 
 
 def _make_sessions(
     config: Config, hub: Hub, history: History, intake: Intake, recording: Recording | None, reactor: Any
 ) -> Sessions:  # Any: as in Surroundings
-    names, epoch, resume, journal, ack = Names(), new_epoch(), None, None, "relayed"
+    names, epoch, resume, journal = Names(), new_epoch(), None, None
     if recording:
         names.restore(recording.storage.names)
         epoch, resume, journal = recording.epoch, recording.resume, recording.journal
-        ack = "written" if config.journal_sync else "synced"
-    return Sessions(
+    sessions = Sessions(
         hub,
         Starts(hub, history, epoch, time.monotonic, time.time, resume),
         names,
@@ -296,9 +297,11 @@ def _make_sessions(
         max_message=config.max_message,
         framing=config.framing.__name__.lower(),
         frame_timeout=lambda: intake.frame_timeout,
-        ack=ack,
         **_where(config),
     )
+    if recording:
+        sessions.ack = "written" if config.journal_sync else "synced"
+    return sessions
 
 
 def _where(config: Config) -> dict[str, str]:

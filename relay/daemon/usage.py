@@ -10,6 +10,7 @@ from relay.config.settings import SETTINGS
 HEADINGS = {
     "": "Messages and endpoints",
     "limits": "Limits",
+    "journal": "The journal",
     "tls": "TLS",
     "web": "The web port",
     "log": "The log",

@@ -30,6 +30,9 @@ Role = TypeVar("Role", SubscriberHello, PublisherHello)
 class Sessions:
     """What all sessions of one relay have in common."""
 
+    ack = "relayed"
+    """What an ack promises: `relayed`, `written` or `synced`."""
+
     def __init__(
         self,
         hub: Hub,
@@ -43,13 +46,11 @@ class Sessions:
         frame_timeout: Callable[[], float] = lambda: 0.0,
         publish: str = "another port",
         subscribe: str = "another port",
-        ack: str = "relayed",
     ) -> None:
         """`max_message`: bytes that a message may have. `framing`: the word for it.
 
         `frame_timeout`: returns the seconds that a hello may take, 0 for no limit. `publish`, `subscribe`: where each
-        role connects, as hints for peers that took the wrong port. `ack`: what an ack
-        promises.
+        role connects, as hints for peers that took the wrong port.
         """
         self.hub = hub
         self.starts = starts
@@ -65,8 +66,6 @@ class Sessions:
         self.lost = 0
         """Messages that subscribers were told they have lost."""
         self.acks_sent = 0
-        self.ack = ack
-        """What an ack promises: `relayed`, `written` or `synced`."""
         self.available = framing == "int32"
         """Whether the framing has room for control frames."""
         self._framing = framing

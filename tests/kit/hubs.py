@@ -8,6 +8,7 @@ from relay.core.budget import Budget
 from relay.core.hub import MAX_READ, Hub
 from relay.core.journal import Journal
 from relay.core.log import Log
+from relay.core.pending import Journaled, Pending
 from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.wire.framing import Int32
 from tests.kit.fakes import FakeIntake, Turns, frames
@@ -37,12 +38,11 @@ class HubTests(SynchronousTestCase):
             self.intake,
             call_soon=self.turns.call_soon,
             clock=lambda: self.now,
-            self_delimiting=self_delimiting,
+            pending=Journaled(self_delimiting, journal) if journal else Pending(self_delimiting),
             max_read=max_read,
             slow=slow,
             stall_timeout=stall_timeout,
             replay=replay,
-            journal=journal,
         )
 
     def publish(self, *messages: bytes) -> None:

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from relay.core.budget import Budget
 from relay.core.hub import Hub
 from relay.core.log import OVERHEAD, Log
+from relay.core.pending import Pending
 from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import FRAMINGS
@@ -62,7 +63,7 @@ class HubMachine(RuleBasedStateMachine):
             self.intake,
             call_soon=self.turns.call_soon,
             clock=lambda: self.now,
-            self_delimiting=self.framing.self_delimiting,
+            pending=Pending(self.framing.self_delimiting),
             slow=self.slow,
             stall_timeout=STALL,
         )

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.core.budget import Budget
 from relay.core.hub import Hub
 from relay.core.log import Log
+from relay.core.pending import Pending
 from relay.net.tcp import PublisherTransport, SubscriberTransport
 from relay.peers.intake import Intake
 from relay.peers.publisher import Publisher, PublisherFactory
@@ -53,7 +54,7 @@ class CostTests(SynchronousTestCase):
             FakeIntake(),
             call_soon=self.turns.call_soon,
             clock=lambda: 0.0,
-            self_delimiting=framing.self_delimiting,
+            pending=Pending(framing.self_delimiting),
         )
         self.factory = PublisherFactory(accepted("publisher"), self.hub, Intake(lambda: 0.0), lambda: framing(2**17))
         accepting = SubscriberFactory(accepted("subscriber"), self.hub, "")
