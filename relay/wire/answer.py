@@ -47,7 +47,7 @@ class PublisherWelcome:
     known: bool
     """Whether the relay knew the name. If not, the name is new, or forgotten, or the relay was restarted."""
     ack: str
-    """What accepted means: `relayed`, which is in the log and handed to whoever is live."""
+    """What accepted means: `relayed`, in the log and handed to whoever is live; `written`, `synced`: in the journal."""
     epoch: str
     """The epoch in which the messages get their positions."""
     max_message: int
