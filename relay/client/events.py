@@ -61,3 +61,6 @@ class Gap(NamedTuple):
     repeats: bool = False
     """Whether messages from `position` on may have been given before: the relay's count and ours differed, so the
     subscriber went back to the last position at which they agreed."""
+    ahead: int = 0
+    """Messages that were given before and that the relay has no more, because its machine went down before they were on
+    disk. Their numbers are those of other messages now."""

@@ -109,7 +109,8 @@ class SubscriberCore(Core):
             self.began = self.position
             return None
         if before.epoch != following.epoch:
-            return Gap(None, following)
+            whole = welcome.lost == 0 and not welcome.ahead
+            return None if whole else Gap(welcome.lost, following, ahead=welcome.ahead)
         missing = following.number - before.number - 1
         if repeats or missing < 0:
             return Gap(welcome.lost, following, repeats=True)

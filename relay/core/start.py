@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from relay.core.history import History
 from relay.core.hub import Hub
 from relay.core.timing import Clock
 from relay.wire.hello import SubscriberHello
 from relay.wire.position import Position
+
+
+class Resumption(NamedTuple):
+    """Where one goes on that comes back."""
+
+    wanted: int
+    """Position of the first message that it lacks."""
+    ahead: int
+    """Messages that it was given and that a journal's disk never got: their numbers are those of other messages now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +36,9 @@ class Start:
     resumes: bool = False
     """Whether it goes on where it stopped, so that it counts what lies between that and its first message."""
     known: bool = True
-    """Whether it resumes from a position of this epoch."""
+    """Whether it resumes from a position that is known: one of this epoch, or of an older one that a journal knows."""
+    ahead: int = 0
+    """Messages that it was given and that a journal's disk never got, before the machine went down."""
 
     def lost(self, first: int) -> int | None:
         """How many messages it has lost if it begins with the one at position `first`; None if nobody knows."""
@@ -49,12 +61,12 @@ class Starts:
         epoch: str,
         clock: Clock,
         now: Callable[[], float],
-        resume: Callable[[Position, int], int | None] | None = None,
+        resume: Callable[[Position, int], Resumption | None] | None = None,
     ) -> None:
         """`epoch`: of the messages' positions. `clock`: the hub's. `now`: the time in seconds since 1970, UTC.
 
-        `resume`: finds with which message one goes on that had everything up to a position, where the next message gets
-        a number; None if it does not know. By default only positions of `epoch` are known.
+        `resume`: finds where one goes on that had everything up to a position, from the number that the next message
+        gets; None if it does not know. By default only positions of `epoch` are known.
         """
         self.hub = hub
         self.history = history
@@ -69,8 +81,10 @@ class Starts:
         self.history.use()
         hub.flush()
         if hello.after is not None:
-            wanted = self._resume(hello.after, hub.log.next)
-            return Start(1, resumes=True, known=False) if wanted is None else Start(wanted, resumes=True)
+            found = self._resume(hello.after, hub.log.next)
+            if found is None:
+                return Start(1, resumes=True, known=False)
+            return Start(found.wanted, resumes=True, ahead=found.ahead)
         if hello.replay:
             return Start(hub.recent(hello.replay))
         if hello.since is not None:
@@ -82,9 +96,9 @@ class Starts:
         log = self.hub.log
         return log.next if start.wanted is None else min(log.next, max(start.wanted, self.history.first))
 
-    def _resume_epoch(self, after: Position, following: int) -> int | None:
+    def _resume_epoch(self, after: Position, following: int) -> Resumption | None:
         known = after.epoch == self.epoch and after.number < following
-        return after.number + 1 if known else None
+        return Resumption(after.number + 1, 0) if known else None
 
     def _age(self, since: float | datetime) -> float:
         """How many seconds ago that was."""

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from relay.config.config import Config
 from relay.config.values import show_size
 from relay.core.log import Log
+from relay.core.start import Resumption
 from relay.core.timing import Clock
 from relay.journal.disk import Disk
 from relay.journal.epochs import resume
@@ -124,10 +125,9 @@ class Recording:
         fill(log, chunks, clock, microseconds())
         return log
 
-    def resume(self, after: Position, following: int) -> int | None:
-        """The message with which one goes on that had everything up to `after`; None if nobody knows."""
-        found = resume(self.storage.epochs, after, following)
-        return None if found is None else found.wanted
+    def resume(self, after: Position, following: int) -> Resumption | None:
+        """Where one goes on that had everything up to `after`; None if nobody knows. `following`: the next message."""
+        return resume(self.storage.epochs, after, following)
 
 
 def _open(config: Config, disk: Disk) -> Storage:

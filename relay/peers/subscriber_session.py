@@ -57,7 +57,7 @@ class SubscriberSession:
         lost = sessions.resume(self._start, first)
         oldest = min(first, sessions.starts.history.first)
         return self._write(
-            SubscriberWelcome(self._position(first), oldest, lost, sessions.max_message, SERVER),
+            SubscriberWelcome(self._position(first), oldest, lost, sessions.max_message, SERVER, self._start.ahead),
         )
 
     def gap(self, gap: Lag, first: int, again: bool) -> bytes:

@@ -24,6 +24,8 @@ class SubscriberWelcome:
     """Bytes that a message may have."""
     server: str
     """What the relay is, for people: `relay 0.2.0`."""
+    ahead: int = 0
+    """Messages up to the hello's `after` that the relay's disk never got: others have their numbers now."""
 
     def write(self) -> bytes:
         return control.write(
@@ -34,6 +36,7 @@ class SubscriberWelcome:
                 "lost": self.lost,
                 "max_message": self.max_message,
                 "server": self.server,
+                "ahead": self.ahead or None,
             }
         )
 
@@ -161,7 +164,8 @@ def _welcome(values: Mapping[str, object]) -> Answer:
     limit, server = _number(values, "max_message"), str(values.get("server", ""))
     if "next" in values:
         lost = None if values.get("lost") is None else _number(values, "lost")
-        return SubscriberWelcome(_position(values), _number(values, "oldest"), lost, limit, server)
+        ahead = _number(values, "ahead") if "ahead" in values else 0
+        return SubscriberWelcome(_position(values), _number(values, "oldest"), lost, limit, server, ahead)
     known, ack, epoch = values["known"] is True, str(values["ack"]), str(values["epoch"])
     return PublisherWelcome(_number(values, "accepted"), known, ack, epoch, limit, server)
 

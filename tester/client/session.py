@@ -71,6 +71,8 @@ def framed(message: Message) -> Frames:
 
 def describe(gap: Gap) -> str:
     """A gap, as a line for people."""
+    if gap.ahead:
+        return f"{gap.ahead:,} messages before {gap.position} were given that the relay's disk never got: they are void"
     if gap.repeats:
         return f"messages from {gap.position} on come again, perhaps: the relay had counted otherwise"
     if gap.lost is None:

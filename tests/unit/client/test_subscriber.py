@@ -58,6 +58,20 @@ class SubscriberTests(SynchronousTestCase):
         self.take(self.welcome(7))
         self.assertEqual(self.connect().after, at(6))
 
+    def test_another_epoch_that_knows_the_last_one_is_no_gap_unless_it_has_less_or_more(self) -> None:
+        for welcome, told in (
+            (SubscriberWelcome(at(9, "cd"), 1, 0, 100, "relay"), []),
+            (SubscriberWelcome(at(12, "cd"), 1, 3, 100, "relay"), [Gap(3, at(12, "cd"))]),
+            (SubscriberWelcome(at(6, "cd"), 1, 0, 100, "relay", ahead=3), [Gap(0, at(6, "cd"), ahead=3)]),
+            (SubscriberWelcome(at(6, "cd"), 1, None, 100, "relay"), [Gap(None, at(6, "cd"))]),
+        ):
+            self.setUp()
+            self.connect()
+            self.take(self.welcome(7), b"seven", b"eight")
+            self.connect()
+            self.assertEqual(self.take(welcome), told)
+            self.assertEqual(self.core.position, at(welcome.next.number - 1, "cd"))
+
     def test_what_is_lost_is_a_gap(self) -> None:
         self.connect()
         self.take(self.welcome(1), b"one")

@@ -21,6 +21,7 @@ HERE = Position("5289cfdd2847", 18)
 ANSWERS = (
     SubscriberWelcome(HERE, 1, 0, 99_999, "relay 0.2.0"),
     SubscriberWelcome(HERE, 1, None, 99_999, "relay 0.2.0"),
+    SubscriberWelcome(HERE, 1, 0, 99_999, "relay 0.2.0", ahead=3),
     PublisherWelcome(1234, True, "relayed", "5289cfdd2847", 99_999, "relay 0.2.0"),
     Ack(1301),
     Heartbeat(next=HERE),
