@@ -131,6 +131,7 @@ class Options(UsageOptions):
             read_token(config.web_token_file)
             if config.web:
                 require_packages()
+            _check_folder(config.journal)
         except Faults as faults:
             print(*faults.lines, sep="\n", file=sys.stderr)
             sys.exit(1)
@@ -140,6 +141,14 @@ class Options(UsageOptions):
     def config(self) -> Config:
         """Read the configuration file anew and combine it with the command line. Raises Faults."""
         return configure((read_file(self._file) if self._file else {}) | self._given)
+
+
+def _check_folder(journal: str) -> None:
+    """Raise Faults if the folder of the journal, empty for none, cannot be written."""
+    if journal and not os.path.isdir(journal):
+        raise Faults([f"journal: {os.path.abspath(journal)}: there is no such folder"])
+    if journal and not os.access(journal, os.R_OK | os.W_OK | os.X_OK):
+        raise Faults([f"journal: {os.path.abspath(journal)}: it cannot be written"])
 
 
 def _require_writable(option: str, file: str) -> None:

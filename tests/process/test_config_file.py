@@ -38,6 +38,12 @@ def test_check_has_a_line_for_each_fault_and_status_1(file: Path) -> None:
     assert twistd_check("--config", str(file)) == (1, "", lines)
 
 
+def test_check_looks_at_the_folder_of_the_journal(tmp_path: Path) -> None:
+    assert twistd_check("--journal", str(tmp_path)) == (0, "ok\n", "")
+    for missing in (tmp_path / "none", Path(__file__)):
+        assert twistd_check("--journal", str(missing)) == (1, "", f"journal: {missing}: there is no such folder\n")
+
+
 def test_without_check_the_start_ends_the_same_way(file: Path) -> None:
     file.write_text("slwo = 1\n")
     start = [TWISTD, "-n", "--pidfile=", "relay", "--config", str(file)]
