@@ -72,6 +72,10 @@ class Journal(Protocol):
         """Whether `append` is worth a try."""
         ...
 
+    def hurry(self) -> None:
+        """Note that somebody waits until all that was appended is safe."""
+        ...
+
     def note(self, key: Key, publisher: Contributor) -> None:
         """Note that messages of `publisher`, which has the name `key`, were published and will be in the next batch."""
         ...

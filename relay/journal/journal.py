@@ -104,6 +104,10 @@ class DiskJournal:
         """The position before which all messages may be acknowledged: they are synced, or written with an interval."""
         return self.storage.next if self.syncing.interval else self.storage.synced
 
+    def hurry(self) -> None:
+        """As `relay.core.journal.Journal`."""
+        self.syncing.hurry()
+
     # Writing
 
     @property
@@ -128,6 +132,8 @@ class DiskJournal:
             self._hold(f"the journal cannot be written: {error.strerror or error}")
             return False
         self._contributors.clear()
+        if names and not self.syncing.interval:
+            self.syncing.hurry()  # they will be told
         self.syncing.wrote(size)
         if self.storage.spare is None:
             self.housekeeping.look()

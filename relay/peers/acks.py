@@ -116,3 +116,4 @@ class Acks:
             publisher.acknowledge(accepted)
         else:
             self._unsafe.append((journal.next, publisher, accepted))
+            journal.hurry()

@@ -14,6 +14,7 @@ from relay.config.settings import SETTINGS
 from relay.core import history, hub, log, pending
 from relay.core.timing import SWEEP
 from relay.feeds import feeds
+from relay.journal import syncing
 from relay.net import listening, outlet, tls
 from relay.observe import roster, turns
 from relay.peers import acks, admission, connection, ended_connection, rate_limited_log
@@ -102,6 +103,8 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (DESIGN, "a {twenty-fourth} of the time", 1 / feeds.SHARE),
     (DESIGN, "holds an {eighth} of the buffer", feeds.PART),
     (DESIGN, "an ack waits for {5} ms at most", acks.WAIT * 1000),
+    (DESIGN, "and else within {50} ms", syncing.LAZY * 1000),
+    (OPERATIONS, "the disk has a message within {50} ms", syncing.LAZY * 1000),
     (DESIGN, "then {five} eighths of the buffer, but only a little", history.KEPT),
     (DESIGN, "{two} eighths of the buffer to catch up in", history.LEFT),
     (DESIGN, "log {five} eighths are kept", history.KEPT),

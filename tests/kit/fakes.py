@@ -145,7 +145,12 @@ class FakeJournal:
         """Data, messages and ends of each batch."""
         self.noted: dict[Key, int] = {}
         """How many messages were accepted under each name, as written."""
+        self.hurried = 0
+        """How often somebody said that it waits."""
         self._contributors: dict[Key, Contributor] = {}
+
+    def hurry(self) -> None:
+        self.hurried += 1
 
     def note(self, key: Key, publisher: Contributor) -> None:
         self._contributors[key] = publisher

@@ -45,7 +45,12 @@ class JournalTests(SynchronousTestCase):
         self.storage = self.journal.storage
 
     def append(self, count: int = 1) -> bool:
-        return all(self.journal.append([message(self.storage.next)], 1) for _ in range(count))
+        """Append messages for whose sync somebody waits."""
+        for _ in range(count):
+            if not self.journal.append([message(self.storage.next)], 1):
+                return False
+            self.journal.hurry()
+        return True
 
     def fill(self) -> None:
         """Leave no room at all."""
@@ -71,6 +76,15 @@ class JournalTests(SynchronousTestCase):
         publisher.accepted = 9
         self.append()
         self.assertEqual(self.storage.names, {("", "p"): 3}, "what it has contributed since is not noted")
+
+    def test_the_publisher_of_a_name_waits_for_its_ack_and_nobody_for_what_has_no_name(self) -> None:
+        self.journal.append([message(1)], 1)
+        self.threads.run()
+        self.assertEqual(self.journal.safe, 1)
+        self.journal.note(("", "p"), Publisher())
+        self.journal.append([message(2)], 1)
+        self.threads.run()
+        self.assertEqual(self.journal.safe, 3)
 
     def test_spares_are_made_and_segments_follow_each_other(self) -> None:
         for _ in range(300):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.journal.syncing import FEW_UNSYNCED, Syncing
+from relay.journal.syncing import FEW_UNSYNCED, LAZY, Syncing
 from tests.kit.journals import MemoryDisk, Threads, message, open_storage
 
 
@@ -28,11 +28,42 @@ class SyncingTests(SynchronousTestCase):
             interval=interval,
         )
 
-    def write(self, count: int = 1) -> None:
+    def write(self, count: int = 1, awaited: bool = True) -> None:
         for _ in range(count):
             self.syncing.wrote(self.storage.append([message(self.storage.next)], 1))
+            if awaited and not self.syncing.interval:
+                self.syncing.hurry()
 
-    def test_what_was_written_is_synced_at_once(self) -> None:
+    def test_while_nobody_waits_one_sync_covers_all_that_is_written_in_a_moment(self) -> None:
+        self.set_up()
+        for _ in range(4):
+            self.write(awaited=False)
+            self.clock.advance(LAZY / 5)
+        self.assertEqual(self.threads.due, [])
+        self.clock.advance(LAZY / 5)
+        self.threads.run()
+        self.assertEqual((self.synced, self.disk.syncs), ([5], 1))
+
+    def test_who_waits_need_not_wait_for_that(self) -> None:
+        self.set_up()
+        self.write(3, awaited=False)
+        self.syncing.hurry()
+        self.threads.run()
+        self.assertEqual(self.synced, [4])
+        self.clock.advance(LAZY)
+        self.assertEqual(self.threads.due, [], "nothing is left for when it would have been due")
+
+    def test_who_waits_for_what_is_about_to_be_written_or_was_written_during_a_sync_does_not_wait_either(self) -> None:
+        self.set_up()
+        self.syncing.hurry()
+        self.write(awaited=False)
+        self.assertEqual(len(self.threads.due), 1)
+        self.write(awaited=False)
+        self.syncing.hurry()
+        self.threads.run()
+        self.assertEqual(self.synced, [2, 3])
+
+    def test_what_was_written_is_synced_at_once_if_somebody_waits(self) -> None:
         self.set_up()
         self.write()
         self.assertGreater(self.syncing.unsynced, 0)

@@ -66,6 +66,7 @@ class ThreadsTests(SynchronousTestCase):
         )
         for number in range(1, 2001):
             self.assertTrue(journal.append([message(number)], 1))
+            journal.hurry()
             while pool.running and (number % 10 == 0 or not pool.finished.empty()):
                 pool.take()
         found: list[Chunk | Exception] = []
