@@ -88,7 +88,8 @@ class Starts:
         if hello.replay:
             return Start(hub.recent(hello.replay))
         if hello.since is not None:
-            return Start(hub.log.since(self._clock() - self._age(hello.since)))
+            position = hub.log.since(self._clock() - self._age(hello.since))
+            return Start(position) if position < hub.log.next else NEXT  # a feed need not have got that far
         return NEXT
 
     def first(self, start: Start) -> int:

@@ -45,6 +45,12 @@ class StartTests(HubTests):
             self.publish(b"message")
         self.assertEqual([self.after(number) for number in (0, 1, 4, 5)], [(1, 0), (2, 0), (5, 0), (6, 0)])
 
+    def test_who_wants_what_is_since_a_time_at_which_nothing_was_published_wants_what_is_next(self) -> None:
+        self.publish(b"one")
+        for since in (datetime(9999, 12, 31, tzinfo=UTC), 0.0):
+            self.now += 1
+            self.assertEqual(self.starts.find(SubscriberHello(since=since)), NEXT)
+
     def test_what_was_published_in_this_turn_counts(self) -> None:
         self.publish(b"one")
         self.hub.publish(frames(b"two"))
