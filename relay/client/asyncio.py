@@ -50,7 +50,7 @@ def subscription(
 
     `path`: a Unix socket, instead of `host` and `port`. `ssl`: for TLS. `session`: False for any server of
     length-prefixed messages; then there are no positions, and what is published between two connections is missing,
-    untold. `after`, `replay`, `since`: where to begin, at most one of them: behind a position, with the last so many
+    untold. `after`, `replay`, `since`: where to begin, at most one of them: behind a position, with the last `replay`
     messages, or with those since an age in seconds or a time. None: with the next one that is published. `store`: a
     file that keeps the last position dealt with; if it has one, that is where to begin. `heartbeat`: seconds between
     two signs of life from the relay, 1 to 3,600, or 0 for none. `name`: what the relay's log calls us. `max_message`:

@@ -107,7 +107,7 @@ class PublisherCore(Core):
         return self._last
 
     def take(self, now: float, size: int = 256 * 1024) -> list[Buffer]:
-        """What to send next: at least `size` bytes if there are so many. Nothing before the welcome.
+        """What to send next: at least `size` bytes, or all that there is. Nothing before the welcome.
 
         It may move `deadline`.
 
@@ -167,7 +167,7 @@ class PublisherCore(Core):
         self._resend()
 
     def _accept(self, accepted: int, now: float) -> None:
-        """The relay has accepted so many messages of ours."""
+        """The relay says that the first `accepted` messages of ours are accepted."""
         token = accepted - self._base
         if self.acknowledged <= token <= self._sent:
             self.accepted = accepted

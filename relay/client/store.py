@@ -25,7 +25,7 @@ class Timer(Protocol):
 
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
-"""Calls a function after so many seconds: `call_later` of asyncio's loop, `callLater` of Twisted's reactor."""
+"""Calls a function after some seconds: `call_later` of asyncio's loop, `callLater` of Twisted's reactor."""
 
 
 class Store:

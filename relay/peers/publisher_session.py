@@ -73,7 +73,7 @@ class PublisherSession:
         self._sessions.acks.note(self)
 
     def acknowledge(self, accepted: int) -> None:
-        """Tell the publisher that so many messages are accepted, if it does not know. The first time, welcome it."""
+        """Tell the publisher that `accepted` messages are, if it does not know. The first time, welcome it."""
         welcomed, self._accepted = self._accepted is not None, accepted
         if not welcomed:
             self._acked = accepted
