@@ -23,9 +23,9 @@ from relay.client.asyncio_link import Dial, Dialer, Link, Path
 from relay.client.connection import GRACE
 from relay.client.errors import ClientError, Closed, ConnectionFault
 from relay.client.events import Gap, Message, Run
-from relay.client.publisher import PublisherCore
+from relay.client.publisher import Counts, PublisherCore
 from relay.client.retry import Retry
-from relay.client.store import Store, begin
+from relay.client.store import Store, open_store
 from relay.client.subscriber import SubscriberCore
 from relay.wire.position import Position
 
@@ -57,8 +57,7 @@ def subscription(
     bytes, without a session. `retry`: when to try again and when to give up; None: for ever. Raises ValueError for what
     no relay takes, and for a store that holds no position.
     """
-    core, kept = begin(
-        store,
+    core = SubscriberCore(
         session=session,
         after=after,
         replay=replay,
@@ -67,7 +66,7 @@ def subscription(
         name=name,
         max_message=max_message,
     )
-    return Subscription(Dialer(host, port, path, ssl), core, retry or Retry(), kept)
+    return Subscription(Dialer(host, port, path, ssl), core, retry or Retry(), open_store(store, core))
 
 
 def publication(
@@ -189,7 +188,7 @@ class Subscription(Link):
         await self.aclose()
 
 
-class Publication(Link):
+class Publication(Counts, Link):
     """Publishes messages, and knows which are acknowledged. Make it with `publication`, and use it with `async with`.
 
     Leaving the `with` block waits until everything is acknowledged; if it is left by an exception, nothing is waited
@@ -209,27 +208,6 @@ class Publication(Link):
         self._task: asyncio.Task[None] | None = None
         self._finishing = False  # whether this connection is the last one
         self._closing = False  # whether it is to end in an orderly way
-
-    @property
-    def accepted(self) -> int | None:
-        """Messages that the relay has accepted under our name, as last heard; None without a session.
-
-        When the `with` block begins it is the number of those that were accepted before.
-        """
-        return self._publisher.accepted
-
-    @property
-    def acknowledged(self) -> int:
-        """Messages of this publication that are acknowledged."""
-        return self._publisher.acknowledged
-
-    @property
-    def uncertain(self) -> int:
-        """Messages that were sent again although the relay may have accepted them: it had lost its count of them.
-
-        They may have been published twice. 0 as long as a named publisher talks to a relay that knows it.
-        """
-        return self._publisher.uncertain
 
     async def publish(self, message: bytes) -> None:
         """Publish a message, and wait until it is acknowledged. If this is cancelled, it may be published all the same.

@@ -8,7 +8,7 @@ import ssl as tls
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from relay.client.connection import GRACE, Core
+from relay.client.connection import GOODBYE, GRACE, HANDSHAKES, Core
 from relay.client.errors import ClientError, ConnectionFault, TLSFailed
 from relay.client.retry import Retry
 
@@ -16,12 +16,8 @@ READ = 256 * 1024
 """Bytes read at once, at most."""
 CONNECT = 10.0
 """Seconds that connecting may take, with the TLS handshake."""
-GOODBYE = 1.0
-"""Seconds that an orderly end may take, in which a TLS server answers; after that the connection is dropped."""
 HANDSHAKE = 5.0
 """Seconds that a TLS handshake may take. A port for subscribers that knows no TLS says nothing to it."""
-HANDSHAKES = 5
-"""TLS handshakes in a row that the server may break off, or not answer, before it counts as one without TLS."""
 
 Path = str | os.PathLike[str]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -83,9 +79,7 @@ def _broken_off(error: tls.SSLError) -> bool:
 
 def tls_failed(error: tls.SSLError) -> TLSFailed:
     """`error` in words that help."""
-    return TLSFailed(
-        f"no TLS connection: {error.strerror or error}: check the port, and the certificates of both sides"
-    )
+    return TLSFailed.because(str(error.strerror or error))
 
 
 class Link:

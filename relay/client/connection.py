@@ -18,6 +18,10 @@ UNKNOWN_LIMIT = 128 * 2**20
 as other protocols do, would announce more than 330 MiB."""
 MISSED = 3
 """Heartbeats that may be missing before a connection counts as dead."""
+GOODBYE = 1.0
+"""Seconds that an orderly end may take, in which a TLS server answers; after that the connection is dropped."""
+HANDSHAKES = 5
+"""TLS handshakes in a row that the server may break off, or not answer, before it counts as one without TLS."""
 GRACE = 0.05
 """Seconds after a pause of our own in which to read what came meanwhile, before it is missed."""
 SERVERS = {

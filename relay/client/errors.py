@@ -32,6 +32,11 @@ class Refused(ClientError):  # noqa: N818
 class TLSFailed(ClientError):  # noqa: N818
     """There can be no TLS connection with these certificates and this server."""
 
+    @classmethod
+    def because(cls, reason: str) -> TLSFailed:
+        """For a `reason` in the words of the TLS library."""
+        return cls(f"no TLS connection: {reason}: check the port, and the certificates of both sides")
+
 
 class Replaced(ClientError):  # noqa: N818
     """A newer connection publishes under the same name."""

@@ -203,3 +203,31 @@ class PublisherCore(Core):
                 self._waiting[0] = last, Frames(rest, frames.messages - done, len(rest))
         self._sent = self.acknowledged
         self._unsent = deque(self._waiting)
+
+
+class Counts:
+    """What a publication tells of its messages."""
+
+    _publisher: PublisherCore
+
+    @property
+    def accepted(self) -> int | None:
+        """Messages that the relay has accepted under our name, as last heard.
+
+        When the publication begins it is the number of those that were accepted before. None until it is welcomed, and
+        without a session.
+        """
+        return self._publisher.accepted
+
+    @property
+    def acknowledged(self) -> int:
+        """Messages of this publication that are acknowledged."""
+        return self._publisher.acknowledged
+
+    @property
+    def uncertain(self) -> int:
+        """Messages that were sent again although the relay may have accepted them: it had lost its count of them.
+
+        They may have been published twice. 0 as long as a named publisher talks to a relay that knows it.
+        """
+        return self._publisher.uncertain

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -82,38 +81,17 @@ class Store:
         self._waiting = None
 
 
-def begin(
-    store: str | os.PathLike[str] | None,
-    *,
-    session: bool,
-    after: Position | str | None,
-    replay: int | None,
-    since: float | datetime | None,
-    heartbeat: float,
-    name: str,
-    max_message: int,
-) -> tuple[SubscriberCore, Store | None]:
-    """A subscriber that begins at the position in `store`, if there is one, and otherwise as the others say.
+def open_store(path: str | os.PathLike[str] | None, core: SubscriberCore) -> Store | None:
+    """The store at `path`; None for no path. A position that is in it is where `core`, which is new, begins.
 
-    The parameters are those of `SubscriberCore`. Raises ValueError for what no relay takes, and for a store that holds
-    no position.
+    Raises ValueError for a store that holds no position, or without a session, which has none.
     """
-    if store is not None and not session:
+    if path is None:
+        return None
+    if not core.session:
         raise ValueError("without a session there are no positions to store")
-    position = Position.parse(after) if isinstance(after, str) else after
-
-    def core(after: Position | None, replay: int | None, since: float | datetime | None) -> SubscriberCore:
-        return SubscriberCore(
-            session=session,
-            after=after,
-            replay=replay,
-            since=since,
-            heartbeat=heartbeat,
-            name=name,
-            max_message=max_message,
-        )
-
-    found = core(position, replay, since)
-    kept = None if store is None else Store(store)
-    stored = None if kept is None else kept.load()
-    return found if stored is None else core(stored, None, None), kept
+    store = Store(path)
+    stored = store.load()
+    if stored is not None:
+        core.begin_behind(stored)
+    return store

@@ -21,7 +21,7 @@ class SubscriberCore(Core):
         self,
         *,
         session: bool = True,
-        after: Position | None = None,
+        after: Position | str | None = None,
         replay: int | None = None,
         since: float | datetime | None = None,
         heartbeat: float = 10,
@@ -35,6 +35,7 @@ class SubscriberCore(Core):
         other parameters are as for `Core`. Raises ValueError for what no relay would take.
         """
         super().__init__(session, heartbeat, max_message, welcome_within)
+        after = Position.parse(after) if isinstance(after, str) else after
         self._hello_first = SubscriberHello(after, replay, since, heartbeat, name)
         checked(self._hello_first)
         if not session and (after, replay, since) != (None, None, None):
@@ -46,6 +47,10 @@ class SubscriberCore(Core):
         self._number = 0  # messages so far, without a session
         self._sure = after  # the last position at which the relay counted as we did
         self._repeats = False  # whether we went back to `_sure`
+
+    def begin_behind(self, position: Position) -> None:
+        """Begin behind `position`, whatever was wanted. To be called before the first connection."""
+        self.position = self.began = self._sure = position
 
     def _hello(self) -> bytes:
         if self.position is None:

@@ -23,9 +23,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClien
 
 from relay.client.errors import Closed, ConnectionFault
 from relay.client.events import Gap, Message, Run
-from relay.client.publisher import PublisherCore
+from relay.client.publisher import Counts, PublisherCore
 from relay.client.retry import Retry
-from relay.client.store import begin
+from relay.client.store import open_store
+from relay.client.subscriber import SubscriberCore
 from relay.client.twisted_link import Client
 from relay.wire.framing import Buffer, Frames
 from relay.wire.position import Position
@@ -59,8 +60,7 @@ class Receiver(Client, Generic[Event]):
         service ends with that exception. It may block, and it may stop the service. `reactor`: its clock; None for the
         installed one. The other parameters are as for `relay.client.asyncio.subscription`.
         """
-        self._subscriber, self._store = begin(
-            store,
+        self._subscriber = SubscriberCore(
             session=session,
             after=after,
             replay=replay,
@@ -69,6 +69,7 @@ class Receiver(Client, Generic[Event]):
             name=name,
             max_message=max_message,
         )
+        self._store = open_store(store, self._subscriber)
         super().__init__(endpoint, self._subscriber, retry or Retry(), reactor)
         self.position: Position | None = self._subscriber.position
         """The position up to which everything was dealt with; None if that is not known yet, or without a session."""
@@ -188,7 +189,7 @@ class RunSubscription(Receiver[Run | Gap]):
         return event.last if isinstance(event, Run) else None
 
 
-class Publication(Client):
+class Publication(Counts, Client):
     """Publishes messages, and tells when each is acknowledged.
 
     Without a session nobody acknowledges: then a message counts as acknowledged when it was handed to the transport,
@@ -219,24 +220,6 @@ class Publication(Client):
         self._telling: IDelayedCall | None = None  # will fire what was waited for
         self._finishing = False  # whether no more messages are taken
         self._halved = False  # whether our half of the connection is ended
-
-    @property
-    def accepted(self) -> int | None:
-        """Messages that the relay has accepted under our name, as last heard; None before `welcomed` has fired."""
-        return self._publisher.accepted
-
-    @property
-    def acknowledged(self) -> int:
-        """Messages of this publication that are acknowledged."""
-        return self._publisher.acknowledged
-
-    @property
-    def uncertain(self) -> int:
-        """Messages that were sent again although the relay may have accepted them: it had lost its count of them.
-
-        They may have been published twice. 0 as long as a named publisher talks to a relay that knows it.
-        """
-        return self._publisher.uncertain
 
     @property
     def max_message(self) -> int:

@@ -23,14 +23,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.client.connection import Core
+from relay.client.connection import GOODBYE, HANDSHAKES, Core
 from relay.client.errors import ClientError, Closed, ConnectionFault, TLSFailed
 from relay.client.retry import Retry
-
-GOODBYE = 1.0
-"""Seconds that an orderly end may take, in which a TLS server answers; after that the connection is dropped."""
-HANDSHAKES = 5
-"""TLS connections in a row that the server may end within the handshake before it counts as one without TLS."""
 
 
 @implementer(IPushProducer, IHandshakeListener)
@@ -227,7 +222,7 @@ class Client(Service):
         self._mute = self._mute + 1 if link.secure and not link.shaken else 0
         if reason.check(TLSError, VerificationError):
             words = f"{type(reason.value).__name__}: {reason.getErrorMessage()}"
-            return TLSFailed(f"no TLS connection: {words}: check the port, and the certificates of both sides")
+            return TLSFailed.because(words)
         if self._mute >= HANDSHAKES:
             return TLSFailed("the server ends every TLS connection: check the port, which may be one without TLS")
         return None

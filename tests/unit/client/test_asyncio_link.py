@@ -7,7 +7,8 @@ import ssl
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.client.asyncio_link import HANDSHAKES, Dialer
+from relay.client.asyncio_link import Dialer
+from relay.client.connection import HANDSHAKES
 from relay.client.errors import ConnectionFault, TLSFailed
 from tests.kit.folders import temporary_folder
 from tests.kit.scripted import Peer, serving

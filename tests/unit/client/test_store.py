@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.client.store import Store, begin
+from relay.client.store import Store, open_store
 from relay.client.subscriber import SubscriberCore
 from relay.wire.position import Position
 from tests.kit.folders import temporary_folder
@@ -74,10 +74,8 @@ class BeginTests(SynchronousTestCase):
     def begin(
         self, session: bool = True, after: Position | str | None = None, replay: int | None = None
     ) -> SubscriberCore:
-        core, store = begin(
-            self.path, session=session, after=after, replay=replay, since=None, heartbeat=0, name="", max_message=9
-        )
-        assert store is not None
+        core = SubscriberCore(session=session, after=after, replay=replay)
+        self.assertIsNotNone(open_store(self.path, core))
         return core
 
     def test_the_first_time_it_begins_as_it_is_told(self) -> None:

@@ -12,10 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides, implementer
 
 from relay.client.backoff import Backoff
+from relay.client.connection import HANDSHAKES
 from relay.client.errors import NoSessions, TLSFailed
 from relay.client.retry import Retry
 from relay.client.twisted import Publication
-from relay.client.twisted_link import HANDSHAKES, Link, LinkFactory
+from relay.client.twisted_link import Link, LinkFactory
 from relay.wire.answer import PublisherWelcome
 from tests.kit.endpoints import Server, Wire
 
