@@ -12,8 +12,8 @@ from importlib.resources import files
 UNITS = ("relay.service", "relay-socket.service", "relay-publish.socket", "relay-subscribe.socket")
 WRITTEN = "/opt/relay"
 """The virtual environment of the relay, as the files have it."""
-HIDDEN = ("/home/", "/root/", "/run/user/")
-"""Folders that are empty for the service, because of `ProtectHome=yes`."""
+HIDDEN = ("home", "root", "run/user")
+"""Folders of the top level that are empty for the service, because of `ProtectHome=yes` (systemd.exec)."""
 
 
 def unit(name: str, installed: str) -> str:
@@ -26,7 +26,7 @@ def main() -> None:
     parser = ArgumentParser(description="Print units for systemd. The top of each service says how to install it.")
     parser.add_argument("unit", metavar="UNIT", nargs="+", choices=UNITS, help=", ".join(UNITS))
     names = parser.parse_args().unit
-    if sys.prefix.startswith(HIDDEN):
+    if sys.prefix.startswith(tuple(f"/{folder}/" for folder in HIDDEN)):
         print(f"relay: ProtectHome=yes hides {sys.prefix} from the service: install it in /opt, say", file=sys.stderr)
     for name in names:
         print(unit(name, sys.prefix), end="")

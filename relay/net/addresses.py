@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
@@ -40,12 +40,13 @@ def is_ip_address(host: object) -> bool:
     return zone is None or re.fullmatch(r"[A-Za-z0-9_.@-]{1,15}", zone) is not None
 
 
-def within(host: str, networks: Iterable[Network]) -> bool:
-    """Whether the IP address `host` belongs to one of the networks.
-
-    An IPv4 address counts as IPv4 even if a dual-stack socket shows it as IPv6 (`::ffff:192.0.2.1`).
-    """
+def parse_host(host: str) -> IPv4Address | IPv6Address:
+    """The IP address `host`. One of IPv4 is so even if a dual-stack socket shows it as IPv6 (`::ffff:192.0.2.1`)."""
     address = ip_address(host)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def within(host: str, networks: Iterable[Network]) -> bool:
+    """Whether the IP address `host` belongs to one of the networks."""
+    address = parse_host(host)
     return any(address in network for network in networks)

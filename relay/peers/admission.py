@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import resource
 from collections import Counter
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address
 from itertools import count
 
+from relay.net.addresses import parse_host
 from relay.wire.close_reason import CloseReason
 
 MAX_CONNECTIONS = 65_536
@@ -43,14 +44,10 @@ def raise_descriptor_limit(limit: int) -> None:
 def counted_as(host: str) -> str:
     """What a host counts as for the limit per address: one IPv4 address, or one /64 network of IPv6 (RFC 6177).
 
-    A single host may use any address of its /64. An IPv4 address counts as such also where a port serves both families
-    and shows it as IPv6.
+    A single host may use any address of its /64.
     """
-    address = ip_address(host)
-    if isinstance(address, IPv4Address):
-        return host
-    mapped = address.ipv4_mapped
-    return str(mapped or IPv6Address(int(address) >> HOST_BITS << HOST_BITS))
+    address = parse_host(host)
+    return str(address if address.version == 4 else IPv6Address(int(address) >> HOST_BITS << HOST_BITS))
 
 
 class Admission:

@@ -6,7 +6,7 @@ from relay.core.cursor import Lag
 from relay.core.start import Start
 from relay.peers.subscriber import Subscriber
 from relay.web.keep_alive import KeepAlive
-from relay.web.request import ALWAYS
+from relay.web.request import ALWAYS, head
 from relay.wire.close_reason import CloseReason
 from relay.wire.events import chunk
 from relay.wire.position import Position
@@ -25,7 +25,7 @@ def stream_head(headers: tuple[tuple[str, str], ...] = ()) -> bytes:
         *ALWAYS,
         *headers,
     )
-    return b"".join([b"HTTP/1.1 200 OK\r\n", *(f"{name}: {value}\r\n".encode() for name, value in every), b"\r\n"])
+    return head(200, every)
 
 
 class EventDialogue:

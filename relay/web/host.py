@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from ipaddress import ip_address
 
+from relay.net.addresses import is_ip_address
 from relay.web.request import Request, Response, line
 from relay.wire.printable import escaped
 
@@ -20,7 +20,7 @@ def misdirected(request: Request, named: Collection[str]) -> Response | None:
     """The refusal of a request for a host that is not the relay's; None if it is one of `named`, or safe."""
     found = re.fullmatch(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]{1,5})?", request.header("Host"))
     host = (found[1] or found[2] or "").lower().rstrip(".") if found else ""
-    if not request.hosts or host == "localhost" or host in named or _is_address(host):
+    if not request.hosts or host == "localhost" or host in named or is_ip_address(host):
         return None
     asked = escaped(request.header("Host"))[:200]
     return line(421, f"this web port is not for the host {asked!r}: --web-host would name it")
@@ -31,11 +31,3 @@ def without_host(request: Request) -> Response | None:
     if request.hosts == 1 or (not request.hosts and request.version == "HTTP/1.0"):
         return None
     return line(400, "a request has one header Host")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -53,6 +54,12 @@ class Response:
     """Names and values of headers besides those that all responses have."""
     loads: str = NOTHING
     """Its Content-Security-Policy: what a browser may load for it."""
+
+
+def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
+    """The head of a response, for those that Twisted does not write."""
+    names = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{names}\r\n".encode()
 
 
 def line(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:

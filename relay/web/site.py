@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import parse_qs
 
@@ -21,7 +20,7 @@ from relay.net.transport import AcceptedTransport
 from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.web.pages import RETRY_AFTER, Pages
-from relay.web.request import ALWAYS, Request, Response
+from relay.web.request import ALWAYS, Request, Response, head
 from relay.web.request import line as line_of
 from relay.web.streams import Takeover
 from relay.wire.close_reason import CloseReason
@@ -39,8 +38,7 @@ def _whole(response: Response) -> bytes:
     """A response as bytes, where no request can be made of what was received."""
     size = str(len(response.body))
     every = (*ALWAYS, ("Content-Type", response.kind), ("Content-Length", size), ("Connection", "close"))
-    head = "".join(f"{name}: {value}\r\n" for name, value in every)
-    return f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n{head}\r\n".encode() + response.body
+    return head(response.status, every) + response.body
 
 
 class Exchange(http.Request):

@@ -40,7 +40,7 @@ class SystemdUnitsTests(SynchronousTestCase):
         self.assertEqual(errors, "")
 
     def test_it_warns_where_the_service_would_not_see_the_relay(self) -> None:
-        for prefix in ("/home/me/venv", "/root/.venv"):
+        for prefix in (f"/{folder}/venv" for folder in ("home/me", "root", "run/user/1000")):
             output, errors = self.printed("relay.service", prefix=prefix)
             self.assertIn(f"ExecStart={prefix}/bin/twistd ", output)
             hidden = f"relay: ProtectHome=yes hides {prefix} from the service: install it in /opt, say\n"
