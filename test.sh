@@ -8,6 +8,7 @@
 #     bash test.sh unit/core/test_hub.py   # tests/unit/core/test_hub.py will do too, and ...::HubTests
 #     bash test.sh faults -k reset -x
 #     bash test.sh process web -n auto     # side by side
+#     bash test.sh long model --thorough   # what can be tried any number of times is tried often: an hour
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # it was started with sh
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P) || exit
 relay_extra='[test]'

@@ -12,6 +12,11 @@ import tests.kit.profiles  # noqa: E402, F401  # what is imported before is not 
 from tests.kit.certificates import Authority  # noqa: E402
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """An option for what would take too long each time."""
+    parser.addoption("--thorough", action="store_true", help="try often what the suite tries a few times: an hour")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """With `-n auto`, two for each core: most of these tests wait for something most of the time."""
@@ -21,6 +26,12 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes two minutes begins first: others can be done meanwhile."""
     items.sort(key=lambda item: item.path.stem != "test_two_minutes")
+
+
+@pytest.fixture
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether a test that can try something any number of times shall try it often (`--thorough`)."""
+    return bool(request.config.getoption("--thorough"))
 
 
 @pytest.fixture(scope="module")
