@@ -5,8 +5,6 @@ All of it is behind a checksum. So what cannot be read here was written wrongly,
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from struct import Struct, error
@@ -125,29 +123,3 @@ def seal_offset(trailer: bytes) -> int:
     """Where the seal begins in a segment that ends with `trailer`, if it is a trailer at all."""
     offset: int = _SEALED.unpack(trailer)[1]
     return offset
-
-
-def encode_lengths(ends: Iterable[int]) -> bytes:
-    """The lengths of a batch's messages, which end at the offsets `ends`: for framings that cannot tell."""
-    lengths: array[int] = array("I")
-    before = 0
-    for end in ends:
-        lengths.append(end - before)
-        before = end
-    return _swapped(lengths).tobytes()
-
-
-def decode_lengths(data: Buffer, messages: int) -> array[int]:
-    """The lengths of `messages` messages, with which `data` begins. Raises BadContents."""
-    lengths: array[int] = array("I")
-    if len(data) < messages * lengths.itemsize:
-        raise BadContents("its lengths are cut off")
-    lengths.frombytes(data[: messages * lengths.itemsize])
-    return _swapped(lengths)
-
-
-def _swapped(lengths: array[int]) -> array[int]:
-    """Between the machine's order of bytes and the journal's. Every machine that Python runs on has 4 in an "I"."""
-    if sys.byteorder == "little":
-        lengths.byteswap()
-    return lengths

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from relay.journal.contents import Entry, decode_lengths
+from relay.journal.contents import Entry
 from relay.journal.disk import Disk
 from relay.journal.format import Header, Kind, walk
+from relay.wire.lengths import decode_lengths
 
 BLOCK = 1024 * 1024
 """Bytes of a segment that a block has at least, except the last. At 24 bytes for an entry, an index of 10 GiB takes 240

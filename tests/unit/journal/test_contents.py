@@ -14,11 +14,9 @@ from relay.journal.contents import (
     Epoch,
     Seal,
     decode_epochs,
-    decode_lengths,
     decode_names,
     decode_seal,
     encode_epochs,
-    encode_lengths,
     encode_names,
     encode_seal,
     seal_offset,
@@ -46,15 +44,6 @@ class ContentsTests(SynchronousTestCase):
         self.assertEqual(decode_seal(data), seal)
         self.assertEqual(seal_offset(data[-TRAILER_SIZE:]), seal.offset)
 
-    @given(st.lists(st.integers(0, 2**20)), st.binary(max_size=5))
-    def test_lengths_are_read_back_whatever_follows(self, lengths: list[int], rest: bytes) -> None:
-        ends = [sum(lengths[: index + 1]) for index in range(len(lengths))]
-        data = encode_lengths(ends)
-        self.assertEqual(list(decode_lengths(data + rest, len(lengths))), lengths)
-
-    def test_lengths_are_big_endian(self) -> None:
-        self.assertEqual(encode_lengths([1, 259]), b"\0\0\0\1\0\0\1\2")
-
     def test_what_is_cut_off_is_refused(self) -> None:
         whole = encode_names(NAMES)
         boundary = len(encode_names(NAMES[:1]))
@@ -67,8 +56,6 @@ class ContentsTests(SynchronousTestCase):
             decode_seal(encode_seal(SEAL)[1:])
         with self.assertRaises(BadContents):
             decode_seal(b"short")
-        with self.assertRaises(BadContents):
-            decode_lengths(b"\0\0\0\1", 2)
 
     def test_what_no_relay_writes_is_refused(self) -> None:
         with self.assertRaises(BadContents):
