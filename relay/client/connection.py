@@ -34,6 +34,11 @@ SERVERS = {
 """The first bytes of servers that are no relay (RFC 9112, 4; RFC 4253, 4.2; RFC 5321, 4.2; RFC 8446, 5.1)."""
 
 
+def speaker(start: bytes) -> str | None:
+    """What a server is whose first bytes are `start`; None if it is not in `SERVERS`."""
+    return next((what for first, what in SERVERS.items() if start.startswith(first)), None)
+
+
 def checked(hello: SubscriberHello | PublisherHello) -> bytes:
     """The body of `hello`. Raises ValueError for one that no relay takes."""
     body = hello.write()
@@ -157,11 +162,14 @@ class Core:
 
     def _senseless(self, error: MessageTooLong, first: bool) -> ConnectionFault | ClientError:
         """What a length over the limit means. `first`: whether it is the first thing that came."""
-        looks = next((what for start, what in SERVERS.items() if error.start.startswith(start)), None)
+        looks = speaker(error.start)
         if first and looks:
             return NotARelay(f"this is {looks}: what it sends is no stream of messages")
         if not self.session:
-            return Refused(f"the server announces {error}: it is no server of messages, or needs a larger max_message")
+            return Refused(
+                f"the server announces {error}: it is no server of messages, or one with "
+                "another --framing than int32, or needs a larger max_message"
+            )
         if not self.ever_welcomed:
             return NotARelay(f"the server announces {error}: it is no relay, or one with another --framing than int32")
         return ConnectionFault(f"the relay announces {error}")

@@ -8,7 +8,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from zope.interface import alsoProvides
+from zope.interface import implementer
 
 from relay.core.cursor import Tally
 from relay.core.hub import Hub
@@ -28,6 +28,9 @@ PROGRESS = 2048
 """Bytes of an incomplete message that count as progress. Within the default of 30 s that asks for 69 bytes a second: a
 serial line of 1,200 baud carries 120, and no peer keeps a connection open with a byte now and then."""
 
+SILENCE = 10.0
+"""Seconds without a byte after which the log says so: whoever came to the wrong port to read would wait for ever."""
+
 
 class Publishers(Protocol):
     """What a publisher needs of the object that pauses and resumes all of them (`relay.peers.intake`)."""
@@ -41,6 +44,7 @@ class Publishers(Protocol):
         ...
 
 
+@implementer(IHalfCloseableProtocol)  # with a session it is told the rest after it has closed its sending half
 class Publisher(Connection):
     """One publisher's connection."""
 
@@ -73,6 +77,7 @@ class Publisher(Connection):
         self._complete = 0  # messages that were complete at the last sweep that looked for an incomplete one
         self._incomplete_for: float | None = None  # at least so many seconds; None if no sweep has seen it
         self._came = 0  # bytes of the incomplete message when that time began
+        self._silent_for = 0.0  # seconds since the beginning, as long as nothing came
 
     def _begin(self) -> None:
         self.lifecycle.become(State.OPEN)
@@ -148,7 +153,6 @@ class Publisher(Connection):
         except BadControl as error:
             self.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
             return
-        alsoProvides(self, IHalfCloseableProtocol)  # so that it is told the rest after it has closed its sending half
         self.name, self.in_session = hello.name, True
         self.session = PublisherSession(self, hello, sessions)
         self._pass_on = self.session.publish
@@ -160,12 +164,18 @@ class Publisher(Connection):
         )
 
     def readConnectionLost(self) -> None:
-        """The peer has closed its sending half. Called only with a session."""
+        """The peer has closed its sending half.
+
+        A peer without a session cannot be told that its last message was not complete, except by a reset.
+        """
         self._peer_finished = True
-        if self.state is State.FINISHING:
-            self.link.loseConnection()
-        elif self.session is not None:
+        if self.session is not None and self.state is not State.FINISHING:
             self.session.leave(CloseReason.PEER_CLOSED)
+        elif self.partial or self._opening.partial:
+            self.abort(CloseReason.PEER_CLOSED)
+        else:
+            self._begin_end(CloseReason.PEER_CLOSED, State.FINISHING)  # a Unix socket may report a loss from here on
+            self.link.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """We closed our half; `readConnectionLost` follows when the peer has closed its own."""
@@ -188,6 +198,8 @@ class Publisher(Connection):
         publisher was read.
         """
         self.sweep_leave()
+        if self.state is State.OPEN and self._silent_for < SILENCE:
+            self._sweep_silence(passed)
         if not timeout or self.lifecycle.ending:
             return
         partial = self._framing.partial or self._opening.partial
@@ -201,6 +213,19 @@ class Publisher(Connection):
             self._incomplete_for += passed
         if self._incomplete_for >= timeout:
             self.abort(CloseReason.FRAME_TIMEOUT, f"it began a message and did not complete it in {timeout:g} s")
+
+    def _sweep_silence(self, passed: float) -> None:
+        if self.messages or self.in_session or self._framing.partial or self._opening.partial:
+            self._silent_for = SILENCE
+            return
+        self._silent_for += passed
+        if self._silent_for >= SILENCE:
+            self._lines.info(
+                self.logger,
+                "publisher {peer} has sent nothing for {seconds:g} s: who wants to read connects to subscribers' ports",
+                peer=self.peer,
+                seconds=SILENCE,
+            )
 
     def pause(self) -> None:
         """Read no more from this publisher. Flow control stops it once the buffers in between are full."""

@@ -24,6 +24,7 @@ from relay.web.request import ALWAYS, Request, Response, head
 from relay.web.request import line as line_of
 from relay.web.streams import Takeover
 from relay.wire.close_reason import CloseReason
+from relay.wire.signature import looks_like
 
 SECONDS = 30.0
 """How long a connection lasts at most: as long as a page of 300 KB takes at 80 kbit/s."""
@@ -32,6 +33,9 @@ MAX_HEADERS = 500
 """Lines that the head of a request may have; Twisted takes no more."""
 WHOLE = rb"https?://([^/?#]*)([^#]*)"
 """A request's target with the host in it, as a proxy gets it: every server has to understand it (RFC 9112, 3.2.2)."""
+
+METHOD = re.compile(rb"[\r\n]*(?:[\w!#$%&'*+.^`|~-]+(?: |\Z)|\Z)", re.ASCII)
+"""How a request begins, as far as it has come: with a token and a space (RFC 9112, 2.2 and 3; RFC 9110, 5.6.2)."""
 
 
 def _whole(response: Response) -> bytes:
@@ -106,6 +110,8 @@ class Channel(http.HTTPChannel):
     _taken: Protocol | None = None  # what owns the connection after `hand_over`
     _head_size = 0  # bytes of the request's head so far
     _head_lines = 0
+    _begun = False  # whether anything came
+    _foreign = False  # whether what came first is no HTTP
 
     @property
     def site(self) -> Site:
@@ -147,7 +153,25 @@ class Channel(http.HTTPChannel):
         self._taken.makeConnection(self.link)
 
     def dataReceived(self, data: bytes) -> None:
-        (self._taken.dataReceived if self._taken else super().dataReceived)(data)
+        if not self._begun:
+            self._begun = True
+            if not METHOD.match(data):
+                self._refuse(data)
+        if not self._foreign:
+            (self._taken.dataReceived if self._taken else super().dataReceived)(data)
+
+    def _refuse(self, data: bytes) -> None:
+        """Answer what is no HTTP at once. Twisted would wait for the end of a line, and a publisher go on unaware."""
+        self._foreign = True
+        what = looks_like(data)
+        self.site.lines.warn(
+            self.logger,
+            "web connection from {peer} refused: it sends no HTTP request{looks}",
+            peer=self.peer,
+            looks=f", it looks like {what}" if what else "",
+        )
+        self.link.write(_whole(line_of(400, "this port is for HTTP")))
+        self.loseConnection()
 
     def rawDataReceived(self, data: bytes) -> None:
         """Called with what arrived together with the request, after its end."""

@@ -18,6 +18,12 @@ from tester.connection import SpokenEndpoint, keep_connected, spoken_endpoint
 from tester.program import GiveUp, run, say
 from tester.tally import Tally
 
+QUIET = 10.0
+"""Seconds without any message after which a person may wonder whether this is the right port."""
+DOUBT = (
+    f"no message in {QUIET:g} s: nobody publishes, or this is no port for subscribers, or the relay's --framing is not"
+)
+
 
 async def subscribe(options: Options, reactor: Any, give_up: GiveUp) -> None:
     """Print messages until there are as many as wanted, or the user ends the program."""
@@ -39,9 +45,17 @@ async def listen(options: Options, endpoint: SpokenEndpoint, printer: Printer, r
     ended: Deferred[None] = Deferred()
     service = keep_connected(reactor, endpoint, lambda: Subscriber(framing(options.max_message), printer, ended, say))
     service.startService()
+
+    def wonder() -> None:
+        if not printer.began:
+            say(f"{DOUBT} {options.framing}")
+
+    wondering = reactor.callLater(QUIET, wonder)
     try:
         await ended
     finally:
+        if wondering.active():
+            wondering.cancel()
         await service.stopService()
 
 

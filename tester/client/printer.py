@@ -30,6 +30,11 @@ class Printer:
         self._count = count
 
     @property
+    def began(self) -> bool:
+        """Whether any message has been written."""
+        return bool(self._tally.messages)
+
+    @property
     def done(self) -> bool:
         """Whether `count` messages have been written."""
         return self._tally.messages == self._count

@@ -75,6 +75,8 @@ async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
     if isinstance(failure, ClientError):
         failure = SystemExit(f"{options.connect}: {in_options(failure, SILENT)}")
     await outlet.stop()
+    if isinstance(failure, SystemExit) and not report.messages:
+        raise failure  # there is nothing else to say
     doubt = conclude(options, outlet, report)
     if doubt and (failure is None or isinstance(failure, CancelledError)):
         raise SystemExit(doubt)
@@ -92,17 +94,17 @@ async def send(messages: AsyncIterator[bytes], outlet: Outlet | SessionOutlet, r
 
 
 def conclude(options: Options, outlet: Outlet | SessionOutlet, report: Report) -> str:
-    """Say what was sent. Returns what to do if that is not certain of all; empty if it is."""
+    """Say what was sent, if that is certain of all. If not, return what is certain, and what to do; else empty."""
     if outlet.certain == report.messages:
         say(f"sent {report.summary()}{', all acknowledged' if options.acks else ''}{outlet.doubts}")
         return ""
     done = "acknowledged" if options.acks else "certainly read"
-    say(f"of {report.summary()}, the relay has {done} {outlet.certain:,}{outlet.doubts}")
+    known = f"of {report.summary()}, the relay has {done} {outlet.certain:,}{outlet.doubts}"
     if options.acks:
-        return "the rest was not acknowledged; with the same --name and --file it can be sent another time"
+        return f"{known}; with the same --name and --file the rest can be sent another time"
     return (
-        "a connection broke: the relay may not have read everything. If it goes on like that: is it the port for"
-        f" publishers, is its --framing {options.framing}, and is no message longer than its --max-message?"
+        f"{known}: is it the port for publishers, is its --framing {options.framing}, and is no message longer than its"
+        " --max-message?"
     )
 
 

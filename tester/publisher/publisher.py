@@ -24,6 +24,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from relay.client.connection import speaker
 from tester.connection import Say, explain
 
 
@@ -147,7 +148,9 @@ class Publisher(Protocol):
         """Say once that this peer is not a relay's port for publishers: a relay never sends anything to them."""
         if not self._reproached:
             self._reproached = True
-            self._say("this peer sends something, which a relay never does to a publisher: is it the right port?")
+            looks = speaker(data)
+            said = f"this is {looks}" if looks else "this peer sends something, which a relay never does to a publisher"
+            self._say(f"{said}: is it the right port?")
 
     def writeConnectionLost(self) -> None:
         """Called when the kernel has taken everything, including our end."""
@@ -164,4 +167,4 @@ class Publisher(Protocol):
         clean = self._all_taken and reason.check(ConnectionDone) is not None
         if not clean and not reason.check(ConnectionAborted):  # `abort` has said why
             self._say(explain(reason))
-        self._outlet.disconnected(lossless=clean)
+        self._outlet.disconnected(lossless=clean and not self._reproached)

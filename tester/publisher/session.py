@@ -99,7 +99,7 @@ class SessionOutlet:
         except ClientError:
             pass  # `abort` or `give_up` has said why
         else:
-            if not self._aborted:
+            if not self._aborted and not self._publication.heard:
                 self._read += self._publication.acknowledged - self._before
 
     def abort(self, why: str) -> None:

@@ -10,19 +10,21 @@ from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.client.events import Gap
 from relay.wire.framing import FRAMINGS, Frames
 from relay.wire.position import Position
+from tester.client.__main__ import DOUBT, QUIET, listen
 from tester.client.options import Options, parse
 from tester.client.printer import Printer
 from tester.client.session import describe
 from tester.client.subscriber import Subscriber
+from tester.connection import spoken_endpoint
 from tester.tally import Tally
 from tests.kit.fakes import frame
 
@@ -185,3 +187,21 @@ class OptionsTests(SynchronousTestCase):
             with redirect_stderr(io.StringIO()) as stderr:
                 self.assertEqual(self.assertRaises(SystemExit, self.parse, *arguments).code, 2)
             self.assertIn(words, stderr.getvalue())
+
+
+class ListenTests(SynchronousTestCase):
+    def test_who_hears_nothing_for_long_is_told_once_what_may_be_wrong(self) -> None:
+        reactor = MemoryReactorClock()
+        said: list[str] = []
+        options = parse(("--framing", "line"))
+        endpoint = spoken_endpoint(reactor, options.connect, None, said.append, said.append)
+        tally = Tally(reactor.seconds)
+        printer = Printer(Pipe(), FRAMINGS["line"], False, tally)
+        with redirect_stderr(io.StringIO()) as stderr:
+            listening = Deferred.fromCoroutine(listen(options, endpoint, printer, reactor))
+            reactor.advance(QUIET)
+            reactor.advance(QUIET)
+        self.assertEqual(stderr.getvalue(), f"{DOUBT} line\n")
+        listening.cancel()
+        self.failureResultOf(listening, CancelledError)
+        self.assertEqual(reactor.getDelayedCalls(), [])

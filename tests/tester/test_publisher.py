@@ -131,6 +131,17 @@ class PublisherTests(SynchronousTestCase):
         self.outlet.abort("no reason")
         self.assertEqual(self.said, [])
 
+    def test_what_a_peer_that_speaks_has_read_is_not_certain(self) -> None:
+        publisher, _ = self.connect()
+        self.outlet.send(b"hi")
+        finished = Deferred.fromCoroutine(self.outlet.finish())
+        publisher.dataReceived(b"HTTP/1.1 400 Bad Request\r\n")
+        publisher.writeConnectionLost()
+        publisher.connectionLost(Failure(ConnectionDone()))
+        self.successResultOf(finished)
+        self.assertEqual(self.outlet.certain, 0)
+        self.assertEqual(self.said, ["this is an HTTP server: is it the right port?"])
+
     def test_a_peer_that_speaks_is_reproached_once(self) -> None:
         publisher, _ = self.connect()
         for _ in range(3):

@@ -90,7 +90,7 @@ def test_what_is_no_request_is_no_handshake(running: tuple[Relay, int], size: in
             peer.sendall(garbage)
             peer.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
-            assert peer.recv(100) in (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            assert peer.recv(100).partition(b"\r\n")[0] in (b"", b"HTTP/1.1 400 Bad Request")
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "in pieces"])

@@ -43,6 +43,34 @@ class PublisherTests(PublisherCase):
         self.assertEqual(self.factory.registry.ended, {CloseReason.PEER_CLOSED: 1})
         self.assertEqual(self.factory.registry.open, {})
 
+    def test_who_ends_within_a_message_is_told_by_a_reset_and_who_ends_behind_one_by_an_orderly_end(self) -> None:
+        for rest, aborted in ((b"", 0), (b"\0\0", 1)):
+            publisher, transport = self.connect()
+            publisher.dataReceived(frame(b"one") + rest)
+            publisher.readConnectionLost()
+            self.assertEqual((transport.disconnecting, transport.aborted), (True, aborted))
+            publisher.connectionLost(Failure(ConnectionDone()))
+            self.assertEqual(publisher.reason, CloseReason.PEER_CLOSED)
+        self.assertEqual(self.intake.incomplete, 1)
+
+    def test_of_one_that_sends_nothing_at_all_the_log_says_so_once(self) -> None:
+        self.connect()
+        speaking, _ = self.connect()
+        speaking.dataReceived(frame(b"one"))
+        with capturedLogs() as events:
+            for _ in range(30):
+                self.intake.sweep(1.0)
+        line = "publisher 192.0.2.1:40001 has sent nothing for 10 s: who wants to read connects to subscribers' ports"
+        self.assertEqual(said(events), [(LogLevel.info, line)])
+
+    def test_one_that_is_made_to_wait_is_not_called_silent(self) -> None:
+        self.connect()
+        self.intake.pause(Lag(1, 1, 1.0))
+        with capturedLogs() as events:
+            for _ in range(30):
+                self.intake.sweep(1.0)
+        self.assertEqual(events, [])
+
     def test_a_lost_connection_is_told_from_a_closed_one(self) -> None:
         publisher, _ = self.connect()
         publisher.connectionLost(Failure(ConnectionLost()))
