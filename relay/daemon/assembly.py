@@ -16,6 +16,7 @@ from twisted.logger import LogLevelFilterPredicate
 
 from relay.config.config import Config, Faults, shown_settings
 from relay.core.budget import Budget
+from relay.core.chores import Chores
 from relay.core.history import KEPT, History
 from relay.core.hub import MAX_READ, Hub
 from relay.core.log import Log
@@ -108,6 +109,7 @@ class Machinery(NamedTuple):
     lines: RateLimitedLog
     """Limits the log lines that peers can cause."""
     turns: Turns
+    chores: Chores
     journal: DiskJournal | None
     """None without a journal."""
     publishers: Registry
@@ -228,6 +230,8 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
     recording = _make_recording(config, intake, reactor)
     hub = _make_hub(config, intake, recording, call_soon)
     history = History(hub)
+    chores = Chores(hub.flush, call_soon, time.monotonic)
+    cuts = chores.lane()
     feeds = None
     if config.web:
         feeds = Feeds(
@@ -247,11 +251,12 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         admission=admission,
         lines=lines,
         turns=Turns(call_soon, time.monotonic),
+        chores=chores,
         journal=recording.journal if recording else None,
-        publishers=Registry("publisher", admission, lines),
-        subscribers=Registry("subscriber", admission, lines),
-        events=Registry("subscriber", admission, lines, feed="events"),
-        sockets=Registry("subscriber", admission, lines, feed="ws"),
+        publishers=Registry("publisher", admission, lines, cuts=cuts),
+        subscribers=Registry("subscriber", admission, lines, cuts=cuts),
+        events=Registry("subscriber", admission, lines, feed="events", cuts=cuts),
+        sockets=Registry("subscriber", admission, lines, feed="ws", cuts=cuts),
     )
 
 
@@ -313,6 +318,7 @@ def _where(config: Config) -> dict[str, str]:
 
 
 def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> Appliers:
+    handshakes = machinery.chores.lane()
     return Appliers(
         hub=machinery.hub,
         feeds=machinery.feeds,
@@ -321,8 +327,8 @@ def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> App
         intake=machinery.intake,
         publishers=machinery.publishers,
         subscribers=machinery.all_subscribers,
-        publisher_tls=RenewableContext(),
-        subscriber_tls=RenewableContext(),
+        publisher_tls=RenewableContext(handshakes),
+        subscriber_tls=RenewableContext(handshakes),
         web=Access(),
         levels=levels,
     )
@@ -359,6 +365,7 @@ def _make_site(
         stopping=lambda: readiness.stopping,
         access=access,
         lines=machinery.lines,
+        chores=machinery.chores,
     )
     return load_site(contents, reactor)
 

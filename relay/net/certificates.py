@@ -24,7 +24,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.config.config import Config, Faults
-from relay.net.tls import SecureTransport
+from relay.core.chores import Lane, at_once
+from relay.net.tls import SecureFactory
 from relay.wire.printable import escaped
 
 Value = TypeVar("Value")
@@ -127,7 +128,9 @@ def _select_no_protocol(connection: SSL.Connection, offered: list[bytes]) -> Any
 class RenewableContext:
     """Makes the TLS connections of one role, with whatever context is current."""
 
-    def __init__(self) -> None:
+    def __init__(self, handshakes: Lane = at_once) -> None:
+        """`handshakes`: where handshakes take their turns."""
+        self._handshakes = handshakes
         self.context: SSL.Context | None = None
         """May be replaced at any time; existing connections keep the old one. None while this role has no TLS."""
 
@@ -137,9 +140,7 @@ class RenewableContext:
 
     def wrap(self, factory: Factory) -> TLSMemoryBIOFactory:
         """A factory for TLS connections that carry the connections of `factory`."""
-        made = TLSMemoryBIOFactory(self, False, factory)
-        made.protocol = SecureTransport  # the default waits for more to write, and ours come in large pieces
-        return made
+        return SecureFactory(self, factory, self._handshakes)
 
 
 def subject(transport: ITransport) -> str:

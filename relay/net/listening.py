@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Callable
 from errno import EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from typing import Any, cast
@@ -18,8 +19,13 @@ from twisted.internet.interfaces import IListeningPort, IReactorTime
 BACKLOG = 4096
 """Connections that the kernel may hold until they are accepted. Twisted asks for 50: too few if all peers reconnect."""
 MAX_ACCEPTS = 64
-"""Most connections accepted in one turn, so that the turn ends soon: with TLS, each costs half a millisecond. Twisted
-goes by how many came the last time, and would accept a whole storm at once."""
+"""Most connections accepted in one turn at one port. Twisted goes by how many came the last time, and would accept a
+whole storm at once."""
+ACCEPTING = 0.004
+"""Seconds of a turn in which connections are accepted, so that the turn ends soon: with TLS, each costs some tenths of
+a millisecond."""
+STEP = 8
+"""Connections accepted between two looks at the clock."""
 BACK_OFF = 1.0
 """Seconds until accepting is tried again after the system had no room."""
 KEEPALIVE_INTERVAL = 10
@@ -84,12 +90,16 @@ def _replace_socket(port: tcp.Port) -> ListeningSocket:
 
 
 def _limit_accepts(port: tcp.Port) -> None:
-    """Make the port accept at most `MAX_ACCEPTS` connections in a turn of the reactor."""
+    """Make the port accept at most `MAX_ACCEPTS` connections in a turn of the reactor, and for `ACCEPTING` seconds."""
     accept = port.doRead
 
     def accept_some() -> None:
-        port.numberAccepts = MAX_ACCEPTS
-        accept()
+        end = time.monotonic() + ACCEPTING
+        for _ in range(MAX_ACCEPTS // STEP):
+            port.numberAccepts = STEP
+            accept()
+            if port.numberAccepts < STEP or time.monotonic() >= end:  # Twisted lowers it if there were fewer
+                break
 
     cast(Any, port).doRead = accept_some  # Any: a method, which the reactor looks up for each call
 

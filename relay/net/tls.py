@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from typing import cast
 
 from OpenSSL.SSL import Error, WantReadError
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory, IPushProducer
 from twisted.internet.protocol import Protocol
-from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
+from relay.core.chores import Lane
+from relay.net.received import Received
 from relay.net.tcp import SubscriberTransport
+from relay.net.transport import AcceptedTransport
 from relay.wire.framing import Buffer
 
 MAX_RECORD = 16 * 1024
@@ -35,8 +39,17 @@ class SecureTransport(TLSMemoryBIOProtocol):
 
     transport: SubscriberTransport
 
+    _greeting: Received | None = None  # what the peer sends before the handshake is complete
+
     def dataReceived(self, data: bytes) -> None:
-        if not self._handshakeDone or self._appSendBuffer:
+        if not self._handshakeDone:
+            if self._greeting is None:
+                link = cast(AcceptedTransport, self.transport)
+                lane = cast(SecureFactory, self.factory).handshakes
+                self._greeting = Received(lane, link, super().dataReceived)
+            self._greeting.receive(data)
+            return
+        if self._appSendBuffer:
             super().dataReceived(data)
             return
         tls = self._tlsConnection
@@ -52,6 +65,11 @@ class SecureTransport(TLSMemoryBIOProtocol):
         if records and not self._aborted:
             cast(Protocol, self.wrappedProtocol).dataReceived(b"".join(records))
         go_on()
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
+        if self._greeting is not None:
+            self._greeting.drop()
+        super().connectionLost(reason)
 
     def send(self, piece: Buffer) -> int:
         """Like `sendmsg`, for one buffer."""
@@ -109,6 +127,17 @@ class SecureTransport(TLSMemoryBIOProtocol):
     def drop(self) -> None:
         """End the connection now."""
         self.abortConnection()
+
+
+class SecureFactory(TLSMemoryBIOFactory):
+    """Makes a `SecureTransport` of each connection that is accepted."""
+
+    protocol = SecureTransport  # Twisted's default waits for more to write, and ours come in large pieces
+
+    def __init__(self, creator: IOpenSSLServerConnectionCreator, factory: IProtocolFactory, handshakes: Lane) -> None:
+        """`creator`: makes OpenSSL's part. `factory`: of the protocols above. `handshakes`: where those take turns."""
+        super().__init__(creator, False, factory)
+        self.handshakes = handshakes
 
 
 def direct(transport: object) -> SubscriberTransport | SecureTransport | None:

@@ -158,12 +158,19 @@ class Connection(Protocol):
     # Its end
 
     def abort(self, reason: CloseReason, why: str = "") -> None:
-        """Cut the connection in the next turn of the reactor, whether or not the peer reads.
+        """Cut the connection soon, whether or not the peer reads. From now on nothing is read, and nothing sent.
 
         `why`: an explanation for an operator. With one, the end of the connection is logged as a warning.
         """
         if self._begin_end(reason, State.CUT):
             self._why = why
+            if not self._admitted:
+                self.link.abortConnection()  # its descriptor is one too many
+            elif not self._registry.cuts(self._abort_link):  # a thousand may be due at once
+                self.link.pauseProducing()
+
+    def _abort_link(self) -> None:
+        if self.state is State.CUT:
             self.link.abortConnection()
 
     def leave(self, reason: CloseReason, farewell: bytes, why: str = "") -> None:

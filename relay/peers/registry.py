@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from relay.config.values import Network
+from relay.core.chores import Lane, at_once
 from relay.core.cursor import Tally
 from relay.core.state import State
 from relay.core.timing import SWEEP, Every
@@ -34,14 +35,17 @@ class Registry:
         lines: RateLimitedLog,
         now: Callable[[], float] = time.time,
         feed: str = TCP,
+        cuts: Lane = at_once,
     ) -> None:
         """Start without connections.
 
         `role`: the word for the log. `admission`: counts connections against the limits. `lines`: logs what peers do.
-        `now`: wall-clock time, in seconds since 1970, UTC. `feed`: the word for how messages are written.
+        `now`: wall-clock time, in seconds since 1970, UTC. `feed`: the word for how messages are written. `cuts`:
+        where cutting connections takes its turn.
         """
         self.role = role
         self.feed = feed
+        self.cuts = cuts
         self.admission = admission
         self.lines = lines
         self.now = now

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from twisted.internet.interfaces import IReactorTime
 
 from relay.config.config import Faults
+from relay.core.chores import Chores
+from relay.core.reused import Reused
 from relay.feeds.feeds import Feeds
 from relay.observe.stats import Stats
 from relay.peers.rate_limited_log import RateLimitedLog
@@ -67,6 +69,8 @@ class Contents(NamedTuple):
     access: Access
     lines: RateLimitedLog
     """Limits the log lines that peers can cause."""
+    chores: Chores
+    """Give requests, costly pages and the input of WebSockets their time."""
 
 
 def load_site(contents: Contents, reactor: IReactorTime) -> Site:
@@ -80,29 +84,37 @@ def load_site(contents: Contents, reactor: IReactorTime) -> Site:
     from relay.web.pages import Pages
     from relay.web.request import Request, Response
     from relay.web.site import Site
-    from relay.web.status import Status
     from relay.web.streams import Streams, Takeover, unstreamable
     from relay.web.viewers import Viewer, Viewers
 
-    stats, feeds = contents.stats, contents.feeds
-    epoch = contents.sessions.starts.epoch
-    streams = Streams(feeds, contents.sessions, contents.events, contents.sockets, lambda: contents.access.origins)
-    viewers = Viewers(
-        Status(stats, feeds.hub.log, feeds.framing, contents.settings, contents.unready, epoch, time.time).now
+    stats, access, chores = contents.stats, contents.access, contents.chores
+    streams = Streams(
+        contents.feeds, contents.sessions, contents.events, contents.sockets, lambda: access.origins, chores.lane()
     )
+    viewers = Viewers(_status(contents))
 
     def status(request: Request) -> Response | Takeover:
         return unstreamable(request) or Takeover(lambda address: Viewer(viewers, stream_head()))
 
-    metrics = Metrics(stats.snapshot, lambda: len(site.open))
+    metrics = Metrics(Reused(stats.snapshot, stats.clock), lambda: len(site.open))
     pages = Pages(
         stats,
         metrics,
         contents.unready,
-        lambda: contents.access.token,
-        lambda: contents.access.hosts,
+        lambda: access.token,
+        lambda: access.hosts,
         {"/events": streams.events, "/ws": streams.socket, "/status": status},
         contents.stopping,
     )
-    site = Site(pages, (streams.register, viewers.register), contents.lines, reactor)
+    registered = (streams.register, viewers.register)
+    site = Site(pages, registered, contents.lines, reactor, requests=chores.lane(), costly=chores.lane())
     return site
+
+
+def _status(contents: Contents) -> Callable[[], dict[str, object]]:
+    """What viewers are sent, made once for those that come at the same time."""
+    from relay.web.status import Status
+
+    stats, feeds, epoch = contents.stats, contents.feeds, contents.sessions.starts.epoch
+    status = Status(stats, feeds.hub.log, feeds.framing, contents.settings, contents.unready, epoch, time.time)
+    return Reused(status.now, stats.clock)

@@ -19,6 +19,8 @@ from relay.web.token import opens
 METHODS = ("GET", "HEAD")
 WHILE_STOPPING = ("/healthz", "/metrics")
 """Paths that are still answered while the relay stops, for those who monitor it."""
+COSTLY = ("/metrics", "/connections", "/status")
+"""Paths whose answers take milliseconds if there are thousands of connections."""
 RETRY_AFTER = 1
 """Seconds after which a client that a stopping relay turned away may try again: often another relay runs by then."""
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="relay", charset="UTF-8"'), ("WWW-Authenticate", "Bearer"))

@@ -14,12 +14,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
+from relay.core.chores import Lane, at_once
 from relay.core.timing import Every
 from relay.net.addresses import address_name
+from relay.net.received import Received
 from relay.net.transport import AcceptedTransport
 from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.peers.rate_limited_log import RateLimitedLog
-from relay.web.pages import RETRY_AFTER, Pages
+from relay.web.pages import COSTLY, RETRY_AFTER, Pages
 from relay.web.request import ALWAYS, Request, Response, head
 from relay.web.request import line as line_of
 from relay.web.streams import Takeover
@@ -50,8 +52,22 @@ class Exchange(http.Request):
 
     logger = Logger()
     channel: Channel
+    lost = False
+    """Whether the connection is gone."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.lost = True
+        super().connectionLost(reason)
 
     def process(self) -> None:
+        if self.uri.partition(b"?")[0].decode("latin-1") in COSTLY:
+            self.channel.site.costly(self._answer)
+        else:
+            self._answer()
+
+    def _answer(self) -> None:
+        if self.lost:
+            return  # while it waited
         site = self.channel.site
         response: Response | Takeover
         try:
@@ -107,6 +123,7 @@ class Channel(http.HTTPChannel):
     address: IAddress | None = None
     """The address that the connection comes from, even if it is a proxy that names another one."""
     _end: IDelayedCall | None = None  # cuts the connection when its time is over
+    _received: Received | None = None  # what waits to be parsed; None for a connection that was refused
     _taken: Protocol | None = None  # what owns the connection after `hand_over`
     _head_size = 0  # bytes of the request's head so far
     _head_lines = 0
@@ -129,6 +146,7 @@ class Channel(http.HTTPChannel):
             return
         site.open[self] = None
         self._end = site.reactor.callLater(site.seconds, self.cut)
+        self._received = Received(site.requests, self.link, self._read)
         super().connectionMade()
 
     def refusal(self, takeover: Takeover) -> Response | None:
@@ -153,12 +171,19 @@ class Channel(http.HTTPChannel):
         self._taken.makeConnection(self.link)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._taken is not None:
+            self._taken.dataReceived(data)
+        elif self._received is not None:
+            self._received.receive(data)
+
+    def _read(self, data: bytes) -> None:
+        """Look at what was received, now that it is this connection's turn."""
         if not self._begun:
             self._begun = True
             if not METHOD.match(data):
                 self._refuse(data)
         if not self._foreign:
-            (self._taken.dataReceived if self._taken else super().dataReceived)(data)
+            super().dataReceived(data)
 
     def _refuse(self, data: bytes) -> None:
         """Answer what is no HTTP at once. Twisted would wait for the end of a line, and a publisher go on unaware."""
@@ -213,6 +238,8 @@ class Channel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         self._forget(leaves=True)
+        if self._received is not None:
+            self._received.drop()
         (self._taken.connectionLost if self._taken else super().connectionLost)(reason)
 
 
@@ -230,11 +257,15 @@ class Site(http.HTTPFactory):
         reactor: IReactorTime,
         most: int = MAX_WEB_CONNECTIONS,
         seconds: float = SECONDS,
+        *,
+        requests: Lane = at_once,
+        costly: Lane = at_once,
     ) -> None:
         """`pages`: answers requests. `registered`: the `register` methods of what serves streams.
 
         `lines`: limits the log lines that peers can cause. `most`: connections that may be open at once, not counting
-        those that became subscribers. `seconds`: how long a connection that is not a stream lasts at most.
+        those that became subscribers. `seconds`: how long a connection that is not a stream lasts at most. `requests`,
+        `costly`: where reading requests, and answering those that take long, take their turns.
         """
         super().__init__(reactor=reactor)
         self.timeOut = None  # Twisted's own timeout, which begins anew with every byte; `seconds` replaces it
@@ -243,6 +274,8 @@ class Site(http.HTTPFactory):
         self.lines = lines
         self.most = most
         self.seconds = seconds
+        self.requests = requests
+        self.costly = costly
         self.open: dict[Channel, None] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:  # type: ignore[override]  # Twisted's own is narrower

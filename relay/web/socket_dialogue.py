@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from relay.core.chores import Lane, at_once
 from relay.core.cursor import Lag
+from relay.net.received import Received
 from relay.net.tcp import SubscriberTransport
 from relay.peers.subscriber import Subscriber
 from relay.peers.subscriber_session import SubscriberSession
@@ -11,11 +15,10 @@ from relay.web.websocket import Input, close
 from relay.wire.close_reason import CloseReason
 from relay.wire.websocket import PING
 
-INPUT_READ = 4096
-"""Bytes read at once: a subscriber has little to say."""
+INPUT_READ = 1024
+"""Bytes read, and looked at, at once: a subscriber has little to say. Of the smallest frames they take some 3 ms."""
 MAX_INPUT = 8192
-"""Bytes after which a peer is not read again before the next sweep, a second later at most. Looking at that many bytes
-of the smallest frames takes some 20 ms."""
+"""Bytes after which a peer is not read again before the next sweep, a second later at most."""
 
 
 class SocketDialogue:
@@ -24,9 +27,14 @@ class SocketDialogue:
     It sends pings of its own when there is nothing else, and needs no answer to them.
     """
 
-    def __init__(self, head: bytes, session: SubscriberSession | None = None) -> None:
-        """`head`: the response to the opening handshake. `session`: the peer's; None if it asked for none."""
+    def __init__(self, head: bytes, session: SubscriberSession | None = None, inputs: Lane = at_once) -> None:
+        """`head`: the response to the opening handshake. `session`: the peer's; None if it asked for none.
+
+        `inputs`: where looking at what the peer sends takes its turn.
+        """
         self._head = head
+        self._inputs = inputs
+        self._received: Received | None = None  # set when the subscriber begins
         self._session = session
         self._input = Input()
         self._read = 0  # bytes since the last sweep
@@ -36,6 +44,7 @@ class SocketDialogue:
     def begin(self, subscriber: Subscriber) -> None:
         if isinstance(subscriber.link, SubscriberTransport):
             subscriber.link.bufferSize = INPUT_READ
+        self._received = Received(self._inputs, subscriber.link, partial(self._look_at, subscriber), INPUT_READ)
         if self._session is not None:
             self._session.begin(subscriber)
 
@@ -46,6 +55,10 @@ class SocketDialogue:
         return (b"" if self._session is None else self._session.bye(reason)) + close(reason)
 
     def received(self, subscriber: Subscriber, data: bytes) -> None:
+        if self._received is not None:
+            self._received.receive(data)
+
+    def _look_at(self, subscriber: Subscriber, data: bytes) -> None:
         if subscriber.lifecycle.ending:
             return
         self._read += len(data)
@@ -77,5 +90,7 @@ class SocketDialogue:
         self._keep_alive.sweep(subscriber)
 
     def ended(self) -> None:
+        if self._received is not None:
+            self._received.drop()
         if self._session is not None:
             self._session.stop()

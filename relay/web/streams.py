@@ -10,6 +10,7 @@ from typing import cast
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol
 
+from relay.core.chores import Lane, at_once
 from relay.core.start import Start
 from relay.core.timing import SWEEP, Every
 from relay.feeds.feeds import Feeds
@@ -68,11 +69,14 @@ class Streams:
         events: Registry,
         sockets: Registry,
         origins: Callable[[], tuple[str, ...]],
+        inputs: Lane = at_once,
     ) -> None:
         """`sessions`: what all sessions share. `events`, `sockets`: the registries for the subscribers of each kind.
 
-        `origins`: returns the origins whose web pages may read messages, in addition to the relay's own.
+        `origins`: returns the origins whose web pages may read messages, in addition to the relay's own. `inputs`:
+        where looking at what subscribers by WebSocket send takes its turn.
         """
+        self._inputs = inputs
         self._feeds = feeds
         self._sessions = sessions
         self._event_registry = events
@@ -121,7 +125,7 @@ class Streams:
         except Refused as refused:
             return line(refused.status, str(refused), (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")))
         source = Membership(self._feeds, self._text if as_text else self._binary, start.wanted, session is not None)
-        dialogue = SocketDialogue(head, session)
+        dialogue = SocketDialogue(head, session, self._inputs)
         registry = self._socket_registry
         return Takeover(lambda address: Subscriber(registry, address, source, dialogue), registry)
 

@@ -14,7 +14,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.net.listening import BACKLOG, TCP_KEEPIDLE, ListeningSocket, equip
+from relay.net.listening import BACKLOG, MAX_ACCEPTS, STEP, TCP_KEEPIDLE, ListeningSocket, equip
 from relay.net.tcp import SubscriberTransport
 from tests.kit.folders import temporary_folder
 from tests.kit.transports import Collector, at_once
@@ -50,6 +50,20 @@ class EquipTests(SynchronousTestCase):
 
     def test_a_tcp_port_accepts_with_the_class_given(self) -> None:
         self.accept(self.equipped())
+
+    def test_a_storm_is_accepted_in_several_turns(self) -> None:
+        port = self.equipped()
+        for _ in range(MAX_ACCEPTS + 10):
+            self.connect(port)
+        accepted = []
+        for _ in range(MAX_ACCEPTS):
+            port.doRead()
+            accepted.append(len(self.reactor.getReaders()))
+        for one in self.reactor.getReaders():
+            if isinstance(one, SubscriberTransport):
+                one.connectionLost(Failure(main.CONNECTION_DONE))
+        self.assertTrue(STEP <= accepted[0] <= MAX_ACCEPTS + 1, accepted)
+        self.assertGreaterEqual(accepted[-1], MAX_ACCEPTS + 10)
 
     def test_more_connections_may_wait_than_twisted_asks_for(self) -> None:
         port = self.equipped()

@@ -15,6 +15,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core.chores import Chore
 from relay.core.cursor import Tally
 from relay.core.state import State
 from relay.net.addresses import address_name
@@ -97,6 +98,39 @@ class AccessTests(SynchronousTestCase):
     def test_without_networks_everybody_may(self) -> None:
         self.registry.allowed = ()
         self.assertIsNone(self.connect(IPv4Address("TCP", "198.51.100.7", 1)).reason)
+
+
+class CutTests(SynchronousTestCase):
+    """Connections that are due to be cut while others are cut."""
+
+    def setUp(self) -> None:
+        self.waiting: list[Chore] = []
+        self.registry = Registry("guest", Admission(), RateLimitedLog(), cuts=self.wait)
+        self.guest, self.link = Guest(self.registry, PEER), FakeTransport()
+        self.guest.makeConnection(self.link)
+
+    def wait(self, chore: Chore) -> bool:
+        self.waiting.append(chore)
+        return False
+
+    def test_one_that_waits_to_be_cut_is_not_read_any_more(self) -> None:
+        self.guest.abort(CloseReason.OVERRUN)
+        self.assertEqual((self.guest.state, self.link.producerState), (State.CUT, "paused"))
+        self.assertFalse(self.link.disconnected)
+        self.waiting.pop()()
+        self.assertTrue(self.link.disconnected)
+
+    def test_one_that_is_gone_meanwhile_is_not_cut(self) -> None:
+        self.guest.abort(CloseReason.OVERRUN)
+        self.guest.connectionLost(Failure(ConnectionDone()))
+        self.waiting.pop()()
+        self.assertFalse(self.link.disconnected)
+
+    def test_one_that_was_refused_does_not_wait_because_its_descriptor_is_one_too_many(self) -> None:
+        self.registry.admission.max_connections = 1
+        guest, link = Guest(self.registry, PEER), FakeTransport()
+        guest.makeConnection(link)
+        self.assertEqual((self.waiting, link.disconnected), ([], True))
 
 
 TLS_ERROR = SSL.Error([("SSL routines", "", "no shared cipher")])

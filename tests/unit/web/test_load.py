@@ -11,6 +11,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Faults, configure
+from relay.core.chores import Chores
 from relay.daemon.assembly import Surroundings, assemble
 from relay.observe.stats import Stats
 from relay.observe.turns import Turns
@@ -98,6 +99,7 @@ class SiteTests(FeedTests):
             unready=lambda: self.unready,
             access=self.access,
             lines=self.lines,
+            chores=Chores(self.hub.flush, self.turns.call_soon, lambda: self.now),
         )
         self.site = load_site(contents, self.reactor)
 

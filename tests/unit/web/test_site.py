@@ -14,9 +14,10 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core.chores import Chore
 from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.peers.rate_limited_log import RateLimitedLog
-from relay.web.pages import Pages
+from relay.web.pages import COSTLY, Pages
 from relay.web.request import ALWAYS, Request, Response
 from relay.web.site import SECONDS, Channel, Site
 from relay.web.streams import Takeover
@@ -64,7 +65,21 @@ class Web:
     def __init__(self, most: int = MAX_WEB_CONNECTIONS) -> None:
         self.reactor = MemoryReactorClock()
         self.pages = FakePages()
-        self.site = Site(self.pages, (), RateLimitedLog(), self.reactor, most)
+        self.waiting: list[Chore] = []
+        self.busy = False
+        self.site = Site(self.pages, (), RateLimitedLog(), self.reactor, most, requests=self.lane, costly=self.costly)
+        self.costs: list[Chore] = []
+
+    def lane(self, chore: Chore) -> bool:
+        if self.busy:
+            self.waiting.append(chore)
+        else:
+            chore()
+        return not self.busy
+
+    def costly(self, chore: Chore) -> bool:
+        self.costs.append(chore)
+        return False
 
     def connect(self) -> tuple[Channel, StringTransport]:
         peer = IPv4Address("TCP", "192.0.2.1", 40001)
@@ -111,6 +126,37 @@ class SiteTests(SynchronousTestCase):
             web.send(b"GET " + target + b" HTTP/1.1\r\nHost: other\r\nHost: another\r\n\r\n")
             [asked] = web.pages.asked
             self.assertEqual((asked.path, asked.query, asked.headers), (path, query, ((b"Host", host),)))
+
+    def test_a_request_waits_while_there_are_too_many_and_its_connection_is_not_read(self) -> None:
+        web = Web()
+        web.busy = True
+        transport = web.send(b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n")
+        self.assertEqual((web.pages.asked, transport.producerState), ([], "paused"))
+        web.waiting.pop()()
+        self.assertEqual(len(web.pages.asked), 1)
+
+    def test_what_is_costly_waits_apart_and_what_is_not_does_not(self) -> None:
+        for path in COSTLY:
+            web = Web()
+            transport = web.send(b"GET " + path.encode() + b"?x HTTP/1.1\r\nHost: relay\r\n\r\n")
+            self.assertEqual(web.pages.asked, [])
+            web.send(b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n")
+            self.assertEqual([asked.path for asked in web.pages.asked], ["/healthz"])
+            web.costs.pop()()
+            self.assertIn(b"200 OK", transport.value())
+
+    def test_who_is_gone_while_it_waits_is_not_answered(self) -> None:
+        web = Web()
+        channel, _ = web.connect()
+        channel.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n")
+        channel.connectionLost(Failure(ConnectionDone()))
+        web.costs.pop()()
+        web.busy = True
+        channel, _ = web.connect()
+        channel.dataReceived(b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n")
+        channel.connectionLost(Failure(ConnectionDone()))
+        web.waiting.pop()()
+        self.assertEqual(web.pages.asked, [])
 
     def test_an_empty_line_before_the_request_is_no_fault(self) -> None:
         web = Web()

@@ -196,7 +196,7 @@ class DirectTests(StreamCase):
         self.turns.run_all()
 
     def test_little_is_read_at_once(self) -> None:
-        self.assertEqual((self.transport.bufferSize, INPUT_READ), (INPUT_READ, 4096))
+        self.assertEqual((self.transport.bufferSize, INPUT_READ), (INPUT_READ, 1024))
 
     def test_who_is_cut_is_told_why_if_it_takes_that(self) -> None:
         hub, subscription = self.subscriber.source.hub, self.subscriber.source.subscription
