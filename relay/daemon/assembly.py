@@ -24,6 +24,7 @@ from relay.core.pending import Journaled, Pending
 from relay.core.start import Starts
 from relay.core.timing import CallSoon, Every
 from relay.daemon.appliers import Appliers
+from relay.daemon.memory import Memory
 from relay.daemon.reload import Reload
 from relay.daemon.reports import StatusLine, Totals
 from relay.daemon.systemd import Supervisor
@@ -138,6 +139,7 @@ class Relay(NamedTuple):
     ports: Ports
     readiness: Readiness
     stats: Stats
+    memory: Memory
     totals: Totals
     status: StatusLine
     appliers: Appliers
@@ -158,7 +160,7 @@ class Relay(NamedTuple):
         )
         journal = (machinery.journal,) if machinery.journal else ()
         web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
-        return (*always, self.subscribers, *journal, *web, self.totals, self.status)
+        return (*always, self.subscribers, *journal, *web, self.memory, self.totals, self.status)
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
@@ -217,6 +219,7 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
         ),
         readiness=readiness,
         stats=stats,
+        memory=Memory(lambda: machinery.admission.connections),
         totals=Totals(machinery.hub.log, stats),
         status=StatusLine(machinery.hub.log, stats, surroundings.supervisor),
         appliers=appliers,

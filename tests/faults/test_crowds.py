@@ -14,7 +14,7 @@ from tests.kit.blast import blast
 from tests.kit.certificates import Authority
 from tests.kit.crowd import Beside, Crowd, needs_descriptors
 from tests.kit.frames import legal
-from tests.kit.healthy import descriptors
+from tests.kit.healthy import descriptors, memory
 from tests.kit.process import DEADLINE, Relay, wait_until
 from tests.kit.web import relay
 
@@ -63,10 +63,10 @@ def test_a_crowd_that_asks_for_what_is_costly_with_thousands_of_connections_dela
         Crowd(running.subscribe_port, subscribers),
         Crowd(running.publish_port, publishers),
         accepted(running, subscribers + publishers),
+        Beside(running),
     ):
         for path, crowd in (("/metrics", 10), ("/connections", 200 if thorough else 50), ("/status", 400)):
-            with Beside(running):
-                assert blast(port, crowd, get(path), tmp_path).answered == crowd
+            assert blast(port, crowd, get(path), tmp_path).answered == crowd
 
 
 def test_tls_peers_that_begin_their_handshakes_at_once_and_never_end_them_delay_nobody(
@@ -77,4 +77,6 @@ def test_tls_peers_that_begin_their_handshakes_at_once_and_never_end_them_delay_
         needs_descriptors(peers + 500)
         with Relay("--publish-tls", "tcp:0:interface=127.0.0.1", *options) as running, Beside(running):
             port = int(running.log.wait_for(r"publishers with TLS on 127\.0\.0\.1:(\d+)")[1])
+            before = memory(running.pid, "VmRSS")
             assert blast(port, peers, hello(), tmp_path, stays=DEADLINE).answered == peers
+            wait_until(lambda: memory(running.pid, "VmRSS") < before + 35 * 10**6, "memory comes back")  # noqa: B023

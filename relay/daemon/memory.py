@@ -1,0 +1,49 @@
+"""Gives memory back to the system after a crowd has left.
+
+A TLS connection in its handshake takes 57 kB, which the C library keeps when they are gone: pieces that are still in
+use stand between them. 2,000 of them left 118 MB behind, of which glibc's `malloc_trim` gives back 96 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Thread
+
+from relay.core.timing import SWEEP, Every
+
+CROWD = 500
+"""Connections that must have left before it is worth the effort, and at least half of those that there were."""
+
+
+def trim() -> None:
+    """Have the C library give back what it can, if it is one that knows how: glibc.
+
+    That takes 0.6 ms for each MB that is given back, so it is done in a thread. Other threads may go on meanwhile.
+    """
+    from ctypes import CDLL  # not needed before there was a crowd
+
+    give_back = getattr(CDLL(None), "malloc_trim", None)
+    if give_back is not None:
+        Thread(target=give_back, args=(0,), name="malloc_trim", daemon=True).start()
+
+
+class Memory:
+    """Watches how many connections there are, and has memory given back when many of them have gone."""
+
+    def __init__(self, connections: Callable[[], int], trim: Callable[[], None] = trim) -> None:
+        """`connections`: returns how many there are. `trim`: gives memory back."""
+        self._connections = connections
+        self._trim = trim
+        self._most = 0  # since memory was given back last
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called every `SWEEP` seconds."""
+        every(SWEEP, self.sweep)
+
+    def sweep(self, passed: float) -> None:
+        """Look whether a crowd has left."""
+        now = self._connections()
+        self._most = max(self._most, now)
+        if self._most - now >= max(CROWD, self._most // 2):
+            self._most = now
+            self._trim()
