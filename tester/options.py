@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from relay.wire.framings import FRAMINGS, find_framing
 from relay.wire.hello import MAX_NAME
 from tester.tls import Tls, authorities, identity
 
@@ -80,6 +81,7 @@ class ConnectionOptions(TlsOptions):
 
     connect: str
     framing: str
+    """Its name."""
     max_message: int
 
 
@@ -94,10 +96,11 @@ def add_connection_options(parser: Parser, port: int) -> None:
     add_tls_options(parser)
     parser.add_argument(
         "--framing",
-        choices=["int32", "raw", "line"],
+        metavar="NAME",
+        type=framing_name,
         default="int32",
-        help="the framing that the relay was started with. int32: a 4-byte length before each message; line: a newline"
-        " after each message; raw: the bytes alone (default: %(default)s)",
+        help=f"the framing that the relay was started with: {', '.join(FRAMINGS)}, or a class as package.module:Class"
+        " (default: %(default)s)",
     )
     parser.add_argument(
         "--max-message",
@@ -107,6 +110,15 @@ def add_connection_options(parser: Parser, port: int) -> None:
         default=16 * 2**20,
         help="length of the longest message to accept, in bytes (default: %(default)s)",
     )
+
+
+def framing_name(text: str) -> str:
+    """A conversion for argparse: the name of a framing, which `find_framing` then finds."""
+    try:
+        find_framing(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:

@@ -13,7 +13,8 @@ from struct import Struct, error
 from typing import NamedTuple
 
 from relay.core.journal import Key
-from relay.wire.framing import FRAMINGS, Buffer
+from relay.wire.framing import Buffer
+from relay.wire.framings import FRAMINGS
 from relay.wire.lengths import LENGTH, decode_lengths, encode_lengths
 
 MAGIC = b"RB"

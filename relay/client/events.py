@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from relay.wire.framing import HEADER, Frames
+from relay.wire.counted import HEADER
+from relay.wire.framing import Frames
 from relay.wire.position import Position
 
 

@@ -11,7 +11,8 @@ from collections import deque
 from relay.client.connection import GRACE, Core, checked
 from relay.client.errors import ConnectionFault
 from relay.wire.answer import Ack, Bye, Heartbeat, PublisherWelcome
-from relay.wire.framing import HEADER, Buffer, Frames, Int32
+from relay.wire.counted import HEADER, Int32
+from relay.wire.framing import Buffer, Frames
 from relay.wire.hello import PublisherHello
 
 

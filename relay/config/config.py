@@ -14,6 +14,7 @@ from relay.config.settings import SETTINGS
 from relay.config.values import Network, show_size
 from relay.core.slow import SlowPolicy
 from relay.wire.framing import Framing
+from relay.wire.framings import framing_name
 
 MIN_BUFFER = 2**20
 """Bytes: a smaller buffer would hold little but bookkeeping."""
@@ -120,7 +121,7 @@ def check(config: Config, places: Mapping[str, str] = MappingProxyType({})) -> C
 def shown_settings(config: Config) -> dict[str, object]:
     """The settings that the status page shows, by name, as values that JSON can represent."""
     values = {setting.name: getattr(config, setting.field) for setting in SETTINGS if setting.shown}
-    own = {"slow": config.slow.name, "framing": config.framing.__name__.lower(), "log-level": config.log_level.name}
+    own = {"slow": config.slow.name, "framing": framing_name(config.framing), "log-level": config.log_level.name}
     return values | own
 
 

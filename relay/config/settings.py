@@ -22,7 +22,7 @@ from relay.config.values import (
     size,
 )
 from relay.core.slow import SLOW_POLICIES
-from relay.wire.framing import FRAMINGS
+from relay.wire.framings import find_framing
 
 MAX_NAMES = 10_000
 """Names of publishers: some 300 bytes each, 3 MB in all."""
@@ -42,9 +42,11 @@ SETTINGS = (
     Setting(
         "framing",
         "int32",
-        one_of(FRAMINGS),
-        "how messages are told apart, on both sides: int32 (a 4-byte big-endian length before each), "
-        "line (a newline after each, which stays on the wire), raw (every read is a message)",
+        find_framing,
+        "how messages are told apart, on both sides: int32, int16 (a big-endian length of 4 or 2 bytes before each), "
+        "varint (a length as Protocol Buffers write it), octet (syslog's octet counting), netstring, line, cr, nul (a "
+        "newline, carriage return or zero byte after each, which stays on the wire), raw (every read is a message), or "
+        "a class of your own, as package.module:Class",
         shown=True,
     ),
     Setting(

@@ -36,6 +36,7 @@ from relay.net.ports import CannotStart
 from relay.peers.acks import Acks
 from relay.peers.intake import Intake
 from relay.wire.framing import Buffer
+from relay.wire.framings import framing_name
 from relay.wire.position import Position, new_epoch
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -135,7 +136,7 @@ def _open(config: Config, disk: Disk) -> Storage:
         return Storage(
             config.journal,
             disk=disk,
-            framing=config.framing.__name__.lower(),
+            framing=framing_name(config.framing),
             max_message=config.max_message,
             boot=read_boot(),
             time=microseconds,

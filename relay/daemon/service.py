@@ -21,6 +21,7 @@ from relay.daemon.systemd import supervisor
 from relay.daemon.timers import Timers
 from relay.net.ports import ROLES, CannotStart
 from relay.peers.drain import Drain
+from relay.wire.framings import framing_name
 
 STOP_MARGIN = 10.0
 """Seconds that stopping may take besides the drain: the machine may be busy, and the interpreter has to exit."""
@@ -86,7 +87,7 @@ class RelayService(Service):
             "relaying messages of up to {max_message:,} bytes, framing {framing}; buffer {buffer}, "
             "slow subscribers: {slow}, stall timeout {stall_timeout:g} s, replay {replay:,}",
             max_message=config.max_message,
-            framing=config.framing.__name__.lower(),
+            framing=framing_name(config.framing),
             buffer=show_size(config.buffer),
             slow=config.slow.name,
             stall_timeout=config.stall_timeout,

@@ -21,12 +21,13 @@ from typing import NamedTuple
 from zlib import crc32
 
 from relay.wire.framing import Buffer
+from relay.wire.framings import MAX_NAME
 
 MAGIC = b"\x89RelayJ\n"
 """The first bytes of every segment. The first is no ASCII and the last a line's end, so that a copy as text shows."""
-VERSION = 1
+VERSION = 2
 _VERSION = Struct("!8sH")
-_HEADER = Struct("!8sH8sIQ16sQ4s")
+_HEADER = Struct(f"!8sH{MAX_NAME}sIQ16sQ4s")
 _CHECKSUM = Struct("!I")
 HEADER_SIZE = _HEADER.size + _CHECKSUM.size
 _HEAD = Struct("!4sIBIIQIIQ")
@@ -49,7 +50,7 @@ class Header:
     """What a segment's first bytes say. They are on disk before any record is written."""
 
     framing: str
-    """How messages are told apart in the batches: `int32`, `line` or `raw`."""
+    """How messages are told apart in the batches: the framing's name, at most `MAX_NAME` bytes in UTF-8."""
     max_message: int
     """Bytes that a message may have."""
     sequence: int
@@ -85,6 +86,8 @@ def read_header(data: bytes) -> Header:
         raise BadHeader("it does not begin as a segment does")
     if version > VERSION:
         raise NewerVersion(f"it has version {version} of the format, and this relay knows {VERSION}")
+    if version < VERSION:
+        raise BadHeader(f"it has version {version} of the format, from before the first release")
     if len(data) < HEADER_SIZE or _CHECKSUM.unpack_from(data, _HEADER.size)[0] != crc32(data[: _HEADER.size]):
         raise BadHeader("its header is damaged")
     _, _, framing, max_message, sequence, boot, created, mark = _HEADER.unpack_from(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,7 +10,13 @@ from relay.journal.disk import Disk
 from relay.journal.format import HEADER_SIZE, BadHeader, Header, read_header
 from relay.journal.scan import Scan, blank, read_sealed, scan, synced_behind
 from relay.journal.segment import Damaged, Segment, read_block, segment_path, sequence_of
-from relay.wire.framing import FRAMINGS
+from relay.wire.framing import Framing
+from relay.wire.framings import FRAMINGS
+from relay.wire.printable import escaped
+
+
+class UnknownFraming(Exception):  # noqa: N818  # named for what was found
+    """Messages cannot be told apart, because their framing is not known. In words for people."""
 
 
 class Message(NamedTuple):
@@ -93,17 +99,28 @@ def _fault(disk: Disk, found: Scan) -> Damaged | None:
     return Damaged(segment.path, found.offset, segment.next, "no record with a right checksum begins here")
 
 
-def messages(disk: Disk, folder: str, wanted: Callable[[Segment], bool] = lambda segment: True) -> Iterator[Message]:
-    """All messages of the segments that are `wanted`, in order. Raises Damaged and OSError."""
+def messages(
+    disk: Disk,
+    folder: str,
+    wanted: Callable[[Segment], bool] = lambda segment: True,
+    framings: Mapping[str, type[Framing]] = FRAMINGS,
+) -> Iterator[Message]:
+    """All messages of the segments that are `wanted`, in order. Raises Damaged, OSError and UnknownFraming.
+
+    `framings`: those that are known, by name. No module is imported because a journal names it.
+    """
     for listed in look(disk, folder):
         if fault := listed.gap or listed.fault:
             raise fault
         if listed.segment and wanted(listed.segment):
-            yield from _messages(disk, listed.segment)
+            yield from _messages(disk, listed.segment, framings)
 
 
-def _messages(disk: Disk, segment: Segment) -> Iterator[Message]:
-    framing = FRAMINGS[segment.header.framing]
+def _messages(disk: Disk, segment: Segment, framings: Mapping[str, type[Framing]]) -> Iterator[Message]:
+    name = segment.header.framing
+    if name not in framings:
+        raise UnknownFraming(f"{segment.path} has the framing {escaped(name)}: give it with --framing")
+    framing = framings[name]
     for number in range(len(segment.index)):
         chunk = read_block(disk, segment.block(number))
         ends = framing.ends(chunk.data) if chunk.ends is None else chunk.ends

@@ -10,14 +10,16 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import NoReturn
 
 from relay.journal.disk import Disk
-from relay.journal.inspection import Listed, Message, look, messages
+from relay.journal.inspection import Listed, Message, UnknownFraming, look, messages
 from relay.journal.recovery import CannotOpen
 from relay.journal.repair import Repair
 from relay.journal.segment import Damaged
+from relay.wire.framings import FRAMINGS, find_framing
 from relay.wire.position import Position
 
 MICROSECONDS = 1_000_000
@@ -25,13 +27,18 @@ MICROSECONDS = 1_000_000
 
 def main() -> None:
     """Do what the command line says. Ends with status 1 if the journal is damaged or cannot be read."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    try:
+        options.framings = FRAMINGS | ({options.framing: find_framing(options.framing)} if options.framing else {})
+    except ValueError as error:
+        parser.error(f"argument --framing: {error}")
     try:
         faults = _run(options, Disk())
     except BrokenPipeError:
         sys.stdout = None  # nobody reads any more, so nothing is flushed at the end either
         faults = 0
-    except (CannotOpen, Damaged, OSError) as error:
+    except (CannotOpen, Damaged, UnknownFraming, OSError) as error:
         print(f"relay journal: {error}", file=sys.stderr)
         faults = 1
     sys.exit(1 if faults else 0)
@@ -66,6 +73,11 @@ def _parser() -> ArgumentParser:
         "that is damaged and all before it. Says what goes. Copy the folder first",
     )
     parser.add_argument("--count", type=int, metavar="N", help="print N messages at most")
+    parser.add_argument(
+        "--framing",
+        metavar="CLASS",
+        help="with --print: the class that tells messages apart, as package.module:Class, for a framing of your own",
+    )
     return parser
 
 
@@ -85,7 +97,7 @@ def _run(options: Namespace, disk: Disk) -> int:
     if options.repair:
         return _repair(disk, options.folder)
     if options.print is not None:
-        for one in islice(_wanted(disk, options.folder, options.print), options.count):
+        for one in islice(_wanted(disk, options), options.count):
             print(f"{one.position}\t{show_time(one.time)}\t{repr(one.data)[2:-1]}")
         return 0
     faults = 0
@@ -116,13 +128,14 @@ def show_time(microseconds: int) -> str:
     return f"{when:%Y-%m-%dT%H:%M:%S}.{microseconds % MICROSECONDS:06}Z"
 
 
-def _wanted(disk: Disk, folder: str, start: int | datetime) -> Iterator[Message]:
-    """All messages from a position or a time on."""
-    if isinstance(start, int):
-        number = start
-        return (one for one in messages(disk, folder, lambda segment: segment.next > number) if one.position >= number)
-    since = int(start.timestamp() * MICROSECONDS)
-    return (one for one in messages(disk, folder, lambda segment: segment.latest >= since) if one.time >= since)
+def _wanted(disk: Disk, options: Namespace) -> Iterator[Message]:
+    """All messages from a position or a time on, as `options` say."""
+    read = partial(messages, disk, options.folder, framings=options.framings)
+    if isinstance(options.print, int):
+        number = options.print
+        return (one for one in read(lambda segment: segment.next > number) if one.position >= number)
+    since = int(options.print.timestamp() * MICROSECONDS)
+    return (one for one in read(lambda segment: segment.latest >= since) if one.time >= since)
 
 
 def _repair(disk: Disk, folder: str) -> int:

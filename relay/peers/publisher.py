@@ -20,7 +20,8 @@ from relay.peers.sessions import Sessions, whole_hello
 from relay.wire.answer import Error
 from relay.wire.close_reason import CloseReason
 from relay.wire.control import BadControl, frame
-from relay.wire.framing import Frames, Framing, MessageTooLong
+from relay.wire.framing import BadFrame, Frames, Framing
+from relay.wire.framings import framing_name
 from relay.wire.hello import Opening, PublisherHello
 from relay.wire.signature import MOST, looks_like, opens, wrong_framing
 
@@ -88,7 +89,7 @@ class Publisher(Connection):
             return  # over TLS, bytes come until the peer has closed its side too
         try:
             frames = self._receive(data)
-        except MessageTooLong as error:
+        except BadFrame as error:
             self._publish(error.frames)
             self._refuse(error)
         else:
@@ -102,16 +103,16 @@ class Publisher(Connection):
             self.bytes += len(data)
         self._pass_on(frames)
 
-    def _refuse(self, error: MessageTooLong) -> None:
+    def _refuse(self, error: BadFrame) -> None:
         if self.session is not None:
-            self.session.leave(CloseReason.MESSAGE_TOO_LONG, str(error))
+            self.session.leave(error.reason, str(error))
             return
         hint = ""
         if not self.messages:
             looks = looks_like(error.start)
-            wrong = wrong_framing(error.start, error.limit, counted=error.length is not None)
+            wrong = wrong_framing(error.start, self._framing.limit, framing_name(type(self._framing)))
             hint = f"it looks like {looks}, which does not belong on this port" if looks else wrong
-        self.abort(CloseReason.MESSAGE_TOO_LONG, f"it sent {error}{hint and '; '}{hint}")
+        self.abort(error.reason, f"it sent {error}{hint and '; '}{hint}")
 
     # Its session
 

@@ -14,6 +14,8 @@ class CloseReason(StrEnum):
     """The network or the peer's system ended the connection: a reset or a time-out."""
     MESSAGE_TOO_LONG = "message too long"
     """A publisher sent or announced a message over the limit."""
+    BAD_FRAME = "bad frame"
+    """A publisher sent what is no message in the relay's framing."""
     FOREIGN_PROTOCOL = "foreign protocol"
     """A publisher's first message is the beginning of an HTTP request, a TLS handshake or an SSH session."""
     FRAME_TIMEOUT = "frame timeout"

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import NoReturn
 
-from relay.wire.framing import HEADER
+from relay.wire.counted import HEADER
 
 CONTROL = 0x80000000
 """The bit in a header that says that no message follows, but a control frame. `--max-message` stays below it."""

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from relay.wire import control
 from relay.wire.control import BadControl
-from relay.wire.framing import HEADER
+from relay.wire.counted import HEADER
 from relay.wire.position import Position
 
 VERSION = 1

@@ -40,34 +40,37 @@ def opens(first: bytes) -> str | None:
     return next((what for pattern, what in OPENINGS.items() if re.match(pattern, first[:MOST], re.DOTALL)), None)
 
 
-def wrong_framing(start: bytes, limit: int, counted: bool) -> str:
-    """What a stream seems to be that the framing cannot read, for an operator; empty without an idea.
+FRAMED = (
+    ("octet", rb"[1-9][0-9]{0,4} |[1-9][0-9]{3}", "lengths in digits, as syslog counts octets"),
+    ("netstring", rb"(0|[1-9][0-9]{0,4}):", "netstrings"),
+    ("int32", rb"\0\0", "lengths of 4 bytes"),
+    ("int16", rb"\0[^\0][ -~]{2}", "lengths of 2 bytes"),
+    ("varint", rb"[\x01-\x7f][\x08\x0a\x10\x12]..", "lengths of one byte, as Protocol Buffers write them"),
+    ("nul", rb"[ -~\t\r\n]+\0", "text that ends with a zero byte"),
+    ("line", rb"[ -~\t\r]+\n", "text that ends with a line feed"),
+    ("cr", rb"[ -~\t]+\r", "text that ends with a carriage return"),
+)
+"""Framings, the beginnings by which they are known, and what these look like: those that are least like others first.
+A field of 1 or 2 begins every message of Protocol Buffers that has them, a number or bytes: hence the second byte."""
 
-    `start`: where a message should begin (see `MessageTooLong.start`). `limit`: bytes that a message may have.
-    `counted`: whether the framing is one with lengths, so that `start` is one; else it is one with terminators.
+
+def wrong_framing(start: bytes, limit: int, framing: str) -> str:
+    """What a stream seems to be that the relay's framing cannot read, for an operator; empty without an idea.
+
+    `start`: where a message should begin (see `BadFrame.start`). `limit`: bytes that a message may have. `framing`: the
+    name of the relay's.
     """
-    if not counted:
-        return _wrong_terminator(start)
-    if re.match(rb"[0-9]{1,5} |[0-9]{4}", start):
-        return "it looks like lengths in digits, as syslog counts octets, which no framing here reads"
-    if _is_text(start):
-        return f"it begins with the text {start.decode()!r}: text needs --framing line"
-    if 0 < int.from_bytes(start, "little") <= limit:
+    for other, pattern, what in FRAMED:
+        if other != framing and re.match(pattern, start, re.DOTALL):
+            return f"it looks like {what}: --framing {other}"
+    shown = printable(start, whole=False)
+    if framing in ("line", "cr", "nul"):
+        return f"it begins with {shown!r}, and no {DELIMITERS[framing]} came"
+    if re.match(rb"[ -~]{4}", start):
+        return f"it begins with the text {shown!r}: text needs --framing line"
+    if framing == "int32" and 0 < int.from_bytes(start, "little") <= limit:
         return "it looks like lengths with the lowest byte first; int32 has the highest first"
-    if start[0] == 0 < start[1] and _is_text(start[2:]):
-        return "it looks like lengths of 2 bytes; int32 has 4"
     return ""
 
 
-def _is_text(data: bytes) -> bool:
-    return data.isascii() and data.decode().isprintable()
-
-
-def _wrong_terminator(start: bytes) -> str:
-    if start.startswith(b"\0\0"):
-        return "it looks like lengths of 4 bytes, as --framing int32 has them"
-    if b"\r" in start:
-        return "its lines seem to end with a carriage return, and line needs a line feed"
-    if b"\0" in start:
-        return "its messages seem to end with a zero byte, and line needs a line feed"
-    return f"it begins with {printable(start)!r}, and no line feed came"
+DELIMITERS = {"line": "line feed", "cr": "carriage return", "nul": "zero byte"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from relay.wire import control
-from relay.wire.framing import HEADER, Frames, Int32, MessageTooLong, part
+from relay.wire.counted import HEADER, Int32
+from relay.wire.framing import Frames, MessageTooLong, part
 
 Piece = Frames | bytes
 """Whole frames of messages, or the body of one control frame."""
@@ -51,7 +52,7 @@ class SessionStream(Int32):
         if messages:
             self.pieces.append(part(data, start, stop, messages))
             return stop
-        self._check(header, data[start : start + HEADER.size])
+        self._check_length(header, data[start : start + HEADER.size])
         self._partial += memoryview(data)[start:]
         return len(data)
 
@@ -67,7 +68,7 @@ class SessionStream(Int32):
         (header,) = HEADER.unpack_from(partial)
         is_control = control.is_control(header)
         if not is_control:
-            self._check(header, bytes(partial[: HEADER.size]))
+            self._check_length(header, bytes(partial[: HEADER.size]))
         size: int = HEADER.size + (header - control.CONTROL if is_control else header)
         stop = min(len(data), start + size - len(partial))
         partial += memoryview(data)[start:stop]
@@ -77,8 +78,6 @@ class SessionStream(Int32):
             self.pieces.append(whole[HEADER.size :] if is_control else Frames(whole, 1, size))
         return stop
 
-    def _check(self, length: int, start: bytes) -> None:
+    def _check_length(self, length: int, start: bytes) -> None:
         if length > self.limit:
-            self._failed = True
-            self._partial = bytearray()
-            raise MessageTooLong(length, self.limit, start, [])
+            self._refuse(MessageTooLong(length, self.limit, start, []))

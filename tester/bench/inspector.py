@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from zlib import crc32
 
 from relay.wire.control import CONTROL, is_control
-from relay.wire.framing import HEADER
+from relay.wire.counted import HEADER
 from tester.bench.wire import STAMP, Wire
 
 _NUMBER = struct.Struct("!Q")

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from relay.wire.framing import FRAMINGS
+from relay.wire.framings import find_framing
 from tester.client.options import Options, parse
 from tester.client.printer import Printer
 from tester.client.session import receive
@@ -28,7 +28,7 @@ DOUBT = (
 async def subscribe(options: Options, reactor: Any, give_up: GiveUp) -> None:
     """Print messages until there are as many as wanted, or the user ends the program."""
     tally = Tally(time.monotonic)
-    printer = Printer(sys.stdout.buffer, FRAMINGS[options.framing], options.raw, tally, options.count)
+    printer = Printer(sys.stdout.buffer, find_framing(options.framing), options.raw, tally, options.count)
     endpoint = spoken_endpoint(reactor, options.connect, options.credentials, say, give_up)
     try:
         if options.framing == "int32":
@@ -41,7 +41,7 @@ async def subscribe(options: Options, reactor: Any, give_up: GiveUp) -> None:
 
 async def listen(options: Options, endpoint: SpokenEndpoint, printer: Printer, reactor: Any) -> None:
     """Print what comes in a framing that has no sessions."""
-    framing = FRAMINGS[options.framing]
+    framing = find_framing(options.framing)
     ended: Deferred[None] = Deferred()
     service = keep_connected(reactor, endpoint, lambda: Subscriber(framing(options.max_message), printer, ended, say))
     service.startService()

@@ -50,7 +50,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--raw",
         action="store_true",
-        help="print only the bytes of the messages; with --framing line, a newline follows each",
+        help="print only the bytes of the messages; with --framing line, cr or nul, what ends it follows each",
     )
     _add_session_options(parser)
     options = parser.parse_args(arguments, Options())

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import BinaryIO
 
-from relay.wire.framing import Buffer, Frames, Framing, Int32, Line
+from relay.wire.delimited import Delimited
+from relay.wire.framing import Buffer, Frames, Framing
+from relay.wire.raw import Raw
 from tester.message import describe
 from tester.tally import Tally
 
@@ -44,8 +46,8 @@ class Printer:
         data, messages = self._wanted(frames)
         if not messages:
             return
-        if self._raw and self._framing is not Int32:
-            self._tally.add(len(data) - (messages if self._framing is Line else 0), messages)
+        if self._raw and issubclass(self._framing, (Delimited, Raw)):
+            self._tally.add(len(data) - (messages if self._framing is not Raw else 0), messages)
             self._output.write(data)
         else:
             self._write_each(self._messages(data))

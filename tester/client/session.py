@@ -6,7 +6,8 @@ from typing import Any
 
 from relay.client.errors import ClientError, NoSessions
 from relay.client.twisted import Gap, Message, Run, RunSubscription, Subscription
-from relay.wire.framing import HEADER, Frames
+from relay.wire.counted import HEADER
+from relay.wire.framing import Frames
 from tester.client.options import Options
 from tester.client.printer import Printer
 from tester.connection import Say, SpokenEndpoint, in_options, same_pace

@@ -1,4 +1,4 @@
-"""A subscriber in the framings without sessions, `line` and `raw`."""
+"""A subscriber in the framings without sessions: all but `int32`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from twisted.internet.error import ConnectionAborted
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from relay.wire.framing import Framing, MessageTooLong
+from relay.wire.framing import BadFrame, Framing, MessageTooLong
+from relay.wire.framings import framing_name
+from relay.wire.signature import wrong_framing
 from tester.client.printer import Printer
 from tester.connection import Say, explain
 from tester.tally import plural
@@ -36,7 +38,7 @@ class Subscriber(Protocol):
         refusal: SystemExit | None = None
         try:
             runs = self._framing.receive(data)
-        except MessageTooLong as error:
+        except BadFrame as error:
             runs, refusal = error.frames, self._refuse(error)
         try:
             for frames in runs:
@@ -50,12 +52,11 @@ class Subscriber(Protocol):
             self.transport.abortConnection()
             self._ended.errback(Failure(refusal))
 
-    def _refuse(self, error: MessageTooLong) -> SystemExit:
-        looks = ", as the zeros at its beginning say" if error.start.startswith(b"\0") else ""
-        return SystemExit(
-            f"there is a line of more than {error.limit:,} bytes: give a larger --max-message, or the relay's --framing"
-            f" is not line{looks}"
-        )
+    def _refuse(self, error: BadFrame) -> SystemExit:
+        name = framing_name(type(self._framing))
+        looks = wrong_framing(error.start, self._framing.limit, name)
+        larger = "give a larger --max-message, or " if isinstance(error, MessageTooLong) else ""
+        return SystemExit(f"there is {error}: {larger}the relay's --framing is not {name}{looks and '; '}{looks}")
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Say why the connection ended and whether a message was cut, unless this side ended it."""

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 
 from relay.client.errors import ClientError
+from relay.wire.framings import find_framing
 from tester.connection import in_options, keep_connected, spoken_endpoint
 from tester.program import GiveUp, run, say
 from tester.publisher.messages import behind, is_regular, limited, lines, open_file, paced, random_texts, read
@@ -20,8 +21,6 @@ from tester.publisher.session import SILENT, SessionOutlet
 
 PATIENCE = 1.0  # seconds: longer than a relay needs to answer our end, unless it is blocked or is no relay
 WAITING = "all is sent; waiting until the relay has read it (which never ends if it is no port for publishers)"
-ENDINGS = {"line": b"\n", "raw": b""}
-"""What follows each message in a framing without sessions."""
 
 
 def choose(options: Options, reactor: Any) -> tuple[AsyncIterator[bytes], bool]:
@@ -45,7 +44,7 @@ def open_outlet(options: Options, reactor: Any, give_up: GiveUp) -> Outlet | Ses
     if options.framing == "int32":
         return SessionOutlet(reactor, endpoint, options.acks, options.name, options.max_message, say, give_up)
     outlet = Outlet()
-    service = keep_connected(reactor, endpoint, lambda: Publisher(outlet, ENDINGS[options.framing], say))
+    service = keep_connected(reactor, endpoint, lambda: Publisher(outlet, find_framing(options.framing).frame, say))
     outlet.stop = service.stopService
     service.startService()
     return outlet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from relay.wire.framings import find_framing
 from tester.options import (
     ConnectionOptions,
     Parser,
@@ -77,8 +78,10 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         options.interval = INTERVAL if options.file is None else 0.0
     if options.size > options.max_message:
         parser.error(f"--size {options.size} is more than --max-message {options.max_message}")
-    if options.size == 0 and options.framing == "raw":
-        parser.error("--framing raw has no empty messages: --size is at least 1")
+    try:
+        find_framing(options.framing).frame(b"x" * options.size)
+    except ValueError as error:
+        parser.error(f"--framing {options.framing} has no messages of --size {options.size}: {error}")
     return options
 
 

@@ -110,20 +110,24 @@ class Outlet:
 
 @implementer(IHalfCloseableProtocol)
 class Publisher(Protocol):
-    """One connection that sends. `ending`: what follows each message."""
+    """One connection that sends. `frame`: adds to a message what frames it, or raises ValueError."""
 
     transport: Any  # ITCPTransport and IConsumer in one: zope interfaces cannot say that
 
-    def __init__(self, outlet: Outlet, ending: bytes, say: Say) -> None:
+    def __init__(self, outlet: Outlet, frame: Callable[[bytes], bytes], say: Say) -> None:
         self._outlet = outlet
-        self._ending = ending
+        self._frame = frame
         self._say = say
         self._all_taken = False  # whether the kernel has taken everything, including our end
         self._reproached = False  # whether a person was told that the peer sends something
 
     def send(self, payload: bytes) -> None:
-        """Send one message."""
-        self.transport.write(payload + self._ending)
+        """Send one message. Ends the program if the framing has no such message."""
+        try:
+            data = self._frame(payload)
+        except ValueError as error:
+            raise SystemExit(f"a message cannot be sent: {error}") from None
+        self.transport.write(data)
 
     def end(self) -> None:
         """Send what is queued, then our end. The relay answers by closing its side, or drops the connection."""

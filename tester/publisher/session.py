@@ -13,7 +13,8 @@ from twisted.python.failure import Failure
 
 from relay.client.errors import ClientError, ConnectionFault
 from relay.client.twisted import Publication
-from relay.wire.framing import HEADER, Frames
+from relay.wire.counted import HEADER
+from relay.wire.framing import Frames
 from tester.connection import Say, SpokenEndpoint, in_options, same_pace
 
 BATCH = 1 << 16

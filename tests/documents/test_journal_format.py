@@ -17,7 +17,7 @@ from relay.journal.contents import (
     encode_seal,
 )
 from relay.journal.format import HEAD_SIZE, HEADER_SIZE, MAGIC, VERSION, Head, Header, Kind, encode, read_header, walk
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.page import ROOT, table
 
 PAGE = (ROOT / "docs" / "journal.md").read_text()

@@ -21,7 +21,7 @@ from relay.wire.answer import (
     read_answer,
 )
 from relay.wire.control import BadControl
-from relay.wire.framing import HEADER, Int32
+from relay.wire.counted import HEADER, Int32
 from relay.wire.hello import Hello, PublisherHello, SubscriberHello, read_hello
 from relay.wire.position import Position
 from tests.kit.page import ROOT, table

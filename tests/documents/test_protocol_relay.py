@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from relay.wire import control
-from relay.wire.framing import HEADER
+from relay.wire.counted import HEADER
 from tests.kit.events import Event, Parser
 from tests.kit.fakes import frame
 from tests.kit.peers import connection, receive, receive_all

@@ -20,7 +20,7 @@ import pytest
 
 from relay.wire import control
 from relay.wire.answer import Ack, Answer, Bye, Error, Gap, Heartbeat, PublisherWelcome, SubscriberWelcome
-from relay.wire.framing import HEADER
+from relay.wire.counted import HEADER
 from relay.wire.position import Position
 from tests.kit.fakes import frame
 from tests.kit.javascript import BUN, NODE, needs_bun, needs_node

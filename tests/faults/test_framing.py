@@ -14,6 +14,7 @@ from struct import Struct, pack, unpack_from
 import pytest
 
 from relay.net.kernel import SIOCOUTQ
+from relay.wire.framings import FRAMINGS
 from tests.kit.fakes import frame
 from tests.kit.healthy import HEADER, Healthy, others, processor_time
 from tests.kit.peers import connection, receive, receive_all, subscribers
@@ -119,6 +120,19 @@ def test_a_line_over_the_limit_ends_that_publisher() -> None:
         with connection(relay.publish_port) as good:
             good.sendall(b"after\n")
             assert receive(peer, 13) == b"before\nafter\n"
+
+
+@pytest.mark.parametrize(("framing", "bad"), [("netstring", b"1:x;"), ("octet", b"x"), ("varint", b"\x80" * 5)])
+def test_what_is_no_message_ends_that_publisher(framing: str, bad: bytes) -> None:
+    one, two = (FRAMINGS[framing].frame(message) for message in (b"before", b"after"))
+    with Relay("--framing", framing) as relay, subscribers(relay) as [peer]:
+        with connection(relay.publish_port) as publisher:
+            publisher.sendall(one + bad + one)
+            assert receive_all(publisher) == b""
+        relay.log.wait_for("disconnected: bad frame, 1 messages")
+        with connection(relay.publish_port) as publisher:
+            publisher.sendall(two)
+            assert receive(peer, len(one + two)) == one + two
 
 
 @pytest.mark.parametrize("framing", ["int32", "line", "raw"])

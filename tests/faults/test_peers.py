@@ -26,7 +26,8 @@ from relay.net.listening import equip
 from relay.net.tcp import SubscriberTransport
 from relay.peers.subscriber import SubscriberFactory
 from relay.wire.close_reason import CloseReason
-from relay.wire.framing import Buffer, Int32
+from relay.wire.counted import Int32
+from relay.wire.framing import Buffer
 from tests.kit.fakes import FakeIntake, accepted, frame, frames
 from tests.kit.flood import MIB, flood, numbered, numbers, read_to
 from tests.kit.healthy import Healthy, memory

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from relay.backbone.fold import Decision, Fold
 from relay.backbone.proposal import Claim, Contribution, Part, Proposal, encode
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.fakes import frame
 
 RELAY_A = b"relay-a-"

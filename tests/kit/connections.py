@@ -17,7 +17,7 @@ from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.peers.intake import Intake
 from relay.peers.publisher import Publisher, PublisherFactory
 from relay.peers.subscriber import Subscriber, SubscriberFactory
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.fakes import FakeIntake, Turns, accepted, frames
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40001)

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from relay.wire.answer import Answer
 from relay.wire.control import frame as control
-from relay.wire.framing import HEADER
+from relay.wire.counted import HEADER
 from tests.kit.fakes import frame
 
 

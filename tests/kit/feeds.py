@@ -17,8 +17,9 @@ from relay.core.subscription import Subscription
 from relay.feeds.feed import Feed
 from relay.feeds.feeds import Feeds
 from relay.wire.close_reason import CloseReason
+from relay.wire.counted import Int32
 from relay.wire.events import EventEncoding
-from relay.wire.framing import Buffer, Int32
+from relay.wire.framing import Buffer
 from tests.kit.events import events
 from tests.kit.fakes import FakeIntake, Turns, frames
 

@@ -10,7 +10,7 @@ from relay.core.journal import Journal
 from relay.core.log import Log
 from relay.core.pending import Journaled, Pending
 from relay.core.slow import SLOW_POLICIES, SlowPolicy
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.fakes import FakeIntake, Turns, frames
 
 

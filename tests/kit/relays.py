@@ -17,7 +17,7 @@ from relay.peers.publisher import Publisher, PublisherFactory
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
 from relay.peers.subscriber import Subscriber, SubscriberFactory
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.connections import PEER, FakeTransport
 from tests.kit.fakes import Turns, frame
 from tests.kit.sessions import Timers, make_sessions

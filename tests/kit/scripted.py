@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from relay.wire.answer import Answer
 from relay.wire.control import frame as control
-from relay.wire.framing import HEADER
+from relay.wire.counted import HEADER
 from tests.kit.fakes import frame
 from tests.kit.resets import end_with_reset
 

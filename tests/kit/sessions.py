@@ -14,7 +14,7 @@ from relay.peers.acks import Acks
 from relay.peers.names import Names
 from relay.peers.sessions import Sessions
 from relay.wire import control
-from relay.wire.framing import HEADER
+from relay.wire.counted import HEADER
 
 EPOCH = "0123456789ab"
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.slow import SLOW_POLICIES
 from relay.wire.close_reason import CloseReason
-from relay.wire.framing import FRAMINGS
+from relay.wire.framings import FRAMINGS
 from tests.kit.machine import MOST, STALL, HubMachine
 
 RUNS = 75

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import accumulate
 from random import Random
 
 from hypothesis import settings
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from relay.core.journal import Key
+from relay.journal.inspection import messages
 from relay.journal.storage import Storage
-from tests.kit.journals import MemoryDisk, Ticking, chunks, epochs, message, open_storage, sync_now
+from relay.wire.framings import FRAMINGS
+from tests.kit.journals import FOLDER, MemoryDisk, Ticking, chunks, epochs, message, open_storage, sync_now
 
 NAMES = [("", "a"), ("", "b"), ("CN=x", "a")]
 SIZE = 1000
@@ -33,10 +36,15 @@ class JournalMachine(RuleBasedStateMachine):
         self.seen: dict[str, int] = {}  # the messages of each epoch that somebody may have seen
         self.storage: Storage
 
-    @initialize()
+    @initialize(framing=st.sampled_from(sorted(FRAMINGS)))
+    def begin(self, framing: str) -> None:
+        self.framing = framing
+        self.start()
+
     def start(self) -> None:
         self.storage = open_storage(
             self.disk,
+            framing=self.framing,
             boot=self.boot.to_bytes(16, "big"),
             time=self.time,
             new_epoch=self.new_epoch,
@@ -49,9 +57,12 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(sizes=st.lists(st.integers(0, 400), min_size=1, max_size=4), name=st.sampled_from([None, *NAMES]))
     def append(self, sizes: list[int], name: Key | None) -> None:
-        frames = [message(len(self.messages) + 1 + index, size) for index, size in enumerate(sizes)]
+        framing = FRAMINGS[self.framing]
+        bodies = [message(len(self.messages) + 1 + index, size)[4:] for index, size in enumerate(sizes)]
+        frames = [framing.frame(body) for body in bodies]
         count = self.counts[-1].get(name, 0) if name else 0
-        self.storage.append(frames, len(frames), [(name, count + len(frames))] if name else [])
+        names = [(name, count + len(frames))] if name else []
+        self.storage.append(frames, len(frames), names, accumulate(map(len, frames)))
         for frame in frames:
             self.messages.append(frame)
             self.counts.append(self.counts[-1])
@@ -120,6 +131,12 @@ class JournalMachine(RuleBasedStateMachine):
         oldest = self.storage.oldest
         found = b"".join(chunk.data for chunk in chunks(self.storage, self.disk))
         assert found == b"".join(self.messages[oldest - 1 :])
+
+    @rule()
+    def messages_are_told_apart_again(self) -> None:
+        found = [one.data for one in messages(self.disk, FOLDER)]
+        first = self.storage.segments[0].first
+        assert found == list(map(FRAMINGS[self.framing].message, self.messages[first - 1 :]))
 
     @invariant()
     def an_epoch_ends_before_what_is_lost_of_it(self) -> None:

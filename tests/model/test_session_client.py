@@ -13,7 +13,8 @@ from relay.client.subscriber import SubscriberCore
 from relay.wire.answer import Ack, Answer, Heartbeat, PublisherWelcome, SubscriberWelcome
 from relay.wire.answer import Gap as GapAnswer
 from relay.wire.control import frame as control
-from relay.wire.framing import HEADER, Frames
+from relay.wire.counted import HEADER
+from relay.wire.framing import Frames
 from relay.wire.hello import SubscriberHello, read_hello
 from relay.wire.position import Position
 from tests.kit.fakes import frame

@@ -22,7 +22,7 @@ from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.peers.intake import Intake
 from relay.peers.publisher import PublisherFactory
 from relay.peers.subscriber import SubscriberFactory
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.connections import PEER, FakeTransport
 from tests.kit.fakes import FakeIntake, FakeSubscriber, Turns, accepted, frame, frames
 from tests.kit.session_wires import Control, Part, TcpWire

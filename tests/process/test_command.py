@@ -67,7 +67,7 @@ def test_hangup_is_a_reload_as_with_twistd() -> None:
 
 
 MISTAKES = [  # options, and what is said of them
-    (["--framing", "int16"], "--framing: 'int16' is not one of int32, line, raw"),
+    (["--framing", "crlf"], "--framing: 'crlf' is not one of int32, int16, varint"),
     (["--bufer", "1MiB"], "option --bufer not recognized: did you mean --buffer?"),
     (["--bufer=1MiB"], "option --bufer not recognized: did you mean --buffer?"),
     (["--nonsense"], "option --nonsense not recognized (--help lists the options)"),

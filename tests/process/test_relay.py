@@ -374,7 +374,7 @@ def test_a_taken_port_ends_the_start_with_one_line() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--framing", "int16"], "--framing: 'int16' is not one of int32, line, raw"),
+        (["--framing", "crlf"], "--framing: 'crlf' is not one of int32, int16, varint"),
         (["--buffer", "1000"], "--buffer: 1,000 bytes is too small: at least 1 MiB"),
         (["--replay", "-1"], "--replay: '-1' is not a whole number from 0"),
         (["--publish", "tcp:http"], "--publish: 'tcp:http' is not an endpoint"),

@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.client.events import Gap
-from relay.wire.framing import FRAMINGS, Frames
+from relay.wire.framing import Frames
+from relay.wire.framings import FRAMINGS
 from relay.wire.position import Position
 from tester.client.__main__ import DOUBT, QUIET, listen
 from tester.client.options import Options, parse
@@ -73,8 +74,10 @@ class PrinterTests(SynchronousTestCase):
         self.printer().run(framed(b"\x1b\xff", b"", b"x"))
         self.printer("line").run(Frames(b"one\ntwo\n", 2, 8))
         self.printer("raw").run(Frames(memoryview(b"thr"), 1, 3))
-        self.assertEqual(self.output.flushed, b"\x1b\xffxone\ntwo\nthr")
-        self.assertEqual((self.tally.messages, self.tally.octets), (6, 12))
+        self.printer("nul").run(Frames(b"ee\0", 1, 3))
+        self.printer("netstring").run(Frames(b"2:hi,", 1, 5))
+        self.assertEqual(self.output.flushed, b"\x1b\xffxone\ntwo\nthree\0hi")
+        self.assertEqual((self.tally.messages, self.tally.octets), (8, 16))
 
     @given(st.lists(st.lists(st.binary(max_size=5), min_size=1, max_size=5)), st.integers(1, 10))
     def test_it_prints_and_counts_as_many_as_are_wanted(self, runs: list[list[bytes]], count: int) -> None:
@@ -129,8 +132,8 @@ class SubscriberTests(SynchronousTestCase):
 
     def test_too_long_a_message_ends_it_in_words_and_nothing_after_it_is_printed(self) -> None:
         for long, words in (
-            (b"x" * 11, "give a larger --max-message"),
-            (bytes(11), "as the zeros"),
+            (b"x" * 11, "a message of more than the limit of 10 bytes: give a larger --max-message, or the relay's"),
+            (bytes(11), "is not line; it looks like lengths of 4 bytes: --framing int32"),
         ):
             subscriber = self.connect(longest=10)
             for byte in b"ok\n" + long:

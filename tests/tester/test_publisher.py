@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from tester.publisher.__main__ import ENDINGS
+from relay.wire.framings import find_framing
 from tester.publisher.options import Options, parse
 from tester.publisher.publisher import Outlet, Publisher
 from tester.publisher.report import FOLLOWED, Report
@@ -41,7 +41,7 @@ class PublisherTests(SynchronousTestCase):
         self.said: list[str] = []
 
     def connect(self, framing: str = "line", tls: bool = False) -> tuple[Any, Transport]:  # Any: a publisher
-        publisher = Publisher(self.outlet, ENDINGS[framing], self.said.append)
+        publisher = Publisher(self.outlet, find_framing(framing).frame, self.said.append)
         transport = Transport()
         if tls:
             alsoProvides(transport, ISSLTransport)
@@ -52,11 +52,21 @@ class PublisherTests(SynchronousTestCase):
         return Deferred.fromCoroutine(self.outlet.ready())
 
     def test_each_framing_is_as_the_protocol_has_it(self) -> None:
-        for framing, wire in (("line", b"hi\n\n"), ("raw", b"hi")):
+        for framing, wire in (
+            *(("line", b"hi\n\n"), ("cr", b"hi\r\r"), ("nul", b"hi\0\0")),
+            *(("int16", b"\0\2hi\0\0"), ("varint", b"\2hi\0"), ("netstring", b"2:hi,0:,")),
+        ):
             publisher, transport = self.connect(framing)
             publisher.send(b"hi")
             publisher.send(b"")
             self.assertEqual(transport.value(), wire)
+
+    def test_a_message_that_the_framing_does_not_have_ends_the_program_in_words(self) -> None:
+        for framing, message in (("raw", b""), ("octet", b""), ("nul", b"h\0i"), ("int16", bytes(65_536))):
+            publisher, transport = self.connect(framing)
+            error = self.assertRaises(SystemExit, publisher.send, message)
+            self.assertIn("a message cannot be sent: ", str(error))
+            self.assertEqual(transport.value(), b"")
 
     def test_messages_wait_for_a_connection(self) -> None:
         ready = self.ready()

@@ -25,7 +25,7 @@ from relay.config.config import Config, Faults
 from relay.config.file import read_file
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
-from relay.wire.framing import Line
+from relay.wire.delimited import Line
 from tests.kit.certificates import Authority
 from tests.kit.folders import temporary_folder
 

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.cursor import Cursor, Lag, Tally
 from relay.core.log import Log
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.fakes import frame
 
 ABC = frame(b"abc")  # 7 bytes

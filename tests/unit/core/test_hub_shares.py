@@ -10,7 +10,8 @@ from relay.core.hub import CATCH_UP, FLUSH, LEAST_CATCH_UP, LEAST_READ, MANY, MA
 from relay.core.log import OVERHEAD, Log
 from relay.core.slow import SLOW_POLICIES
 from relay.wire.close_reason import CloseReason
-from relay.wire.framing import Buffer, Frames, Int32
+from relay.wire.counted import Int32
+from relay.wire.framing import Buffer, Frames
 from tests.kit.fakes import FakeIntake, FakeSubscriber, Turns, frame, frames
 from tests.kit.hubs import HubTests as Base
 

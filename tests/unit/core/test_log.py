@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.log import OVERHEAD, Log
 from relay.core.place import Place
-from relay.wire.framing import Buffer, Int32
+from relay.wire.counted import Int32
+from relay.wire.framing import Buffer
 from tests.kit.fakes import frame
 
 batches = st.lists(st.lists(st.binary(max_size=9), min_size=1, max_size=9), max_size=20)

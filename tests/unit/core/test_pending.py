@@ -11,7 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.core.log import Log
 from relay.core.pending import LARGE, Journaled, Pending
 from relay.core.place import Place
-from relay.wire.framing import Frames, Int32, Raw
+from relay.wire.counted import Int32
+from relay.wire.framing import Frames
+from relay.wire.raw import Raw
 from tests.kit.fakes import FakeJournal, frame, frames
 
 

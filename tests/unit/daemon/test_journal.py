@@ -22,7 +22,7 @@ from relay.journal.segment import BLOCK
 from relay.journal.storage import Storage
 from relay.net.ports import CannotStart
 from relay.peers.intake import Intake
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from relay.wire.position import Position
 from tests.kit.fakes import frame, said
 from tests.kit.folders import temporary_folder

@@ -15,7 +15,9 @@ from relay import __version__
 from relay.config.config import Config
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
-from relay.wire.framing import Int32, Line, Raw
+from relay.wire.counted import Int32
+from relay.wire.delimited import Line
+from relay.wire.raw import Raw
 
 
 def parse(*arguments: str) -> Config:
@@ -130,7 +132,9 @@ class OptionsTests(SynchronousTestCase):
 
     def test_what_is_wrong_is_named_in_one_line_with_the_reason(self) -> None:
         for arguments, words in (
-            (["--framing", "int16"], ["--framing", "'int16'", "int32, line, raw"]),
+            (["--framing", "crlf"], ["--framing", "'crlf'", "int32, int16", "package.module:Class"]),
+            (["--framing", "tests.kit.nowhere:Own"], ["--framing", "cannot be imported", "tests.kit.nowhere"]),
+            (["--framing", "tests.kit.own_framing:Other"], ["--framing", "no such class"]),
             (["--slow", "wait"], ["--slow", "'wait'", "disconnect, skip, block"]),
             (["--buffer", "64MB"], ["--buffer", "'64MB'", "64MiB"]),
             (["--buffer", "1023KiB"], ["--buffer", "1,023 KiB", "at least 1 MiB"]),

@@ -23,6 +23,7 @@ from relay.journal.format import (
     whole_size,
 )
 from relay.wire.framing import Buffer
+from relay.wire.framings import FRAMINGS, MAX_NAME
 
 MARK = b"mark"
 HEADER = Header("int32", 99_999, 7, bytes(range(16)), 1_000_000, MARK)
@@ -61,10 +62,16 @@ class HeaderTests(SynchronousTestCase):
         newer[9] += 1
         with self.assertRaises(NewerVersion) as caught:
             read_header(bytes(newer))
-        self.assertIn("version 2", str(caught.exception))
+        self.assertIn("version 3", str(caught.exception))
 
-    def test_the_framing_may_have_eight_letters_at_most(self) -> None:
-        for framing in ("line", "raw", "eightsix"):
+    def test_what_was_written_before_the_first_release_is_told_apart(self) -> None:
+        older = bytearray(HEADER.encode())
+        older[9] -= 1
+        with self.assertRaisesRegex(BadHeader, "version 1 of the format, from before the first release"):
+            read_header(bytes(older))
+
+    def test_there_is_room_for_the_name_of_every_framing(self) -> None:
+        for framing in (*FRAMINGS, "package.module:Class", "x" * MAX_NAME):
             self.assertEqual(read_header(replace(HEADER, framing=framing).encode()).framing, framing)
 
     def test_no_mark_is_zeros_and_no_two_are_equal(self) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.journal.inspection import Message, look, messages, sequences
+from relay.journal.inspection import Message, UnknownFraming, look, messages, sequences
 from relay.journal.segment import Damaged
+from relay.wire.framings import FRAMINGS
 from tests.kit.journals import FOLDER, MemoryDisk, Ticking, message, open_storage, write
+from tests.kit.own_framing import Own
 
 
 class InspectionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.disk = MemoryDisk()
-        self.storage = open_storage(self.disk, segment_size=350)
+        self.storage = open_storage(self.disk, segment_size=406)
         write(self.storage, 14)
 
     def data(self, segment: int) -> bytearray:
@@ -52,7 +54,7 @@ class InspectionTests(SynchronousTestCase):
 
     def test_segments_that_do_not_continue_each_other_are_found(self) -> None:
         other = MemoryDisk()
-        storage = open_storage(other, segment_size=500)
+        storage = open_storage(other, segment_size=556)
         write(storage, 14)
         self.disk.files[self.storage.segments[1].path] = other.files[storage.segments[1].path]
         self.assertIn("it begins with message", self.faults()[0][1])
@@ -70,10 +72,20 @@ class InspectionTests(SynchronousTestCase):
         )
 
     def test_messages_of_other_framings_come_without_what_they_add(self) -> None:
-        for framing, data, ends in (("line", b"one\n\ntwo\n", ()), ("raw", b"onetwo", (3, 3, 6))):
+        for framing, kind in FRAMINGS.items():
             storage = open_storage(disk := MemoryDisk(), framing=framing)
-            storage.append([data], 3, ends=ends)
-            self.assertEqual([one.data for one in messages(disk, FOLDER)], [b"one", b"", b"two"], framing)
+            storage.append([kind.frame(b"one") + kind.frame(b"three")], 2, ends=() if kind.self_delimiting else (3, 8))
+            self.assertEqual([one.data for one in messages(disk, FOLDER)], [b"one", b"three"], framing)
+
+    def test_a_framing_that_a_journal_names_is_not_looked_for(self) -> None:
+        name = "tests.kit.own_framing:Own"
+        storage = open_storage(disk := MemoryDisk(), framing=name)
+        storage.append([b"one.two."], 2)
+        self.assertEqual([one.fault for one in look(disk, FOLDER, whole=True)], [None])
+        error = self.assertRaises(UnknownFraming, list, messages(disk, FOLDER))
+        self.assertEqual(str(error), f"{storage.segments[0].path} has the framing {name}: give it with --framing")
+        found = [one.data for one in messages(disk, FOLDER, framings={name: Own})]
+        self.assertEqual(found, [b"one.", b"two."])
 
     def test_messages_end_at_damage(self) -> None:
         self.data(2)[200] ^= 1

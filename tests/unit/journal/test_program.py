@@ -20,7 +20,7 @@ class ProgramTests(SynchronousTestCase):
         self.folder = str(temporary_folder(self))
         self.now = 1_700_000_000_000_000
         self.disk = Disk()
-        self.storage = open_storage(self.disk, self.folder, segment_size=350, time=self.time)
+        self.storage = open_storage(self.disk, self.folder, segment_size=406, time=self.time)
         write(self.storage, 14)
 
     def time(self) -> int:
@@ -52,6 +52,19 @@ class ProgramTests(SynchronousTestCase):
         self.assertIn("messages 5 to 8", lines[1])
         self.assertIn("2023-11-14T", lines[1])
         self.assertIn("is made ready", lines[4])
+
+    def test_messages_in_a_framing_of_ones_own_need_its_class(self) -> None:
+        own = "tests.kit.own_framing:Own"
+        self.folder = str(temporary_folder(self))
+        open_storage(self.disk, self.folder, framing=own, time=self.time).append([b"one.two."], 2)
+        status, _, errors = self.run_program("--print", "1")
+        self.assertEqual(status, 1)
+        self.assertIn(f"has the framing {own}: give it with --framing", errors)
+        status, out, _ = self.run_program("--print", "1", "--framing", own)
+        self.assertEqual([line.split("\t")[2] for line in out.splitlines()], ["one.", "two."])
+        status, _, errors = self.run_program("--print", "1", "--framing", "tests.kit.own_framing:Other")
+        self.assertEqual(status, 2)
+        self.assertIn("no such class", errors)
 
     def test_verify_finds_damage_and_ends_with_status_1(self) -> None:
         self.assertEqual(self.run_program("--verify")[0], 0)

@@ -15,7 +15,7 @@ from tests.kit.journals import FOLDER, OTHER_BOOT, MemoryDisk, expected, open_st
 class RepairTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.disk = MemoryDisk()
-        self.storage = open_storage(self.disk, segment_size=350)
+        self.storage = open_storage(self.disk, segment_size=406)
         write(self.storage, 14)
         self.disk.kill()
         self.paths = [segment.path for segment in self.storage.segments]
@@ -29,7 +29,7 @@ class RepairTests(SynchronousTestCase):
 
     def check(self, first: int, after: int, epochs: int = 1) -> None:
         """A relay starts, with those messages."""
-        storage = open_storage(self.disk, segment_size=350)
+        storage = open_storage(self.disk, segment_size=406)
         self.assertEqual((storage.oldest, storage.next, len(storage.epochs)), (first, after, epochs))
         self.assertEqual(stored(storage, self.disk), expected(first, after))
 
@@ -65,7 +65,7 @@ class RepairTests(SynchronousTestCase):
         self.check(1, 13, epochs=2)
 
     def test_nothing_is_done_beside_a_relay(self) -> None:
-        open_storage(self.disk, segment_size=350)
+        open_storage(self.disk, segment_size=406)
         with self.assertRaisesRegex(CannotOpen, "stop it first"):
             Repair(self.disk, FOLDER)
 
@@ -80,7 +80,7 @@ class RepairTests(SynchronousTestCase):
                 self.disk.files[path].data[offset] ^= 0x21
                 self.repair()
                 self.assertFalse([one for one in look(self.disk, FOLDER, whole=True) if one.fault or one.gap])
-                storage = open_storage(self.disk, boot=OTHER_BOOT, segment_size=350)
+                storage = open_storage(self.disk, boot=OTHER_BOOT, segment_size=406)
                 self.assertEqual(stored(storage, self.disk), expected(storage.oldest, storage.next), (path, offset))
                 self.assertGreaterEqual(storage.next - storage.oldest, 2)
 

@@ -12,7 +12,7 @@ from relay.core.cursor import Cursor, Lag, Tally
 from relay.core.log import Log
 from relay.core.slow import SLOW_POLICIES
 from relay.wire.close_reason import CloseReason
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.fakes import frame
 from tests.kit.relays import FRAME, RelayCase
 

@@ -12,7 +12,7 @@ from relay.core.cursor import Lag
 from relay.core.state import State
 from relay.core.timing import SWEEP
 from relay.peers.publisher import PublisherFactory
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.connections import PublisherCase
 from tests.kit.fakes import accepted, frame, said
 

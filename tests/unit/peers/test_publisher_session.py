@@ -8,7 +8,7 @@ from relay.core.cursor import Lag
 from relay.core.state import State
 from relay.peers.publisher import Publisher, PublisherFactory
 from relay.wire.close_reason import CloseReason
-from relay.wire.framing import Int32
+from relay.wire.counted import Int32
 from tests.kit.connections import FakeTransport, PublisherCase
 from tests.kit.fakes import accepted, frame
 from tests.kit.sessions import EPOCH, Timers, hello, make_sessions, parts

@@ -17,7 +17,10 @@ from relay.core.slow import SLOW_POLICIES
 from relay.peers.ended_connection import EndedConnection
 from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, ended_json, tail
 from relay.wire.close_reason import CloseReason
-from relay.wire.framing import Buffer, Framing, Int32, Line, Raw
+from relay.wire.counted import Int32
+from relay.wire.delimited import Line
+from relay.wire.framing import Buffer, Framing
+from relay.wire.raw import Raw
 from tests.kit.fakes import frame
 from tests.kit.relays import FRAME, START, RelayCase
 

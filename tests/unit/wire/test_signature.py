@@ -71,22 +71,36 @@ class SignatureTests(SynchronousTestCase):
             self.assertIsNone(opens(first), first)
 
     def test_another_framing_is_guessed_from_where_a_message_should_begin(self) -> None:
-        for start, counted, words in (
-            (b"hell", True, "'hell': text needs --framing line"),
-            (b"<34>", True, "text needs --framing line"),
-            (b'{"a"', True, "text needs --framing line"),
-            (b"57 <", True, "syslog counts octets"),
-            (b"1024", True, "syslog counts octets"),
-            (b"\x05\0\0\0", True, "lowest byte first"),
-            (b"\0\x05he", True, "lengths of 2 bytes"),
-            (b"\0\x01\x86\xa0", True, ""),  # 100,000: a message that is too long, and no more
-            (b"\xff\xff\xff\xff", True, ""),
-            (b"\0\0\0\5hello\0\0\0\5hel", False, "--framing int32"),
-            (b"hello\rhello\rhell", False, "carriage return"),
-            (b"hello\0hello\0hell", False, "zero byte"),
-            (b"\x1b[31mhello", False, r"'\\x1b[31mhello', and no line feed came"),
+        for start, framing, words in (
+            (b"hell", "int32", "'hell': text needs --framing line"),
+            (b"<34>", "int32", "text needs --framing line"),
+            (b'{"a"', "int16", "text needs --framing line"),
+            (b"<34>1 2003", "octet", "text needs --framing line"),
+            (b"hi\nh", "int32", "ends with a line feed: --framing line"),
+            (b"57 <", "int32", "syslog counts octets: --framing octet"),
+            (b"57 <34>1", "line", "syslog counts octets: --framing octet"),
+            (b"1024", "int32", "syslog counts octets: --framing octet"),
+            (b"5:he", "int32", "netstrings: --framing netstring"),
+            (b"5:hello,", "octet", "netstrings: --framing netstring"),
+            (b"5 hello", "netstring", "--framing octet"),
+            (b"\x05\0\0\0", "int32", "lowest byte first"),
+            (b"\0\x05he", "int32", "lengths of 2 bytes: --framing int16"),
+            (b"\x0c\x0a\x05h", "int32", "Protocol Buffers write them: --framing varint"),
+            (b"\0\x01\x86\xa0", "int32", ""),  # 100,000: a message that is too long, and no more
+            (b"\xff\xff\xff\xff", "int32", ""),
+            (b"\xff\xff\xff\xff", "package.module:Class", ""),
+            (b"hell", "package.module:Class", "text needs --framing line"),
+            (b"\0\0\0\5hello\0\0\0\5hel", "line", "lengths of 4 bytes: --framing int32"),
+            (b"\0\0\0\5hell", "varint", "lengths of 4 bytes: --framing int32"),
+            (b"hello\rhello\rhell", "line", "carriage return: --framing cr"),
+            (b"hello\nhello\nhell", "cr", "line feed: --framing line"),
+            (b"hello\r\nhello\r\nh", "nul", "line feed: --framing line"),
+            (b"hello\0hello\0hell", "line", "zero byte: --framing nul"),
+            (b"hello\0hello\0hell", "cr", "zero byte: --framing nul"),
+            (b"\x1b[31mhello", "line", r"'\\x1b[31mhello', and no line feed came"),
+            (b"hello", "nul", "'hello', and no zero byte came"),
         ):
-            found = wrong_framing(start, 99_999, counted)
+            found = wrong_framing(start, 99_999, framing)
             self.assertIn(words, found, start)
             self.assertTrue(found.isprintable())
             self.assertEqual(bool(found), bool(words), start)
