@@ -28,8 +28,18 @@ MAX_WORD = 2**16 - 1
 """Bytes that a name, or a certificate's subject, can have: a snapshot has two bytes for that."""
 HEAD_SIZE = _HEAD.size
 PART_SIZE = _PART.size
-FRAMING_CODES = {name: number for number, name in enumerate(FRAMINGS, 1)}
-"""The number that stands for each framing."""
+FRAMING_CODES = {
+    "int32": 1,
+    "line": 2,
+    "raw": 3,
+    "int16": 4,
+    "varint": 5,
+    "octet": 6,
+    "netstring": 7,
+    "cr": 8,
+    "nul": 9,
+}
+"""The number that stands for each framing. None stands for one of a user's own."""
 FRAMING_NAMES = {number: name for name, number in FRAMING_CODES.items()}
 """The framing that each number stands for."""
 

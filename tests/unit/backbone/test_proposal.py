@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.backbone.proposal import (
+    FRAMING_CODES,
     VERSION,
     Claim,
     Contribution,
@@ -21,6 +22,7 @@ from relay.backbone.proposal import (
     decode,
     encode,
 )
+from relay.wire.framings import FRAMINGS
 from tests.kit.backbones import RELAY_A, contribution, proposal
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -32,6 +34,10 @@ PARTS = st.lists(
 
 
 class ProposalTests(SynchronousTestCase):
+    def test_a_number_stands_for_each_framing_of_the_relay(self) -> None:
+        self.assertEqual(set(FRAMING_CODES), set(FRAMINGS))
+        self.assertEqual(len(set(FRAMING_CODES.values())), len(FRAMINGS))
+
     @given(st.binary(min_size=8, max_size=8), st.integers(1, 2**64 - 1), st.integers(0, 9), PARTS)
     def test_it_is_read_as_it_was_written(self, relay: bytes, number: int, attempt: int, parts: list[Part]) -> None:
         size = sum(part.size for part in parts if isinstance(part, Contribution))
