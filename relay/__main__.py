@@ -7,6 +7,7 @@ programs in `tester` try a relay from outside: they can be started from here, bu
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -41,8 +42,19 @@ def main() -> None:
     """Run the command that the command line gives, `serve` if it gives nothing.
 
     The command finds its own name in `sys.argv[0]`, as in `relay publish`, and its arguments behind it. If there is no
-    such command, this ends the program with status 2 and two lines.
+    such command, this ends the program with status 2 and two lines. It is no error if the reader of the output has
+    enough, as `head` has.
     """
+    try:
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
+
+
+def _run() -> None:
     name, *arguments = sys.argv[1:] or ["serve"]
     if name in ("--help", "-h", "help"):
         print(HELP, end="")

@@ -160,16 +160,18 @@ def _wrong_amounts(config: Config) -> Iterator[Fault]:
 
 
 def _without_endpoint(config: Config) -> Iterator[Fault]:
-    """Settings that have no effect, because there is no endpoint for the connections that they are about."""
+    """Settings that have no effect, because there is no endpoint for the connections that they are about.
+
+    Those that lack the same endpoint are one fault.
+    """
     tls = config.publish_tls + config.subscribe_tls
-    for name, value, endpoints, kind in (
-        ("certificate", config.certificate, tls, "TLS endpoint"),
-        ("private-key", config.private_key, tls, "TLS endpoint"),
-        ("publisher-ca", config.publisher_ca, config.publish_tls, "TLS endpoint"),
-        ("subscriber-ca", config.subscriber_ca, config.subscribe_tls, "TLS endpoint"),
-        ("web-token-file", config.web_token_file, config.web, "web port"),
-        ("web-host", config.web_host, config.web, "web port"),
-        ("web-origin", config.web_origin, config.web, "web port"),
+    for names, endpoints, kind in (
+        (("certificate", "private-key"), tls, "TLS endpoint"),
+        (("publisher-ca",), config.publish_tls, "TLS endpoint"),
+        (("subscriber-ca",), config.subscribe_tls, "TLS endpoint"),
+        (("web-token-file", "web-host", "web-origin"), config.web, "web port"),
     ):
-        if value and not endpoints:
-            yield name, f"there is no {kind} that it could be for"
+        given = [name for name in names if getattr(config, name.replace("-", "_"))]
+        if given and not endpoints:
+            others = "".join(f" and {name}" for name in given[1:])
+            yield given[0], f"there is no {kind} that it{others} could be for"

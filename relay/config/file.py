@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def read_file(file: str) -> dict[str, Given]:
     known = {(setting.table, setting.name): setting for setting in SETTINGS}
     found: dict[str, Given] = {}
     faults = []
+    file = os.path.abspath(file)  # whoever reads the message may not know which folder was the current one
     for table, name, value in _entries(_parse(file)):
         where = f"{file}: {table}.{name}" if table else f"{file}: {name}"
         setting = known.get((table, name))
@@ -59,10 +61,14 @@ def _parse(file: str) -> dict[str, Any]:  # Any: as tomllib declares it
     import tomllib  # a relay without a file need not load it
 
     try:
-        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        content = Path(file).read_bytes()
+        return tomllib.loads(content.decode("utf-8-sig"))  # editors of Windows put a mark at the beginning
     except OSError as error:
         raise Faults([f"{file}: {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        found = "it seems to be UTF-16" if b"\0" in content else f"byte {error.start + 1:,} is none"
+        raise Faults([f"{file}: a configuration file is UTF-8, and {found}: save it in that encoding"]) from None
+    except tomllib.TOMLDecodeError as error:
         raise Faults([f"{file}: {error}"]) from None
 
 

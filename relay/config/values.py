@@ -77,19 +77,36 @@ def endpoint(text: str) -> str:
     try:
         serverFromString(reactor, text)
     except Exception as error:  # a parser of Twisted or of a plugin raises what it likes
-        raise ValueError(
-            f"{text!r} is not an endpoint ({_fault(error)}): give one such as tcp:8001, tcp:8001:interface=127.0.0.1 "
-            "or unix:/run/relay.sock"
-        ) from None
+        raise ValueError(f"{text!r} is not an endpoint ({_fault(error)}): {_way_out(text)}") from None
     number = re.match(r"(?:haproxy:)?tcp6?:(?:port=)?([0-9]+)", text)
     if number and int(number[1]) > MAX_PORT:
         raise ValueError(f"{text!r} is not an endpoint: a port is a number from 0 to {MAX_PORT:,}")
     return text
 
 
+def _way_out(text: str) -> str:
+    """What to give instead of `text`, which is no endpoint."""
+    kind = text.partition(":")[0]
+    address = re.fullmatch(r"(?:(localhost|[0-9.]+):)?([0-9]+)", text)
+    if address:
+        host = f":interface={address[1]}" if address[1] else ""
+        return f"did you mean tcp:{address[2]}{host.replace('localhost', '127.0.0.1')}?"
+    if kind == "ssl":
+        return "for TLS give tcp:8001 to --publish-tls or --subscribe-tls, and --certificate"
+    if kind == "systemd":
+        return "sockets come from a unit of systemd, as those that relay systemd-units prints"
+    return "give one such as tcp:8001, tcp:8001:interface=127.0.0.1 or unix:/run/relay.sock"
+
+
 def _fault(error: Exception) -> str:
     """What is wrong with an endpoint, in words that do not need Twisted's source."""
     words = str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, KeyError):
+        return f"no socket with the name {words} was handed over"
+    if isinstance(error, IndexError):
+        return "no such socket was handed over"
     if missing := re.search(r"missing 1 required positional argument: '(\w+)'", words):
         return f"its {missing[1]} is missing"
     if "multiple values for argument" in words or "positional argument" in words:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from os import _exit as end_at_once
+from os.path import abspath
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -149,7 +150,9 @@ def _open(config: Config, disk: Disk) -> Storage:
     except CannotOpen as error:
         raise CannotStart(f"relay cannot start: {error}") from None
     except OSError as error:
-        raise CannotStart(f"relay cannot start: the journal {config.journal}: {error.strerror or error}") from None
+        raise CannotStart(
+            f"relay cannot start: the journal {abspath(config.journal)}: {error.strerror or error}"
+        ) from None
 
 
 def in_thread(reactor: Any, function: Callable[[], T], done: Callable[[T | Exception], None]) -> None:

@@ -79,7 +79,7 @@ class Options(UsageOptions):
         """FILE with settings (TOML), named like these options; options on the command line win"""
         if not file:
             raise UsageError("--config: give the name of a file")
-        self._file = file
+        self._file = os.path.abspath(file)  # twistd may change to another folder before the file is read again
 
     def opt_h(self) -> None:
         """The same as --help"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, cast
@@ -52,7 +53,11 @@ class RelayService(Service):
         self._listen([entrance for entrance in self._closed if "unix:" not in entrance.endpoint])
 
     def privilegedStartService(self) -> None:
-        self._listen(self._closed)
+        try:
+            self._listen(self._closed)
+        except CannotStart as error:  # standard error is the log's by now, also where that is on standard output
+            print(error, file=sys.__stderr__)
+            raise
 
     def startService(self) -> None:
         self._listen(self._closed)  # if what started this did not call privilegedStartService, as twistd does

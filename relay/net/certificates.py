@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from os.path import abspath
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -50,11 +51,15 @@ def load_credentials(config: Config) -> Credentials:
     key_file = config.private_key or config.certificate
     faults: list[str] = []
     chain = _load("certificate", config.certificate, x509.load_pem_x509_certificates, faults)
-    key = _load("private-key", key_file, lambda data: load_pem_private_key(data, None), faults)
+    key = None
+    if chain or config.private_key:  # a file that cannot be read is one fault, also where both should be in it
+        key = _load("private-key", key_file, lambda data: load_pem_private_key(data, None), faults)
     publisher_ca = _load("publisher-ca", config.publisher_ca, x509.load_pem_x509_certificates, faults)
     subscriber_ca = _load("subscriber-ca", config.subscriber_ca, x509.load_pem_x509_certificates, faults)
     if chain and key and chain[0].public_key() != key.public_key():
-        faults.append(f"private-key: {key_file} does not belong to the certificate in {config.certificate}")
+        faults.append(
+            f"private-key: {abspath(key_file)} does not belong to the certificate in {abspath(config.certificate)}"
+        )
     if faults:
         raise Faults(faults)
     assert chain and key
@@ -65,7 +70,7 @@ def load_credentials(config: Config) -> Credentials:
             name=f"{_names(chain[0])}, valid until {chain[0].not_valid_after_utc:%Y-%m-%d}",
         )
     except SSL.Error as error:
-        raise Faults([f"certificate: {config.certificate}: {_reason(error)}"]) from None
+        raise Faults([f"certificate: {abspath(config.certificate)}: {_reason(error)}"]) from None
 
 
 def _load(name: str, file: str, parse: Callable[[bytes], Value], faults: list[str]) -> Value | None:
@@ -75,10 +80,21 @@ def _load(name: str, file: str, parse: Callable[[bytes], Value], faults: list[st
     try:
         return parse(Path(file).read_bytes())
     except OSError as error:
-        faults.append(f"{name}: {file}: {error.strerror}")
-    except (ValueError, TypeError) as error:  # TypeError: a key that asks for a password
-        faults.append(f"{name}: {file}: {error}")
+        faults.append(f"{name}: {abspath(file)}: {error.strerror}")
+    except TypeError:
+        faults.append(f"{name}: {abspath(file)}: it asks for a password; openssl pkey writes a copy that does not")
+    except ValueError as error:
+        faults.append(f"{name}: {abspath(file)}: {_missing(name, str(error))}")
     return None
+
+
+def _missing(name: str, words: str) -> str:
+    """What is wrong with the file of the setting `name`. `words`: those of the library that could not parse it."""
+    if "PEM" not in words:
+        return words
+    if name == "private-key":
+        return "there is no private key (PEM) in it; one that has a file of its own is given by --private-key"
+    return "there is no certificate (PEM) in it"
 
 
 def _names(certificate: x509.Certificate) -> str:

@@ -27,6 +27,11 @@ MAX_RECORD = 16 * 1024
 """Most bytes in a TLS record (RFC 8446, section 5.1): OpenSSL takes no more at once."""
 MAX_ENCRYPTED = 64 * 1024
 """Most bytes that are encrypted before they are sent, and that may be left over when the kernel is full."""
+HANDSHAKE = 0x16
+"""First byte of what a client sends (RFC 8446, section 5.1): the type of its first record."""
+NOT_TLS = bytes.fromhex("15 0301 0002 02 0a")
+"""What a client is told that does not speak TLS: a fatal alert, "unexpected message" (RFC 8446, section 6). OpenSSL
+would end the connection in an orderly way, from which a publisher concludes that what it has sent was read."""
 
 
 class SecureTransport(TLSMemoryBIOProtocol):
@@ -38,12 +43,13 @@ class SecureTransport(TLSMemoryBIOProtocol):
     """
 
     transport: SubscriberTransport
-
     _greeting: Received | None = None  # what the peer sends before the handshake is complete
 
     def dataReceived(self, data: bytes) -> None:
         if not self._handshakeDone:
             if self._greeting is None:
+                if data[0] != HANDSHAKE:
+                    self.transport.write(NOT_TLS)
                 link = cast(AcceptedTransport, self.transport)
                 lane = cast(SecureFactory, self.factory).handshakes
                 self._greeting = Received(lane, link, super().dataReceived)

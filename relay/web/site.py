@@ -81,6 +81,9 @@ class Exchange(http.Request):
                 self.channel.hand_over(response)
                 return
             response = refusal
+        elif response.status in (403, 421):  # a browser hides from its page what the answer says
+            why = response.body.decode().rstrip()
+            site.lines.warn(self.logger, "web request from {peer} refused: {why}", peer=self.channel.peer, why=why)
         if response.status == 401 and self.requestHeaders.hasHeader(b"Authorization"):
             site.lines.warn(self.logger, "web request from {peer} with a wrong token", peer=self.channel.peer)
         self._send(response)

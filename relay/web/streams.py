@@ -166,4 +166,4 @@ class Streams:
         own = (f"http://{host}", f"https://{host}") if host else ()
         if not origin or origin in own or origin in self._origins():
             return None
-        return line(403, "pages of that origin may not read messages: --web-origin would allow it")
+        return line(403, f"pages of {origin[:200]!r} may not read messages: --web-origin would allow that")

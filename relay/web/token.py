@@ -7,8 +7,11 @@ name. `Basic` is there because browsers ask people for a password.
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
+from codecs import BOM_UTF8
 from hmac import compare_digest
+from os.path import abspath
 from pathlib import Path
 from stat import S_IROTH
 
@@ -21,7 +24,8 @@ MAX_TOKEN_FILE = 4096
 def read_token(file: str) -> bytes | None:
     """The token in `file`, without surrounding whitespace; None if `file` is empty.
 
-    Raises Faults if the file cannot be read, or holds something else than one word.
+    Raises Faults if the file cannot be read, or holds something else than one word of printable ASCII: a browser could
+    not send it.
     """
     if not file:
         return None
@@ -29,10 +33,10 @@ def read_token(file: str) -> bytes | None:
         with Path(file).open("rb") as opened:
             text = opened.read(MAX_TOKEN_FILE + 1)
     except OSError as error:
-        raise Faults([f"web-token-file: {file}: {error.strerror}"]) from None
-    token = text.strip()
-    if not token or len(text) > MAX_TOKEN_FILE or len(token.split()) != 1:
-        raise Faults([f"web-token-file: {file}: a token is one word in a file of its own"])
+        raise Faults([f"web-token-file: {abspath(file)}: {error.strerror}"]) from None
+    token = text.removeprefix(BOM_UTF8).strip()
+    if not re.fullmatch(rb"[!-~]+", token) or len(text) > MAX_TOKEN_FILE:
+        raise Faults([f"web-token-file: {abspath(file)}: a token is one word, of ASCII, in a file of its own"])
     return token
 
 

@@ -41,6 +41,8 @@ class ConfigTests(SynchronousTestCase):
             ("private-key", {"private_key": "a.pem"}, "no TLS endpoint"),
             ("publisher-ca", {"publisher_ca": "a.pem"}, "no TLS endpoint"),
             ("subscriber-ca", {"subscriber_ca": "a.pem"}, "no TLS endpoint"),
+            ("certificate", {"certificate": "a.pem", "private_key": "b.pem"}, "that it and private-key could be for"),
+            ("web-host", {"web_host": ("x",), "web_origin": ("y",)}, "no web port that it and web-origin could be for"),
             ("web-token-file", {"web_token_file": "token"}, "no web port"),
             ("web-host", {"web_host": ("relay.example",)}, "no web port"),
             ("web-origin", {"web_origin": ("https://example.org",)}, "no web port"),

@@ -47,6 +47,21 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(str(error), "/nonexistent/relay.toml: No such file or directory")
         self.assertEqual(len(self.assertRaises(Faults, self.read, "replay = \n").lines), 1)
 
+    def test_a_mark_at_the_beginning_is_no_text_and_another_encoding_is_named(self) -> None:
+        file = temporary_folder(self) / "relay.toml"
+        file.write_text("replay = 7\n", encoding="utf-8-sig")
+        self.assertEqual(read_file(str(file))["replay"].texts, ["7"])
+        for encoding, found in (("utf-16", "it seems to be UTF-16"), ("latin-1", "byte 3 is none")):
+            file.write_text("# \u00e4\n", encoding=encoding)
+            error = self.assertRaises(Faults, read_file, str(file))
+            self.assertEqual(
+                str(error), f"{file}: a configuration file is UTF-8, and {found}: save it in that encoding"
+            )
+
+    def test_a_relative_path_is_shown_as_an_absolute_one(self) -> None:
+        error = self.assertRaises(Faults, read_file, "no-such.toml")
+        self.assertEqual(str(error), f"{Path.cwd()}/no-such.toml: No such file or directory")
+
     def test_a_default_in_the_file_means_what_it_does_on_the_command_line(self) -> None:
         for setting in SETTINGS:
             value = setting.value([setting.default])

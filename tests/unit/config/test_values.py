@@ -45,6 +45,12 @@ class EndpointTests(SynchronousTestCase):
             ("tcp:65536", "a port is a number from 0 to 65,535"),
             ("haproxy:tcp6:70000", "a port is a number from 0 to 65,535"),
             ("tpc:8001", "Unknown endpoint type: 'tpc'"),
+            ("8001", "did you mean tcp:8001?"),
+            ("localhost:8001", "did you mean tcp:8001:interface=127.0.0.1?"),
+            ("192.0.2.1:8001", "did you mean tcp:8001:interface=192.0.2.1?"),
+            ("ssl:8001", "server.pem: No such file or directory): for TLS give tcp:8001 to --publish-tls"),
+            ("systemd:domain=INET:name=x", "no socket with the name 'x' was handed over): sockets come from a unit"),
+            ("systemd:domain=INET:index=7", "no such socket was handed over"),
         ):
             with self.assertRaises(ValueError) as raised:
                 endpoint(text)

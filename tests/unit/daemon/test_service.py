@@ -204,7 +204,7 @@ class PluginTests(SynchronousTestCase):
 
     def test_it_makes_a_service_of_the_options(self) -> None:
         options = Options()
-        options.parseOptions(["--replay", "3"])
+        options.parseOptions(["--replay", "3", "--publish", "tcp:0", "--subscribe", "tcp:0"])
         made = makeService(options)
         self.assertEqual(made.relay.reload.config.replay, 3)
         self.assertIsInstance(made.relay.subscribers.buildProtocol(None), Subscriber)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 from OpenSSL import SSL
 from twisted.python.failure import Failure
@@ -41,6 +44,25 @@ class CredentialsTests(SynchronousTestCase):
             self.assertRaises(Faults, load_credentials, wrong).lines,
             [f"{name}: /none: No such file or directory" for name in ("private-key", "publisher-ca", "subscriber-ca")],
         )
+
+    def test_a_file_without_what_it_is_for_is_one_fault_in_words(self) -> None:
+        folder = temporary_folder(self)
+        certificate = Path(self.config.certificate).read_text()
+        key, rest = re.split("(?<=KEY-----\n)(?=-----BEGIN CERT)", certificate)
+        (folder / "text").write_text("nonsense")
+        (folder / "certificate").write_text(rest)
+        (folder / "key").write_text(key)
+        no_key = "there is no private key (PEM) in it; one that has a file of its own is given by --private-key"
+        for wrong, line in (
+            ({"certificate": "none"}, "certificate: {}: No such file or directory"),
+            ({"certificate": "text"}, "certificate: {}: there is no certificate (PEM) in it"),
+            ({"certificate": "certificate"}, f"private-key: {{}}: {no_key}"),
+            ({"publisher_ca": "key"}, "publisher-ca: {}: there is no certificate (PEM) in it"),
+        ):
+            [(name, file)] = wrong.items()
+            config = replace(self.config, **{name: os.path.relpath(folder / file)})  # type: ignore[arg-type]
+            lines = self.assertRaises(Faults, load_credentials, config).lines
+            self.assertEqual(lines, [line.format(folder / file)])
 
     def test_a_context_can_be_replaced_for_connections_to_come(self) -> None:
         renewable = RenewableContext()

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from relay.net.certificates import RenewableContext
 from relay.net.tcp import SubscriberTransport
-from relay.net.tls import MAX_ENCRYPTED, MAX_RECORD, SecureTransport, direct
+from relay.net.tls import MAX_ENCRYPTED, MAX_RECORD, NOT_TLS, SecureTransport, direct
 from tests.kit.certificates import Authority
 from tests.kit.folders import temporary_folder
 from tests.kit.transports import TransportTests, at_once
@@ -58,6 +58,7 @@ class SecureTransportTests(TransportTests):
             return self.secure
 
         self.set_up(at_once, between=between)
+        self.connect = lambda: self.set_up(at_once, between=between)  # without a handshake
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.client = authority.client().wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         while not self.shaken():
@@ -214,6 +215,15 @@ class SecureTransportTests(TransportTests):
         self.transport.connectionLost(Failure(main.CONNECTION_DONE))
         assert self.protocol.lost
         self.assertFalse(self.protocol.lost.check(ConnectionDone))
+
+    def test_who_does_not_speak_tls_is_told_so_before_the_end(self) -> None:
+        for first in (b"\0\0\0\5hello", b"hello\n", b"GET / HTTP/1.1\r\n\r\n"):
+            self.connect()
+            self.give(first)
+            self.turn()
+            self.assertEqual(self.peer.recv(100), NOT_TLS)
+            self.assertEqual(self.protocol.reads, [])
+            self.transport.connectionLost(Failure(main.CONNECTION_DONE))
 
     def test_after_an_abort_nothing_is_handed_on(self) -> None:
         self.secure.abortConnection()

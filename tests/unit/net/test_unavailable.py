@@ -11,9 +11,10 @@ from unittest import skipUnless
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -82,7 +83,8 @@ class UnavailableTests(SynchronousTestCase):
     def test_whoever_has_a_unix_socket_is_named(self) -> None:
         path = temporary_folder(self) / "relay.sock"
         port = self.successResultOf(serverFromString(reactor, f"unix:{path}").listen(Factory()))
-        self.addCleanup(port.stopListening)
+        self.addCleanup(port.connectionLost, Failure(ConnectionDone()))  # at once: the folder goes next
+        self.addCleanup(port.stopReading)
         self.assertEqual(why(self.failure(path), []), f"{path} is taken, by {ME}")
         self.assertEqual(why(self.failure(path), [("web", port)]), f"{path} is taken, by --web of this relay")
 

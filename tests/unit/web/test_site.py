@@ -56,7 +56,8 @@ class FakePages(Pages):
         self.asked.append(asked)
         if self.fails:
             raise ZeroDivisionError
-        return Response(401 if asked.path == "/closed" else 200, b"here")
+        statuses = {"/closed": 401, "/foreign": 403, "/elsewhere": 421}
+        return Response(statuses.get(asked.path, 200), b"here")
 
 
 class Web:
@@ -301,6 +302,12 @@ class SiteTests(SynchronousTestCase):
         self.assertNotIn(b"ZeroDivision", value)
         self.assertEqual([event["log_failure"].type for event in events], [ZeroDivisionError])
         self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_what_a_browser_hides_from_a_foreign_page_is_in_the_log(self) -> None:
+        for path in (b"/foreign", b"/elsewhere"):
+            with capturedLogs() as events:
+                Web().send(b"GET " + path + b" HTTP/1.1\r\n\r\n")
+            self.assertEqual(said(events), [(LogLevel.warn, "web request from 192.0.2.1:40001 refused: here")])
 
     def test_a_wrong_token_is_told_of_and_a_missing_one_is_not(self) -> None:
         for header, lines in ((b"", 0), (b"Authorization: Bearer wrong\r\n", 1)):

@@ -38,7 +38,10 @@ class TokenTests(SynchronousTestCase):
         for mode, exposed in ((0o600, False), (0o640, False), (0o604, True), (0o644, True)):
             file.chmod(mode)
             self.assertIs(readable_by_all(str(file)), exposed)
-        for wrong in (b"", b"\n", b"two words", b"x" * 5000):
+        for text in ("\ufeffs3cret", " s3cret\n"):
+            file.write_text(text)
+            self.assertEqual(read_token(str(file)), b"s3cret")
+        for wrong in (b"", b"\n", b"two words", b"x" * 5000, "s3cret".encode("utf-16"), b"s\xe4cret"):
             file.write_bytes(wrong)
             with self.assertRaisesRegex(Faults, "a token is one word"):
                 read_token(str(file))
