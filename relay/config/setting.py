@@ -30,6 +30,8 @@ class Part(Enum):
     """Certificates and authorities for TLS; a reload reads their files again."""
     HANDSHAKES = auto()
     """Limits the time of TLS handshakes."""
+    JOURNAL = auto()
+    """Keeps messages on disk."""
     WEB = auto()
     """Decides who may see what of the web port."""
     LOG = auto()

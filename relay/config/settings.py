@@ -180,6 +180,7 @@ SETTINGS = (
         size,
         "SIZE that the journal may take on disk; the oldest messages are deleted",
         table="journal",
+        reload=Part.JOURNAL,
     ),
     Setting(
         "journal-age",
@@ -187,6 +188,7 @@ SETTINGS = (
         seconds,
         "seconds after which messages are deleted from the journal; 0: never because of their age",
         table="journal",
+        reload=Part.JOURNAL,
     ),
     Setting(
         "journal-sync",
@@ -195,6 +197,7 @@ SETTINGS = (
         "seconds from a message to the sync that brings it to the disk; always: as fast as the disk can, and a message "
         "is accepted only then",
         table="journal",
+        reload=Part.JOURNAL,
     ),
     Setting(
         "publish-tls",

@@ -10,10 +10,11 @@ sent between two messages without being one (the answer to a request or a ping) 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from relay.core.log import Log
-from relay.core.place import Place
+from relay.core.place import Messages, Place
 from relay.core.timing import Clock
 from relay.wire.framing import Buffer
 
@@ -61,8 +62,6 @@ class Cursor:
         "_log",
         "_notice",
         "_place",
-        "_skipped",
-        "_skipped_bytes",
         "tail",
     )
 
@@ -74,9 +73,7 @@ class Cursor:
         self._inside = False  # whether the tail begins with the rest of a message
         self._first = position
         self._first_byte = self._byte()
-        self._skipped = 0
-        self._skipped_bytes = 0
-        self._base = NOTHING  # what was given before the last `move`
+        self._base = NOTHING  # what was given, and skipped, before the last `move`
         self._notice = 0  # bytes of the notice of a gap that ends the tail
 
     @property
@@ -93,6 +90,10 @@ class Cursor:
     def at_end(self) -> bool:
         """Whether the subscriber has everything: the whole log, and the tail."""
         return self._place is None or (self._place.batch >= self._log.end and not self.tail)
+
+    def needs(self, log: Log) -> int:
+        """Number of the first batch of `log` that the subscriber still needs, as far as its place tells."""
+        return self.place.batch if self._log is log else log.end
 
     def follow_end(self) -> None:
         """Become live: follow the end of the log. The subscriber must have everything."""
@@ -121,16 +122,21 @@ class Cursor:
             total += len(self.tail)
         return found, total
 
-    def skip(self, clock: Clock) -> Lag:
-        """Leave only the rest of the current message to send, and move to the newest batch. Returns the gap."""
-        log = self._log
-        seconds = clock() - log.time(self.place)
+    def messages(self, count: int, size: int) -> Iterator[Messages]:
+        """All messages from the place on, as `Log.messages`; the place must be between two."""
+        return self._log.messages(self.place, count, size)
+
+    def skip(self, log: Log, lag: Lag) -> Lag:
+        """Leave only the rest of the current message to send, and move to the newest batch of `log`. Returns the gap.
+
+        `lag`: how far the subscriber is behind.
+        """
         self._leave_message()
         newest = log.batch(log.end - 1)
-        gap = Lag(newest.first - self._position(), newest.offset - self._byte(), seconds)
-        self._skipped += gap.messages
-        self._skipped_bytes += gap.bytes
-        self.stand(log.end - 1)
+        size = lag.bytes - len(self.tail) - len(newest.data)
+        gap = Lag(newest.first - self._position(), size, lag.seconds)
+        self.move(newest.first, log)
+        self._base += Tally(0, 0, gap.messages)
         return gap
 
     def next(self, *, exact: bool = True) -> int:
@@ -154,15 +160,15 @@ class Cursor:
         self._first_byte += size
         return True
 
-    def move(self, position: int) -> None:
-        """Leave only the rest of the current message to send, and go on with the message at `position`.
+    def move(self, position: int, log: Log) -> None:
+        """Leave only the rest of the current message to send, and go on with the message at `position` of `log`.
 
         The cursor must be lagging: call `stand` on a live one first. What is passed over was not given, and is no gap.
         """
         self._leave_message()
         self._base = self.tally()
-        self._skipped = self._skipped_bytes = 0
-        self._place = self._log.find(position)
+        self._log = log
+        self._place = log.find(position)
         self._first = position - self._inside
         self._first_byte = self._byte() - len(self.tail)
 
@@ -201,9 +207,9 @@ class Cursor:
     def tally(self, *, exact: bool = True) -> Tally:
         """What the subscriber has been given so far; `exact` as in `lag`. None of its numbers ever decreases."""
         given = Tally(
-            messages=max(0, self._position(exact) - self._first - self._skipped - self._inside),
-            bytes=self._byte() - self._first_byte - self._skipped_bytes - len(self.tail),
-            skipped=self._skipped,
+            messages=max(0, self._position(exact) - self._first - self._inside),
+            bytes=self._byte() - self._first_byte - len(self.tail),
+            skipped=0,
         )
         return given if self._base is NOTHING else self._base + given
 

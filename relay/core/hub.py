@@ -8,7 +8,8 @@ when its transport has room. No subscriber has a queue, so one that never reads 
 (unless the slow policy is to block).
 
 The log keeps the newest messages, within a budget. A subscriber whose place in the log is about to be dropped has
-*overrun*, and the slow policy decides what happens to it (`relay.core.slow`).
+*overrun*, and the slow policy decides what happens to it (`relay.core.slow`). With a journal it goes on there instead
+(`relay.core.past`), and has overrun when it is older than that.
 
 A subscriber that takes nothing at all for the stall timeout, while something waits for it, is ended whatever the
 policy. The hub knows nothing of Twisted: a subscriber is something that takes bytes, and the reactor is `call_soon` and
@@ -17,20 +18,25 @@ policy. The hub knows nothing of Twisted: a subscriber is something that takes b
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relay.core.budget import Budget
-from relay.core.cursor import Cursor, Tally
+from relay.core.cursor import Cursor, Lag, Tally
 from relay.core.log import Log
+from relay.core.pace import MAX_READ, TURN, Pace
 from relay.core.pending import Pending
 from relay.core.place import Place
 from relay.core.slow import SLOW_POLICIES, Inflow, SlowPolicy
 from relay.core.state import State
 from relay.core.subscription import Consumer, Subscription
+from relay.core.throttle import Throttle
 from relay.core.timing import SWEEP, CallSoon, Clock, Every
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames
 
-MAX_READ = 256 * 1024
-"""Most bytes read from a publisher at once. More did not make a flood faster."""
+if TYPE_CHECKING:
+    from relay.core.past import Past
+
 FLUSH = 256 * 1024
 """Bytes published in one turn that are delivered before its end, while they are still in the processor's cache. With
 1 MiB instead, 50 publishers and 50 subscribers were a third slower."""
@@ -40,13 +46,6 @@ LEAST_CATCH_UP = 64 * 1024
 """Bytes offered to each lagging subscriber in one turn, however many share `TURN`: a smaller send would not pay."""
 PIECES = 1023
 """Most buffers of the log in one call: `sendmsg` takes 1,024 (IOV_MAX of Linux and macOS), and a tail may be one."""
-TURN = 128 * 1024 * 1024
-"""About how many bytes one turn delivers to all subscribers together. That is 30 ms of `send` at 4 GB/s, so that with
-up to `MANY` subscribers nobody waits 100 ms for a turn to end."""
-MANY = 1000
-"""Above this many subscribers, turns grow longer instead of reads smaller: those would cost more than the wait."""
-LEAST_READ = 16 * 1024
-"""Smallest share of a turn in bytes that a publisher may read, however many there are: less only costs more turns."""
 
 
 class Hub:
@@ -71,25 +70,20 @@ class Hub:
         `inflow`: all publishers. `pending`: not in the log yet. `max_read`: bytes that one read may bring at most.
         `stall_timeout`: seconds, 0 for never. `replay`: recent messages that a new subscriber starts with.
         """
+        self._live: dict[Subscription, None] = {}
+        self._lagging: dict[Subscription, None] = {}
         self.log = log
         self.budget = budget
         self.slow = slow
         self.stall_timeout = stall_timeout
         self.replay = replay
-        self.blocked = False  # whether publishers wait for the slowest subscriber
-        self._inflow = inflow
+        self.past: Past | None = None  # where messages are that the log no longer has; None without a journal
+        self.pace = Pace(inflow, call_soon, self.flush, self._live.__len__, min(max_read, MAX_READ, budget.size // 8))
+        self._throttle = Throttle(inflow, call_soon, lambda: self.slow, self._backlog, self._furthest)
         self._call_soon = call_soon
         self._clock = clock
-        self._max_read = min(max_read, MAX_READ, budget.size // 8)
         self._flush_size = min(FLUSH, budget.size // 8)
         self._pending = pending or Pending(self_delimiting=True)
-        self._reads = 0  # reads from publishers in this turn
-        self._readers = 1  # reads from publishers in the last turn that had any, at least 1
-        self._reading = False
-        self._end_of_turn_scheduled = False
-        self._regulate_scheduled = False
-        self._live: dict[Subscription, None] = {}
-        self._lagging: dict[Subscription, None] = {}
         self._slowest = 0  # no lagging subscriber stands before this batch
         budget.loan().keep(budget.size if replay else 0)
 
@@ -101,36 +95,10 @@ class Hub:
         for data, _, _ in frames:
             pending.size += len(data)
         pending.frames += frames
-        if not self._reading:
-            self._count_read()
+        if not self.pace.reading:
+            self.pace.count_read()
         if pending.size >= self._flush_size:
             self.flush()
-
-    def begin_read(self) -> int:
-        """Note that a read begins. Returns the most bytes that it may bring, so that the turn ends in time."""
-        self._reading = True
-        share = TURN // min(1 + len(self._live), MANY) // self._readers
-        return min(self._max_read, max(LEAST_READ, share))
-
-    def end_read(self) -> None:
-        """Note that the read is over. With one publisher, deliver at once: no other can be read in this turn."""
-        self._reading = False
-        if self._inflow.alone:
-            self._reads = 1
-            self._end_of_turn()
-        else:
-            self._count_read()
-
-    def _count_read(self) -> None:
-        self._reads += 1
-        if not self._end_of_turn_scheduled:
-            self._end_of_turn_scheduled = True
-            self._call_soon(self._end_of_turn)
-
-    def _end_of_turn(self) -> None:
-        self._end_of_turn_scheduled = False
-        self._readers, self._reads = max(1, self._reads), 0
-        self.flush()
 
     def flush(self) -> bool:
         """Move what is pending into the log, if it can be, and deliver it. Returns whether nothing is pending then."""
@@ -150,7 +118,7 @@ class Hub:
                 if taken != size:
                     self._fall_behind(subscription, start, taken)
         if self.slow.holds:
-            self._regulate()
+            self._throttle.look()
         return True
 
     def _make_room(self, start: int) -> None:
@@ -170,38 +138,51 @@ class Hub:
         keep = min(log.within(limit), start)
         if keep > self._slowest:
             for subscription in tuple(self._lagging):
-                if subscription.cursor.place.batch < keep:
-                    self.slow.overrun(self, subscription)
+                if subscription.cursor.needs(log) < keep:
+                    self._fall_out(subscription)
             self._find_slowest()
         log.drop(keep)
+
+    def _fall_out(self, subscription: Subscription) -> None:
+        """The log is about to drop what a subscriber needs next: the journal may have it."""
+        if self.past is None or not self.past.take(subscription, subscription.cursor.next()):
+            self.slow.overrun(self, subscription)
 
     # What subscribers call
 
     def attach(self, consumer: Consumer, first: int | None = None, greeting: bytes = b"") -> Subscription:
         """Deliver every message to `consumer` from now on, but nothing before this returns.
 
-        `first`: position of the message to begin with, which the log must still have; None to begin with the `replay`
-        most recent messages. `greeting`: bytes that are sent before all messages.
+        `first`: position of the message to begin with, which the log or the past must still have; None to begin with
+        the `replay` most recent messages. `greeting`: bytes that are sent before all messages.
         """
         self.flush()
-        subscription = Subscription(consumer, Cursor(self.log, self.recent(self.replay) if first is None else first))
+        first = self.recent(self.replay) if first is None else first
+        subscription = Subscription(consumer, Cursor(self.log, max(first, self.log.first)))
+        self._lag(subscription)
+        if first < self.log.first:
+            self.go_to(subscription, first)
         if greeting:
             subscription.cursor.insert(greeting)
-        self._lag(subscription)
         self._settle(subscription)
         return subscription
 
     def recent(self, messages: int) -> int:
-        """The position from which the newest `messages` messages of the log start.
+        """The position from which the newest `messages` messages start.
 
-        There are fewer if they would take more than a quarter of what the log may hold, so that no subscriber begins
-        close to an overrun. Pending messages are not in the log: call `flush` first where that matters.
+        Without a past there are fewer if they would take more than a quarter of what the log may hold, so that no
+        subscriber begins close to an overrun. Pending messages are not in the log: call `flush` first where that
+        matters.
         """
         return max(self.reach(self.budget.limit // 4), self.log.next - messages) if messages else self.log.next
 
     def reach(self, memory: int) -> int:
-        """Position of the oldest message in the newest `memory` bytes of the log; at least the newest batch counts."""
-        return self.log.position(Place(self.log.within(memory), 0))
+        """Position of the oldest message with which a subscriber may begin.
+
+        It is in the newest `memory` bytes of the log, of which at least the newest batch counts, or in the past.
+        """
+        first = self.log.position(Place(self.log.within(memory), 0))
+        return first if self.past is None else min(first, self.past.reader.begin)
 
     def insert(self, subscription: Subscription, data: bytes) -> None:
         """Send `data`, which is not a message, as soon as the subscriber is between two messages."""
@@ -213,21 +194,30 @@ class Hub:
     def move(self, subscription: Subscription, position: int, data: bytes) -> None:
         """Finish the message that the subscriber is in the middle of, send `data`, and go on at `position`.
 
-        The log must still have the message at `position`. Messages between there and where the subscriber was are sent
-        again, or not at all.
+        The log or the past must still have the message at `position`. Messages between there and where the subscriber
+        was are sent again, or not at all.
         """
         if subscription.attached:
             self._stand(subscription)
-            subscription.cursor.move(position)
+            self.go_to(subscription, position)
             subscription.cursor.insert(data)
-            self._slowest = min(self._slowest, subscription.cursor.place.batch)
             self._catch_up(subscription)
+
+    def go_to(self, subscription: Subscription, position: int) -> None:
+        """Have a lagging subscriber stand at the message at `position`, in the log or in the past."""
+        if position < self.log.first:
+            taken = self.past is not None and self.past.take(subscription, position)
+            assert taken, "a subscriber was sent where no message is"
+        else:
+            subscription.leave_past()
+            subscription.cursor.move(position, self.log)
+            self._slowest = min(self._slowest, subscription.cursor.needs(self.log))
 
     def detach(self, subscription: Subscription) -> Tally:
         """Deliver nothing more to a subscriber. Returns what it was given. May be called again."""
         self._live.pop(subscription, None)
         self._lagging.pop(subscription, None)
-        self._regulate_soon()
+        self._throttle.look_soon()
         return subscription.finish()
 
     def pause(self, subscription: Subscription) -> None:
@@ -248,12 +238,17 @@ class Hub:
         """Note that a lagging subscriber took `size` bytes. One that reads the log by itself calls this, too."""
         subscription.progress.moved = True
         subscription.cursor.advance(size)
-        self._regulate_soon()
+        self._throttle.look_soon()
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """All attached subscribers."""
         return (*self._live, *self._lagging)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether publishers wait for the slowest subscriber."""
+        return self._throttle.holds
 
     @property
     def live(self) -> int:
@@ -276,7 +271,7 @@ class Hub:
     def _lag(self, subscription: Subscription) -> None:
         """Make a subscriber lagging. Its cursor must stand already."""
         self._live.pop(subscription, None)
-        batch = subscription.cursor.place.batch
+        batch = subscription.cursor.needs(self.log)
         self._slowest = min(self._slowest, batch) if self._lagging else batch
         self._lagging[subscription] = None
         subscription.lifecycle.become(State.LAGGING)
@@ -317,18 +312,27 @@ class Hub:
             self.took(subscription, taken)
         if taken != size:
             self._wait(subscription, error)
+        if not subscription.consumer.reads:
+            subscription.rest()
         self._settle(subscription)
 
     def _settle(self, subscription: Subscription) -> None:
         """Make a subscriber that has everything live; schedule another turn for one that does not and has room."""
         if not subscription.attached or subscription.lifecycle.state is not State.LAGGING:
             return
-        if subscription.cursor.at_end:
+        if subscription.cursor.at_end and subscription.reading is not None:
+            subscription.reading.go_on()
+        elif subscription.cursor.at_end:
             del self._lagging[subscription]
             self._live[subscription] = None
             subscription.cursor.follow_end()
             subscription.lifecycle.become(State.LIVE)
-        elif not subscription.scheduled:
+        else:
+            self.schedule(subscription)
+
+    def schedule(self, subscription: Subscription) -> None:
+        """Give a lagging subscriber its share of the next turn."""
+        if not subscription.scheduled:
             subscription.scheduled = True
             self._call_soon(lambda: self._catch_up_when_due(subscription))
 
@@ -337,7 +341,7 @@ class Hub:
         self._catch_up(subscription)
 
     def _find_slowest(self) -> None:
-        self._slowest = min((subscription.cursor.place.batch for subscription in self._lagging), default=self.log.end)
+        self._slowest = min((one.cursor.needs(self.log) for one in self._lagging), default=self.log.end)
 
     # Slow policies
 
@@ -345,35 +349,30 @@ class Hub:
         """Move a lagging subscriber to the newest batch, and tell its consumer what it lost."""
         cursor = subscription.cursor
         again = cursor.take_back()
-        gap = cursor.skip(self._clock)
+        gap = cursor.skip(self.log, subscription.lag(self._clock))
+        self._slowest = min(self._slowest, cursor.needs(self.log))
+        if subscription.reading is not None:
+            subscription.leave_past()
+            self.schedule(subscription)
         if gap.messages or again:
             cursor.notice(subscription.consumer.skipped(gap, cursor.next(), again))
 
-    def _regulate(self) -> None:
-        """Pause or resume publishers as the policy decides from how far the slowest subscriber is behind."""
-        self._regulate_scheduled = False
+    def _backlog(self) -> tuple[int, int]:
+        """How many bytes are kept for the slowest subscriber, in the log or in the past, and how many may be."""
+        if self.past is not None:
+            return self.past.backlog(), self.past.reader.limit
         self._find_slowest()
-        behind = self.log.behind(self._slowest)
-        hold = self.slow.hold(behind, self.budget.limit, self.blocked)
-        if hold and not self.blocked:
-            self.blocked = True
-            slowest = next(one for one in self._lagging if one.cursor.place.batch == self._slowest)
-            self._inflow.pause(slowest.cursor.lag(self._clock))
-        elif self.blocked and not hold:
-            self.blocked = False
-            self._inflow.resume()
+        return self.log.behind(self._slowest), self.budget.limit
+
+    def _furthest(self) -> Lag:
+        """How far the slowest subscriber is behind."""
+        return min(self._lagging, key=lambda one: one.cursor.next(exact=False)).lag(self._clock)
 
     def change(self, slow: SlowPolicy, stall_timeout: float) -> None:
         """Change the slow policy, and the stall timeout in seconds."""
         self.slow = slow
         self.stall_timeout = stall_timeout
-        self._regulate()
-
-    def _regulate_soon(self) -> None:
-        """Regulate once a turn, however many subscribers moved in it."""
-        if self.blocked and not self._regulate_scheduled:
-            self._regulate_scheduled = True
-            self._call_soon(self._regulate)
+        self._throttle.look()
 
     # Subscribers that take nothing
 
@@ -395,6 +394,6 @@ class Hub:
 
     def end(self, subscription: Subscription, reason: CloseReason) -> None:
         """End a subscriber, whether or not it has everything."""
-        lag = subscription.cursor.lag(self._clock)
+        lag = subscription.lag(self._clock)
         self.detach(subscription)
         subscription.consumer.end(reason, lag)

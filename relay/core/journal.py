@@ -1,15 +1,17 @@
-"""What the core asks of a journal: the log on disk, as a hub and its publishers see it.
+"""What the core asks of a journal: the log on disk, as a hub, its publishers and its subscribers see it.
 
 Written, then delivered: `append` returns when what it was given survives the end of the process. Synced, then
-acknowledged: `safe` says what survives a power cut. A relay without a journal pays nothing for it: its messages are
-`Pending`, not `Journaled` (`relay.core.pending`).
+acknowledged: `safe` says what survives a power cut. What memory no longer has is read by a `JournalReader`. A relay
+without a journal pays nothing for it: its messages are `Pending`, not `Journaled` (`relay.core.pending`), and its hub
+has no past (`relay.core.past`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from relay.wire.framing import Buffer
 
@@ -23,6 +25,8 @@ class JournalFigures:
 
     size: int
     """What it takes on disk."""
+    limit: int
+    """What it may take."""
     segments: int
     """Files that it has."""
     oldest: int
@@ -39,10 +43,77 @@ class JournalFigures:
     """What all syncs took together."""
     reads: int
     """Blocks that were read from disk."""
+    readers: int
+    """Subscribers that need messages which only the disk has."""
     cuts: int
     """Places that were mended when the relay started."""
     trouble: str
     """Why publishers wait for it, in words for people; empty while they do not."""
+
+
+class Chunk(NamedTuple):
+    """Some messages of a journal that follow each other, read in one piece."""
+
+    first: int
+    """Position of the first message."""
+    next: int
+    """Position of the first message behind the chunk."""
+    data: bytes
+    """Whole frames, as they are sent."""
+    ends: array[int] | None
+    """Where each message ends in `data`, for a framing that cannot tell; else None."""
+    marks: list[tuple[int, int]]
+    """For each batch its time in microseconds since 1970, and the position of its first message."""
+
+
+class Gone(Exception):  # noqa: N818  # named for what it means to the reader
+    """The message is older than the journal."""
+
+
+class JournalReader(Protocol):
+    """Reads a journal, in threads, for any number of readers."""
+
+    @property
+    def oldest(self) -> int:
+        """Position of the oldest message; that of the next one if there is none."""
+        ...
+
+    @property
+    def begin(self) -> int:
+        """Position of the oldest message that a reader may begin with, so that it is not overrun at once."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Bytes that the journal may have."""
+        ...
+
+    def behind(self, position: int) -> int:
+        """About how many bytes of the journal there are from the message at `position` on."""
+        ...
+
+    def age(self, position: int) -> float:
+        """About how many seconds ago the message at `position`, which the journal must have, was published."""
+        ...
+
+    def borrow(self, position: int, done: Callable[[Chunk | Exception], None]) -> None:
+        """Call `done` with a chunk that has the message at `position`, when it is read and there is memory for it.
+
+        `done` may be called at once. If the chunk cannot be had, it gets Gone, or another exception, which tells what
+        is wrong with the disk. A chunk must be given back.
+        """
+        ...
+
+    def give_back(self, chunk: Chunk) -> None:
+        """Note that whoever borrowed `chunk` does not need it any more."""
+        ...
+
+    def find(self, time: float, done: Callable[[int | Exception], None]) -> None:
+        """Call `done` with the position of the first message published at `time` or later, in seconds since 1970.
+
+        It may be called at once. If the clock was set back, that is too far back rather than not enough.
+        """
+        ...
 
 
 class Contributor(Protocol):

@@ -39,6 +39,8 @@ class Start:
     """Whether it resumes from a position that is known: one of this epoch, or of an older one that a journal knows."""
     ahead: int = 0
     """Messages that it was given and that a journal's disk never got, before the machine went down."""
+    since: float | None = None
+    """Since when it wants messages, in seconds since 1970, if only the journal knows which is the first."""
 
     def lost(self, first: int) -> int | None:
         """How many messages it has lost if it begins with the one at position `first`; None if nobody knows."""
@@ -88,8 +90,11 @@ class Starts:
         if hello.replay:
             return Start(hub.recent(hello.replay))
         if hello.since is not None:
-            position = hub.log.since(self._clock() - self._age(hello.since))
-            return Start(position) if position < hub.log.next else NEXT  # a feed need not have got that far
+            age = self._age(hello.since)
+            position = hub.log.since(self._clock() - age)
+            if position == hub.log.first and hub.past is not None and hub.past.reader.oldest < position:
+                return Start(since=self._now() - age)
+            return _from(hub, position)
         return NEXT
 
     def first(self, start: Start) -> int:
@@ -104,3 +109,24 @@ class Starts:
     def _age(self, since: float | datetime) -> float:
         """How many seconds ago that was."""
         return self._now() - since.timestamp() if isinstance(since, datetime) else since
+
+
+def locate(hub: Hub, start: Start, then: Callable[[Start], None]) -> None:
+    """Call `then` with `start` when the position of the first message wanted is known, which may be at once."""
+    past = hub.past
+    if start.since is None or past is None:
+        then(start)
+        return
+
+    def found(position: int | Exception) -> None:
+        if isinstance(position, Exception):
+            past.damaged(position)
+            position = hub.log.first
+        then(_from(hub, position))
+
+    past.reader.find(start.since, found)
+
+
+def _from(hub: Hub, position: int) -> Start:
+    """The start of one that wants all messages from `position` on."""
+    return Start(position) if position < hub.log.next else NEXT  # a feed need not have got that far

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from relay.core.cursor import Cursor, Lag, Tally
-from relay.core.state import Lifecycle
+from relay.core.state import Lifecycle, State
+from relay.core.timing import Clock
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
 
@@ -30,6 +31,11 @@ class Consumer(Protocol):
     @property
     def deliver_one(self) -> Callable[[Buffer], int]:
         """Like `deliver` for one buffer, the usual case: `socket.send`, which is a bit faster. Also read once."""
+        ...
+
+    @property
+    def reads(self) -> bool:
+        """Whether it takes nothing from `deliver`, but reads the log when it has time, and tells `Hub.took`."""
         ...
 
     def await_room(self, error: OSError | None) -> None:
@@ -93,10 +99,40 @@ class Progress:
         self._unsent = unsent
 
 
+class Reading(Protocol):
+    """What the hub asks about a subscriber that reads the journal (see `relay.core.past`)."""
+
+    def behind(self) -> Lag:
+        """How far what it still needs from the disk is behind the newest message."""
+        ...
+
+    def rest(self) -> None:
+        """It takes nothing for now."""
+        ...
+
+    def go_on(self) -> None:
+        """It has taken all that it was given."""
+        ...
+
+    def leave(self) -> None:
+        """It needs nothing from the disk any more."""
+        ...
+
+
 class Subscription:
     """One subscriber of a hub. `Hub.attach` returns it, other calls of the hub take it, and only the hub changes it."""
 
-    __slots__ = ("consumer", "cursor", "deliver", "deliver_one", "lifecycle", "progress", "scheduled", "tally")
+    __slots__ = (
+        "consumer",
+        "cursor",
+        "deliver",
+        "deliver_one",
+        "lifecycle",
+        "progress",
+        "reading",
+        "scheduled",
+        "tally",
+    )
 
     def __init__(self, consumer: Consumer, cursor: Cursor) -> None:
         self.consumer = consumer
@@ -105,9 +141,26 @@ class Subscription:
         self.deliver_one = consumer.deliver_one
         self.cursor = cursor
         self.progress = Progress()
+        self.reading: Reading | None = None
+        """Its way through the journal; None while it has a place in the hub's log."""
         self.scheduled = False  # whether a turn of catching up is due
         self.tally: Tally | None = None
         """What the subscriber was given, once it is detached; None until then."""
+
+    def lag(self, clock: Clock, *, exact: bool = True) -> Lag:
+        """How far it is behind; `exact` as in `Cursor.lag`. In the journal, bytes and seconds are estimates."""
+        lag = self.cursor.lag(clock, exact=exact)
+        return lag if self.reading is None else lag + self.reading.behind()
+
+    def rest(self) -> None:
+        """If it takes nothing for now, do without the memory for what was read from the journal for it."""
+        if self.reading is not None and self.lifecycle.state is State.WAITING:
+            self.reading.rest()
+
+    def leave_past(self) -> None:
+        """Need nothing from the journal any more."""
+        if self.reading is not None:
+            self.reading.leave()
 
     @property
     def attached(self) -> bool:
@@ -123,6 +176,7 @@ class Subscription:
         if self.tally is None:
             self.tally = self.cursor.tally()
             self.deliver = self.deliver_one = _deliver_nothing
+            self.leave_past()
         return self.tally
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from twisted.logger import Logger, LogLevelFilterPredicate
 
@@ -24,10 +24,13 @@ from relay.peers.admission import (
     raise_descriptor_limit,
 )
 from relay.peers.intake import Intake
-from relay.peers.names import Names
 from relay.peers.registry import Registry
+from relay.peers.sessions import Sessions
 from relay.web.load import Access
 from relay.web.token import read_token, readable_by_all
+
+if TYPE_CHECKING:
+    from relay.journal.journal import DiskJournal
 
 
 def infallible(apply: Callable[[Config], None]) -> Applier:
@@ -44,7 +47,9 @@ class Appliers:
     hub: Hub
     feeds: Feeds | None
     """None without a web port."""
-    names: Names
+    journal: DiskJournal | None
+    """None without a journal."""
+    sessions: Sessions
     admission: Admission
     intake: Intake
     publishers: Registry
@@ -69,6 +74,7 @@ class Appliers:
             Part.LIMITS: self._limits,
             Part.CREDENTIALS: self._credentials,
             Part.WEB: self._web,
+            Part.JOURNAL: self._journal,
             Part.HUB: infallible(self._hub),
             Part.PUBLISHERS: infallible(self._publishers),
             Part.NETWORKS: infallible(self._networks),
@@ -119,6 +125,22 @@ class Appliers:
 
         return change
 
+    def _journal(self, config: Config) -> Change:
+        journal = self.journal
+        if journal is None:
+            return lambda: None
+        size, age, sync = config.journal_size, config.journal_age, config.journal_sync
+        if sync and not journal.interval:
+            raise Faults(
+                ["journal-sync: publishers were told that the disk has what is accepted; restart to change that"]
+            )
+
+        def change() -> None:
+            journal.change(size, age, sync)
+            self.sessions.ack = "written" if sync else "synced"
+
+        return change
+
     def _hub(self, config: Config) -> None:
         self.hub.change(config.slow, config.stall_timeout)
         if self.feeds:
@@ -126,7 +148,7 @@ class Appliers:
 
     def _publishers(self, config: Config) -> None:
         self.intake.frame_timeout = config.frame_timeout
-        self.names.change(config.publisher_names)
+        self.sessions.names.change(config.publisher_names)
 
     def _networks(self, config: Config) -> None:
         self.publishers.allowed = config.allow_publishers

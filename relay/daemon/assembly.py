@@ -18,8 +18,9 @@ from relay.config.config import Config, Faults, shown_settings
 from relay.core.budget import Budget
 from relay.core.chores import Chores
 from relay.core.history import KEPT, History
-from relay.core.hub import MAX_READ, Hub
+from relay.core.hub import Hub
 from relay.core.log import Log
+from relay.core.pace import MAX_READ
 from relay.core.pending import Journaled, Pending
 from relay.core.start import Starts
 from relay.core.timing import CallSoon, Every
@@ -167,7 +168,7 @@ class Relay(NamedTuple):
     def entrances(self) -> tuple[Entrance, ...]:
         """Where to listen, in this order."""
         config, appliers, hub = self.reload.config, self.appliers, self.machinery.hub
-        read = partial(PublisherTransport, hub.begin_read, hub.end_read)
+        read = partial(PublisherTransport, hub.pace.begin_read, hub.pace.end_read)
         send = partial(SubscriberTransport, config.send_buffer)
         publish_tls, subscribe_tls = appliers.publisher_tls.wrap, appliers.subscriber_tls.wrap
         return (
@@ -278,7 +279,7 @@ def _make_hub(config: Config, intake: Intake, recording: Recording | None, call_
     log = recording.make_log(ends, budget.size * KEPT // 8, time.monotonic) if recording else Log(ends)
     told = config.framing.self_delimiting
     pending = Journaled(told, recording.journal) if recording else Pending(told)
-    return Hub(
+    hub = Hub(
         log,
         budget,
         intake,
@@ -288,6 +289,9 @@ def _make_hub(config: Config, intake: Intake, recording: Recording | None, call_
         max_read=config.max_message if config.framing is Raw else MAX_READ,
         replay=config.replay,
     )
+    if recording:
+        recording.give_past(hub, ends, time.monotonic)
+    return hub
 
 
 def _make_sessions(
@@ -297,7 +301,7 @@ def _make_sessions(
     if recording:
         names.restore(recording.storage.names)
         epoch, resume, journal = recording.epoch, recording.resume, recording.journal
-    sessions = Sessions(
+    return Sessions(
         hub,
         Starts(hub, history, epoch, time.monotonic, time.time, resume),
         names,
@@ -308,9 +312,6 @@ def _make_sessions(
         frame_timeout=lambda: intake.frame_timeout,
         **_where(config),
     )
-    if recording:
-        sessions.ack = "written" if config.journal_sync else "synced"
-    return sessions
 
 
 def _where(config: Config) -> dict[str, str]:
@@ -326,7 +327,8 @@ def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> App
     return Appliers(
         hub=machinery.hub,
         feeds=machinery.feeds,
-        names=machinery.sessions.names,
+        sessions=machinery.sessions,
+        journal=machinery.journal,
         admission=machinery.admission,
         intake=machinery.intake,
         publishers=machinery.publishers,

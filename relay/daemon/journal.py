@@ -24,14 +24,18 @@ from twisted.logger import Logger
 
 from relay.config.config import Config
 from relay.config.values import show_size
+from relay.core.budget import Loan
+from relay.core.hub import Hub
+from relay.core.journal import Chunk
 from relay.core.log import Log
+from relay.core.past import Past
 from relay.core.start import Resumption
 from relay.core.timing import Clock
 from relay.journal.disk import Disk
 from relay.journal.epochs import resume
 from relay.journal.journal import DiskJournal
 from relay.journal.recovery import UNKNOWN_BOOT, CannotOpen
-from relay.journal.segment import Chunk, Damaged, Segment, read_block
+from relay.journal.segment import Damaged, Segment, read_block
 from relay.journal.storage import Storage, segment_size
 from relay.net.ports import CannotStart
 from relay.peers.acks import Acks
@@ -44,6 +48,8 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """Where Linux says which run of the machine this is."""
 LOOK = 0.01
 """Seconds between two looks at whether the journal's threads are done, when the relay stops."""
+READ_PART = 4
+"""What is read from the journal may take the size of the buffer divided by this."""
 T = TypeVar("T")
 
 
@@ -69,6 +75,9 @@ class JournalKeeper:
     """Ends the process with a status."""
     flush_hub: Callable[[], bool] = field(default=lambda: True)
     acks: Acks | None = None
+    past: Past | None = None
+    unreadable: set[str] = field(default_factory=set)
+    """What could not be read, each told once."""
     logger = Logger()
 
     def hold(self, reason: str) -> None:
@@ -86,6 +95,14 @@ class JournalKeeper:
 
     def dropped(self, segment: Segment) -> None:
         self.logger.debug("the journal's oldest segment is deleted: {path}", path=segment.path)
+        if self.past is not None:
+            self.past.dropped()
+
+    def damaged(self, error: Exception) -> None:
+        """Tell the operator that something cannot be read."""
+        if str(error) not in self.unreadable:
+            self.unreadable.add(str(error))
+            self.logger.error("{error}: who needs it is disconnected", error=error)
 
     def lost(self, error: Exception) -> None:
         self.logger.critical("the journal cannot be synced: {error}. What is on disk is not known: ending", error=error)
@@ -112,7 +129,10 @@ class Recording:
             size=config.journal_size,
             age=config.journal_age,
             interval=config.journal_sync,
+            memory=config.buffer // READ_PART,
+            lend=self._lend,
         )
+        self._loan: Loan | None = None
         self._disk = disk
 
     @property
@@ -126,6 +146,17 @@ class Recording:
         log = Log(ends, chunks[0].first if chunks else self.storage.next)
         fill(log, chunks, clock, microseconds())
         return log
+
+    def give_past(self, hub: Hub, ends: Callable[[Buffer], array[int]], clock: Clock) -> None:
+        """Have subscribers of `hub` that are older than its log go on in the journal. `ends`, `clock`: its own."""
+        self._loan = hub.budget.loan()
+        hub.past = self.keeper.past = past = Past(hub, self.journal.reader, ends, clock, self.keeper.damaged)
+        self.journal.readers = past.readings.__len__
+
+    def _lend(self, size: int) -> None:
+        """Take `size` bytes, which the journal has read, out of the memory for messages."""
+        if self._loan is not None:
+            self._loan.hold(size)
 
     def resume(self, after: Position, following: int) -> Resumption | None:
         """Where one goes on that had everything up to `after`; None if nobody knows. `following`: the next message."""

@@ -146,7 +146,7 @@ class Feed:
 
     def lag(self) -> Lag:
         """How far the feed is behind the newest message."""
-        return self._final or self.subscription.cursor.lag(self._owner.clock, exact=False)
+        return self._final or self.subscription.lag(self._owner.clock, exact=False)
 
     def encode_until(self, time: float) -> None:
         """Encode what the main hub has, until all is done or the owner's clock says `time`; a step at least."""
@@ -166,12 +166,16 @@ class Feed:
     def _encode(self) -> int:
         """Encode messages while there is time and room. Returns how many bytes of the main hub's log they are."""
         taken, room = 0, self.hub.budget.limit // 4
-        for messages in self._main.log.messages(self.subscription.cursor.place, STEP, STEP_SIZE):
+        for messages in self.subscription.cursor.messages(STEP, STEP_SIZE):
             room -= self._publish(messages)
             taken += messages.size
             if room <= 0 or self._owner.clock() >= self._until:
                 break
         return taken
+
+    def rest(self) -> None:
+        """Encode nothing for a while."""
+        self.subscription.rest()
 
     def leave(self) -> None:
         """End the feed: nobody needs it."""
@@ -179,6 +183,8 @@ class Feed:
         self.lifecycle.become(State.ENDED)
 
     # What the hub that has the messages calls
+
+    reads = True
 
     def deliver(self, pieces: object) -> int:
         """Take nothing while the main hub delivers to everybody: the feed reads that hub's log when it has time."""

@@ -7,7 +7,8 @@ it takes about a twentieth of the time.
 A subscriber that comes back and wants to go on from some message joins a feed whose log has that message. If none has
 it, a new feed is made from the hub's log, beginning there; its subscribers join another feed of the same encoding as
 soon as both feeds have everything. There are at most `FEEDS` feeds per encoding; a subscriber that would need one more
-is told what it lost. How far back the hub's log reaches is up to `relay.core.history`.
+is told what it lost. How far back the hub's log reaches is up to `relay.core.history`. With a journal a feed can begin
+as far back as that reaches, there are at most `FEEDS_WITH_PAST`, and one that would need one more has to come back.
 
 What the logs of feeds hold is borrowed from the hub's budget.
 """
@@ -38,8 +39,12 @@ LOOK = 0.01
 """Seconds until feeds that wait for their subscribers are looked at again."""
 FEEDS = 2
 """Most feeds per encoding: the one of most subscribers, and one for subscribers that are behind its log."""
+FEEDS_WITH_PAST = 8
+"""The same with a journal, where subscribers may begin at many places that are far from each other."""
 PART = 8
 """The log of one feed may hold the size of the buffer divided by this."""
+SMALL_PART = 64
+"""The same for a feed beyond `FEEDS`: its subscribers are behind, and few."""
 OLD = 1.0
 """Seconds that a feed may be behind and still be given to a subscriber that wants only new messages."""
 
@@ -81,31 +86,34 @@ class Feeds:
         """A feed for a new subscriber, made if need be, and the position of the message to begin with.
 
         `wanted`: position of the first message wanted; None for the next one that is published. If `wanted` cannot be
-        had, the position returned is the oldest after it that can. Returns None if all feeds have yet to reach `wanted`
-        and no more may be made.
+        had, the position returned is the oldest after it that can. Returns None if no more feeds may be made and all
+        that there are have yet to reach `wanted`, or no longer have what only the journal has.
         """
         self.history.use()
         self.hub.flush()
-        log = self.hub.log
+        log, oldest = self.hub.log, min(self.hub.log.first, self.history.first)
         feeds = [feed for feed in self._open if feed.encoding is encoding]
         if wanted is None:
             newest = max(feeds, key=lambda feed: feed.next, default=None)
             if newest is None or (newest.lag().seconds > OLD and len(feeds) < FEEDS):
                 newest = self._make(encoding, log.next)
             return newest, newest.next
-        wanted = max(wanted, log.first)
+        wanted = max(wanted, oldest)
         fitting = [feed for feed in feeds if wanted <= feed.next]
         for feed in fitting:
             if feed.first <= wanted:
                 return feed, wanted
-        if len(feeds) < FEEDS:
+        if len(feeds) < (FEEDS if self.hub.past is None else FEEDS_WITH_PAST):
             first = max(wanted, self.history.first)
             return self._make(encoding, first), first
-        oldest = min(fitting, key=lambda feed: feed.first, default=None)
-        return (oldest, oldest.first) if oldest else None
+        if self.hub.past is not None:
+            return None
+        furthest = min(fitting, key=lambda feed: feed.first, default=None)
+        return (furthest, furthest.first) if furthest else None
 
     def _make(self, encoding: Encoding, first: int) -> Feed:
-        feed = Feed(self, encoding, first, self.hub.budget.size // PART)
+        part = PART if sum(feed.encoding is encoding for feed in self._open) < FEEDS else SMALL_PART
+        feed = Feed(self, encoding, first, self.hub.budget.size // part)
         self._open.append(feed)
         return feed
 
@@ -146,9 +154,12 @@ class Feeds:
             return
         time = TIME_SLICE if idle else min(since * SHARE, TIME_SLICE)
         self._scheduled = False
-        behind = [feed for feed in self._open if not feed.live and not feed.paused]
-        working = [feed for feed in behind if not feed.waits]
-        if len(working) < len(behind):
+        behind = [feed for feed in self._open if not feed.live]
+        waiting = [feed for feed in behind if feed.paused or feed.waits]
+        working = [feed for feed in behind if feed not in waiting]
+        for feed in waiting:
+            feed.rest()
+        if any(not feed.paused for feed in waiting):
             self._look_later()
         for feed in working:
             feed.encode_until(self.clock() + time / len(working))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from relay.core.cursor import NO_LAG, NOTHING, Lag, Tally
 from relay.core.hub import Hub
+from relay.core.start import Start, locate
 from relay.core.state import Lifecycle
 from relay.core.subscription import Consumer, Subscription
 from relay.feeds.feed import Feed
@@ -21,10 +23,20 @@ class Membership:
     It is also the consumer that the feed's hub knows, and passes that hub's calls on to the subscriber.
     """
 
-    __slots__ = ("_before", "_consumer", "_encoding", "_feed", "_feeds", "_lost", "_wanted", "counts", "subscription")
+    __slots__ = (
+        "_before",
+        "_consumer",
+        "_encoding",
+        "_feed",
+        "_feeds",
+        "_lost",
+        "_start",
+        "counts",
+        "subscription",
+    )
 
-    def __init__(self, feeds: Feeds, encoding: Encoding, wanted: int | None, counts: bool = False) -> None:
-        """`wanted`: position of the message to begin with; None for the next one that is published.
+    def __init__(self, feeds: Feeds, encoding: Encoding, start: Start, counts: bool = False) -> None:
+        """`start`: what the subscriber wants first.
 
         `counts`: whether the subscriber counts messages, so that it must not stay in a feed that has lost some.
         """
@@ -32,7 +44,7 @@ class Membership:
         self.counts = counts
         self._feeds = feeds
         self._encoding = encoding
-        self._wanted = wanted
+        self._start = start
         self._feed: Feed | None = None
         self._consumer: Consumer
         self._before = NOTHING  # what earlier feeds gave to the subscriber
@@ -52,13 +64,25 @@ class Membership:
 
     def attach(self, consumer: Consumer, greeting: Callable[[int], bytes]) -> bool:
         """Join a feed, as `relay.peers.source.Source.attach` promises."""
-        found = self._feeds.provide(self._encoding, self._wanted)
+        self._consumer = consumer
+        if self._start.since is None:
+            return self._join(greeting, self._start)
+        locate(self._feeds.hub, self._start, partial(self._join_later, greeting))
+        return True
+
+    def _join(self, greeting: Callable[[int], bytes], start: Start) -> bool:
+        """Join a feed that has what is wanted first. Returns False if there is none and no more may be made."""
+        found = self._feeds.provide(self._encoding, start.wanted)
         if found is None:
             return False
-        self._consumer = consumer
         feed, first = found
         feed.attach(self, first, greeting(first))
         return True
+
+    def _join_later(self, greeting: Callable[[int], bytes], start: Start) -> None:
+        """Join a feed as soon as it is known where to begin, unless the subscriber has left meanwhile."""
+        if not self._consumer.lifecycle.ending and not self._join(greeting, start):
+            self._consumer.end(CloseReason.OVERRUN, NO_LAG)
 
     def next(self, *, exact: bool = True) -> int:
         """Position, in the main hub's log, of the first message of which the subscriber was given nothing."""
@@ -94,6 +118,8 @@ class Membership:
     @property
     def deliver_one(self) -> Callable[[Buffer], int]:
         return self._consumer.deliver_one
+
+    reads = False
 
     def await_room(self, error: OSError | None) -> None:
         self._consumer.await_room(error)

@@ -43,6 +43,10 @@ class Housekeeping:
         self.busy = False
         """Whether something is done in a thread."""
 
+    def limits(self) -> tuple[int, float]:
+        """The bytes and the seconds that are kept."""
+        return self.size, self.age
+
     def look(self) -> None:
         """Do what is due. Call this after each batch, and now and then besides: what failed is tried again."""
         if self.busy:

@@ -18,7 +18,7 @@ from relay.journal.disk import Disk
 from relay.journal.housekeeping import MICROSECONDS, Housekeeping
 from relay.journal.reader import Reader
 from relay.journal.segment import Segment
-from relay.journal.storage import Storage
+from relay.journal.storage import Storage, segment_size
 from relay.journal.syncing import BOUNDS, FEW_UNSYNCED, MOST_UNSYNCED, Syncing
 from relay.journal.threads import CallLater, InThread
 from relay.wire.framing import Buffer
@@ -84,7 +84,11 @@ class DiskJournal:
             storage, in_thread, call_later, clock, synced=self._synced, failed=self._failed, interval=interval
         )
         self.housekeeping = Housekeeping(storage, in_thread, time, keeper.dropped, size=size, age=age)
-        self.reader = Reader(storage, disk, in_thread, memory=memory, hold=lend)
+        self.reader = Reader(
+            storage, disk, in_thread, memory=memory, lend=lend, time=time, limits=self.housekeeping.limits
+        )
+        self.readers: Callable[[], int] = lambda: 0
+        """Returns how many subscribers need messages which only the disk has."""
         self.trouble = ""
         """Why publishers wait for the journal, in words for people; empty while they do not."""
         self._keeper = keeper
@@ -170,12 +174,23 @@ class DiskJournal:
     def register(self, every: Every) -> None:
         """Have `sweep` called every `SWEEP` seconds."""
         every(SWEEP, self.sweep)
+        self.reader.register(every)
 
     def sweep(self, passed: float) -> None:
-        """Delete what is too old, make what could not be made, forget what nobody reads. `passed`: is not used."""
+        """Delete what is too old, make what could not be made. `passed`: is not used."""
         if not self._over:
             self.housekeeping.look()
-            self.reader.sweep()
+
+    @property
+    def interval(self) -> float:
+        """Seconds until what was written is synced; 0: at once."""
+        return self.syncing.interval
+
+    def change(self, size: int, age: float, interval: float) -> None:
+        """Keep `size` bytes and `age` seconds from now on, and sync after `interval` seconds."""
+        self.housekeeping.size, self.housekeeping.age = size, age
+        self.storage.segment_size = segment_size(size)
+        self.syncing.interval = interval
 
     def figures(self) -> JournalFigures:
         """How the journal is."""
@@ -183,6 +198,7 @@ class DiskJournal:
         index = storage.segments[0].index
         return JournalFigures(
             size=storage.size,
+            limit=self.housekeeping.size,
             segments=len(storage.segments),
             oldest=storage.oldest,
             oldest_time=(index[0].time if len(index) else self._time()) / MICROSECONDS,
@@ -191,6 +207,7 @@ class DiskJournal:
             syncs=tuple(syncing.took),
             sync_seconds=syncing.seconds,
             reads=self.reader.reads,
+            readers=self.readers(),
             cuts=storage.cuts,
             trouble=self.trouble,
         )

@@ -1,35 +1,69 @@
 """Reads the journal in threads: a block at a time, ahead of need, once for all who are near.
 
-Who reads asks for the message at a position and gets the chunk that has it. Chunks are kept while somebody uses them,
-within a limit that is borrowed from the memory for messages. Two who ask for the same chunk while it is read wait for
-the same read.
+Who reads borrows the chunk that has a message, and gives it back. What is lent or being read takes memory, and that is
+limited: who asks when there is no more waits in line until somebody gives something back. What nobody has any more
+stays until its memory is needed, because the next may be near.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+from relay.core.journal import Chunk, Gone
+from relay.core.timing import SWEEP, Every
 from relay.journal.disk import Disk
-from relay.journal.segment import BLOCK, Block, Chunk, read_block
+from relay.journal.segment import BLOCK, Block, read_block
 from relay.journal.storage import Storage
 from relay.journal.threads import InThread
+
+MICROSECONDS = 1_000_000
+READS = 2
+"""Most blocks that are read at the same time. Others need the threads, too, above all the one that syncs."""
+LEAST = 2 * BLOCK
+"""Bytes that chunks may take, however little memory there is: one that is sent, and the next."""
+LEFT = 16
+"""A reader does not begin in the oldest part of a journal that is full: in a sixteenth of its size, which is four
+segments. Their messages are about to be deleted, and it would be overrun at once."""
 
 Done = Callable[[Chunk | Exception], None]
 
 
-class Gone(Exception):  # noqa: N818  # named for what it means to the reader
-    """The message is older than the journal."""
+class _Kept:
+    """A block that is read, or being read."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.chunk: Chunk | None = None  # None while it is being read
+        self.users = 0
+        self.waiting: list[Done] = []
+
+    @property
+    def idle(self) -> bool:
+        return self.chunk is not None and not self.users
 
 
 class Reader:
-    """Reads a storage for any number of readers."""
+    """Reads a storage for any number of readers (see `relay.core.journal.JournalReader`)."""
 
     def __init__(
-        self, storage: Storage, disk: Disk, in_thread: InThread, *, memory: int, hold: Callable[[int], None]
+        self,
+        storage: Storage,
+        disk: Disk,
+        in_thread: InThread,
+        *,
+        memory: int,
+        lend: Callable[[int], None],
+        time: Callable[[], int],
+        limits: Callable[[], tuple[int, float]],
     ) -> None:
-        """`memory`: bytes that chunks may take, besides those that are being read. `hold`: told how many they take."""
-        self.memory = memory
+        """`memory`: bytes that chunks may take, if that is more than `LEAST`. `lend`: told how many they take.
+
+        `time`: the time in microseconds since 1970. `limits`: returns the bytes and the seconds that are kept; 0
+        seconds for no limit.
+        """
+        self.memory = max(memory, LEAST)
         self.reads = 0
         """Blocks read from disk."""
         self.size = 0
@@ -37,98 +71,150 @@ class Reader:
         self._storage = storage
         self._disk = disk
         self._in_thread = in_thread
-        self._hold = hold
-        self._chunks: dict[Block, Chunk] = {}  # the longest unused first
-        self._waiting: dict[Block, list[Done]] = {}
-        self._used: set[Block] = set()  # since the last sweep
+        self._lend = lend
+        self._time = time
+        self._limits = limits
+        self._line: deque[tuple[int, Done]] = deque()
+        self._kept: dict[tuple[int, int], _Kept] = {}  # by first and next position, the longest unused first
+        self._used: set[tuple[int, int]] = set()  # since the last sweep
+        self._reading = 0
 
-    def read(self, position: int, done: Done) -> None:
-        """Call `done` with the chunk that has the message at `position`, which is before the journal's `next`.
+    # What there is
 
-        It is called at once if the chunk is there; with Gone, Damaged or OSError if it cannot be had. Then the next
-        chunk is read too.
-        """
-        storage = self._storage
-        if position < storage.oldest:
-            done(Gone(f"message {position:,} is older than the journal, which begins with {storage.oldest:,}"))
-            return
-        block = self._block(position)
-        self._used.add(block)
-        chunk = self._chunks.pop(block, None)
-        if chunk is not None:
-            self._chunks[block] = chunk
-        else:
-            self._start(block).append(done)
-        if block.next < storage.next and self.size <= self.memory - BLOCK:
-            following = self._block(block.next)
-            self._used.add(following)
-            if following not in self._chunks:
-                self._start(following)
-        if chunk is not None:
-            done(chunk)
+    @property
+    def oldest(self) -> int:
+        return self._storage.oldest
 
-    def find(self, time: int, done: Callable[[int | Exception], None]) -> None:
-        """Call `done` with the position of the first message behind all that are from before `time`.
+    @property
+    def begin(self) -> int:
+        size, age = self._limits()
+        latest = self._time() - int(age * MICROSECONDS) * (LEFT - 1) // LEFT if age else 0
+        return self._storage.oldest_within(size - size // LEFT, latest)
 
-        `time`: in microseconds since 1970. If the clock was set back, that is too far back rather than not enough.
-        """
-        found = self._storage.before(time)
+    @property
+    def limit(self) -> int:
+        return self._limits()[0]
+
+    def behind(self, position: int) -> int:
+        return self._storage.behind(position)
+
+    def age(self, position: int) -> float:
+        segment = self._storage.segment(position)
+        return max(0, self._time() - segment.index[segment.index.find(position)].time) / MICROSECONDS
+
+    # Reading
+
+    def borrow(self, position: int, done: Done) -> None:
+        self._line.append((position, done))
+        self._serve()
+
+    def give_back(self, chunk: Chunk) -> None:
+        key = chunk.first, chunk.next
+        kept = self._kept.pop(key)
+        self._kept[key] = kept  # the last to go
+        kept.users -= 1
+        self._serve()
+
+    def find(self, time: float, done: Callable[[int | Exception], None]) -> None:
+        when = int(time * MICROSECONDS)
+        found = self._storage.before(when)
         if found is None:
             done(self._storage.oldest)
             return
         segment, number = found
-        self.read(segment.block(number).first, partial(_find, time, done))
+        self.borrow(segment.block(number).first, partial(self._found, when, done))
 
-    def sweep(self) -> None:
-        """Forget chunks that nobody asked for since the last sweep."""
-        for block in [block for block in self._chunks if block not in self._used]:
-            self._forget(block)
-        self._used.clear()
-        self._hold(self.size)
+    def _found(self, when: int, done: Callable[[int | Exception], None], result: Chunk | Exception) -> None:
+        """Call `done` with the position behind the last batch of a chunk that is from before `when`."""
+        if isinstance(result, Exception):
+            done(self._storage.oldest if isinstance(result, Gone) else result)
+            return
+        firsts = [first for _, first in result.marks] + [result.next]
+        number = max(number for number, (time, _) in enumerate(result.marks) if time < when)
+        self.give_back(result)
+        done(firsts[number + 1])
+
+    def _serve(self) -> None:
+        """Give those in line what they ask for, until there is no memory for the next."""
+        while self._line:
+            position, done = self._line[0]
+            if position < self._storage.oldest:
+                self._line.popleft()
+                done(Gone(f"message {position:,} is older than the journal"))
+                continue
+            block = self._block(position)
+            kept = self._find(block)
+            if kept is None:
+                return
+            self._line.popleft()
+            if kept.chunk is None:
+                kept.waiting.append(done)
+            else:
+                kept.users += 1
+                done(kept.chunk)
+            self._read_ahead(block)
+
+    def _read_ahead(self, block: Block) -> None:
+        """Read what follows `block`, unless those who have chunks already need most of the memory."""
+        used = sum([kept.size for kept in self._kept.values() if not kept.idle])
+        if block.next < self._storage.next and used * 2 <= self.memory:
+            self._find(self._block(block.next))
 
     def _block(self, position: int) -> Block:
         segment = self._storage.segment(position)
         return segment.block(segment.index.find(position))
 
-    def _start(self, block: Block) -> list[Done]:
-        """Read a block unless that is under way. Returns the list of those who wait for it."""
-        waiting = self._waiting.get(block)
-        if waiting is None:
-            waiting = self._waiting[block] = []
+    def _find(self, block: Block) -> _Kept | None:
+        """What is kept of a block; it begins to be read if nothing is. None if there is no room for it."""
+        key = block.first, block.next
+        self._used.add(key)
+        kept = self._kept.get(key)
+        size = block.stop - block.start
+        if kept is None and self._reading < READS and self._make_room(size):
+            kept = self._kept[key] = _Kept(size)
             self.reads += 1
-            self.size += block.stop - block.start
-            self._hold(self.size)
-            self._in_thread(partial(read_block, self._disk, block), partial(self._done, block))
-        return waiting
+            self._reading += 1
+            self._change(size)
+            self._in_thread(partial(read_block, self._disk, block), partial(self._read, key))
+        return kept
 
-    def _done(self, block: Block, result: Chunk | Exception) -> None:
-        waiting = self._waiting.pop(block)
+    def _read(self, key: tuple[int, int], result: Chunk | Exception) -> None:
+        """A block was read, or could not be."""
+        self._reading -= 1
+        kept = self._kept[key]
         if isinstance(result, Chunk):
-            self._chunks[block] = result
-            self._make_room(block)
+            kept.chunk = result
+            kept.users += len(kept.waiting)
         else:
-            self.size -= block.stop - block.start
-            if isinstance(result, FileNotFoundError) and block.first < self._storage.oldest:
-                result = Gone("the messages were deleted while they were read")
-        self._hold(self.size)
+            self._forget(key)
+            if isinstance(result, FileNotFoundError) and key[0] < self._storage.oldest:
+                result = Gone("the messages were deleted before they were read")
+        waiting, kept.waiting = kept.waiting, []
         for done in waiting:
             done(result)
+        self._serve()
 
-    def _make_room(self, newest: Block) -> None:
-        """Forget chunks beyond the limit, the longest unused first, but never the newest."""
-        while self.size > self.memory and (block := next(iter(self._chunks))) != newest:
-            self._forget(block)
+    def _make_room(self, size: int) -> bool:
+        """Forget what nobody has until there is room for `size` bytes. One chunk may be larger than the memory."""
+        for key in [key for key, kept in self._kept.items() if kept.idle]:
+            if self.size + size <= self.memory:
+                break
+            self._forget(key)
+        return self.size + size <= self.memory or not self.size
 
-    def _forget(self, block: Block) -> None:
-        del self._chunks[block]
-        self.size -= block.stop - block.start
+    def _forget(self, key: tuple[int, int]) -> None:
+        self._change(-self._kept.pop(key).size)
 
+    def _change(self, size: int) -> None:
+        self.size += size
+        self._lend(self.size)
 
-def _find(time: int, done: Callable[[int | Exception], None], result: Chunk | Exception) -> None:
-    """Call `done` with the position behind the last batch of a chunk that is from before `time`."""
-    if isinstance(result, Exception):
-        done(result)
-        return
-    firsts = [first for _, first in result.marks] + [result.next]
-    number = max(number for number, (when, _) in enumerate(result.marks) if when < time)
-    done(firsts[number + 1])
+    def register(self, every: Every) -> None:
+        """Have `sweep` called every `SWEEP` seconds."""
+        every(SWEEP, self.sweep)
+
+    def sweep(self, passed: float) -> None:
+        """Forget chunks that nobody has, and that nobody asked for since the last sweep. `passed`: is not used."""
+        for key in [key for key, kept in self._kept.items() if kept.idle and key not in self._used]:
+            self._forget(key)
+        self._used.clear()

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from relay.core.journal import Chunk
 from relay.journal.contents import Entry
 from relay.journal.disk import Disk
 from relay.journal.format import Header, Kind, walk
@@ -94,6 +95,8 @@ class Segment:
     """Bytes that the file takes on disk."""
     latest: int
     """When it was last written to, in microseconds since 1970."""
+    before: int = 0
+    """Bytes of the segments before it, of all that were there when the journal was opened or begun since."""
     index: Index = field(default_factory=Index)
 
     @property
@@ -125,21 +128,6 @@ class Block(NamedTuple):
     """Bytes of the file before the block."""
     stop: int
     """Bytes of the file up to its end."""
-
-
-class Chunk(NamedTuple):
-    """The messages of a block."""
-
-    first: int
-    """Position of the first message."""
-    next: int
-    """Position of the first message behind the chunk."""
-    data: bytes
-    """Whole frames, as they are sent."""
-    ends: array[int] | None
-    """Where each message ends in `data`, for a framing that cannot tell; else None."""
-    marks: list[tuple[int, int]]
-    """For each batch its time in microseconds since 1970, and the position of its first message."""
 
 
 def read_block(disk: Disk, block: Block) -> Chunk:

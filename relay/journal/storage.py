@@ -8,8 +8,10 @@ full and a spare is there; until then it grows. So nobody ever waits for a file 
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from operator import attrgetter
 
 from relay.core.journal import Key
 from relay.journal.contents import End, Epoch, encode_names
@@ -110,6 +112,8 @@ class Storage:
         self.segments = found.segments
         """The oldest first. The last one is written."""
         self._writer = self._begin(found)
+        for before, segment in pairwise(self.segments):
+            segment.before = before.before + before.size
         self.synced = position
         """The position before which all messages are known to be on disk."""
 
@@ -172,7 +176,25 @@ class Storage:
 
     def segment(self, position: int) -> Segment:
         """The segment with the message at `position`, which must be there; the newest for `next`."""
-        return next(segment for segment in reversed(self.segments) if segment.first <= position)
+        return self.segments[bisect_right(self.segments, position, key=attrgetter("first")) - 1]
+
+    def behind(self, position: int) -> int:
+        """About how many bytes there are from the message at `position` on, which must be there: that of its block."""
+        segment, last = self.segment(position), self.segments[-1]
+        offset = segment.index[segment.index.find(position)].offset if len(segment.index) else segment.size
+        return last.before + last.size - segment.before - offset
+
+    def oldest_within(self, size: int, latest: int) -> int:
+        """Position of the oldest message in the newest `size` bytes, in a segment that was written to since `latest`.
+
+        `latest`: in microseconds since 1970. The newest segment counts in any case.
+        """
+        total = self.size
+        for segment in self.segments[:-1]:
+            if total <= size and segment.latest >= latest:
+                return segment.first
+            total -= segment.room
+        return self.segments[-1].first
 
     def before(self, time: int) -> tuple[Segment, int] | None:
         """The last block with a batch from before `time`, in microseconds since 1970: its segment and number.
@@ -222,6 +244,7 @@ class Storage:
             writer.seal(End.CONTINUED, self._unsynced, self._time())
             self._sealed = True
         spare.start(writer.segment.next, self.epochs, self.names.items(), self._unsynced, self._time())
+        spare.segment.before = writer.segment.before + writer.segment.size
         self._sealed = False
         self._full.append(writer)
         self._writer, self.spare = spare, None

@@ -91,6 +91,7 @@ def _turns(now: Snapshot) -> Histogram:
 
 def _journal(now: JournalFigures) -> Iterator[Metric]:
     yield Gauge("relay_journal_bytes", "What the journal takes on disk.", now.size)
+    yield Gauge("relay_journal_limit_bytes", "What the journal may take on disk (--journal-size).", now.limit)
     yield Gauge("relay_journal_segments", "Files of the journal.", now.segments)
     yield Gauge("relay_journal_oldest_position", "Position of the oldest message in the journal.", now.oldest)
     yield Gauge(
@@ -107,6 +108,7 @@ def _journal(now: JournalFigures) -> Iterator[Metric]:
         now.sync_seconds,
     )
     yield Counter("relay_journal_reads", "Blocks of messages that were read from disk.", now.reads)
+    yield Gauge("relay_journal_readers", "Subscribers that lack messages which only the journal has.", now.readers)
     yield Gauge("relay_journal_cuts", "Places in the journal that were mended when the relay started.", now.cuts)
 
 

@@ -199,7 +199,7 @@ class Stats:
 
 def _needed(hub: Hub) -> int:
     """Bytes of the hub's log from the place of its slowest subscriber on; 0 if none lags."""
-    lagging = (one.cursor.place.batch for one in hub.subscriptions if not one.cursor.live)
+    lagging = (one.cursor.needs(hub.log) for one in hub.subscriptions if not one.cursor.live)
     return hub.log.behind(min(lagging, default=hub.log.end))
 
 

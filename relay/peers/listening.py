@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from relay.core.cursor import Lag
+from relay.core.start import Start, locate
 from relay.peers.dialogue import Silence
 from relay.peers.sessions import Sessions, whole_hello
 from relay.peers.subscriber_session import SessionDialogue, SubscriberSession
@@ -20,13 +22,14 @@ if TYPE_CHECKING:
 class Listening:
     """Waits for the first bytes. Most subscribers never send any."""
 
-    __slots__ = ("_opening", "_publish", "_sessions", "_sweeps")
+    __slots__ = ("_locating", "_opening", "_publish", "_sessions", "_sweeps")
 
     def __init__(self, sessions: Sessions, publish: str) -> None:
         """`publish`: where publishers connect, as a hint for a peer that took the wrong port."""
         self._sessions = sessions
         self._publish = publish
         self._opening: Opening | None = None
+        self._locating = False  # whether a hello is whole, and where the session begins is looked up
         self._sweeps = 0  # since a hello began
 
     def begin(self, subscriber: Subscriber) -> None:
@@ -39,6 +42,8 @@ class Listening:
         return b""
 
     def received(self, subscriber: Subscriber, data: bytes) -> None:
+        if self._locating:
+            return
         opening = self._opening = self._opening or Opening()
         if self._sessions.available:
             data = opening.receive(data)
@@ -61,7 +66,15 @@ class Listening:
         except BadControl as error:
             subscriber.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
             return
-        start = sessions.starts.find(hello)
+        self._opening = None
+        self._locating = True
+        locate(sessions.hub, sessions.starts.find(hello), partial(self._welcome, subscriber, hello))
+
+    def _welcome(self, subscriber: Subscriber, hello: SubscriberHello, start: Start) -> None:
+        """Begin the session of a subscriber that says `hello`, and so begins with `start`."""
+        if not subscriber.lifecycle.attached:
+            return
+        sessions = self._sessions
         first = sessions.starts.first(start)
         session = SubscriberSession(hello, start, sessions)
         subscriber.dialogue = SessionDialogue(session)

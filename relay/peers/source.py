@@ -58,7 +58,7 @@ def lag_of(source: Source, clock: Clock) -> Lag | None:
     subscription = source.subscription
     if subscription is None or not subscription.attached:
         return None
-    own = None if subscription.cursor.live else subscription.cursor.lag(clock, exact=False)
+    own = None if subscription.cursor.live else subscription.lag(clock, exact=False)
     return own if source.live else (own or NO_LAG) + source.behind()
 
 

@@ -65,6 +65,8 @@ class Subscriber(Connection):
 
     # What the hub calls
 
+    reads = False
+
     def await_room(self, error: OSError | None) -> None:
         if not self.outlet.await_room(error):
             self.abort(CloseReason.CONNECTION_LOST)

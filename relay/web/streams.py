@@ -98,7 +98,7 @@ class Streams:
         origin = request.header("Origin")
         allowed = (("Access-Control-Allow-Origin", origin), ("Vary", "Origin")) if origin in self._origins() else ()
         dialogue = EventDialogue(stream_head(allowed), self._sessions.starts.epoch, start)
-        source = Membership(self._feeds, self._events, start.wanted)
+        source = Membership(self._feeds, self._events, start)
         registry = self._event_registry
         return Takeover(lambda address: Subscriber(registry, address, source, dialogue), registry)
 
@@ -124,7 +124,7 @@ class Streams:
             return line(400, str(error))
         except Refused as refused:
             return line(refused.status, str(refused), (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")))
-        source = Membership(self._feeds, self._text if as_text else self._binary, start.wanted, session is not None)
+        source = Membership(self._feeds, self._text if as_text else self._binary, start, session is not None)
         dialogue = SocketDialogue(head, session, self._inputs)
         registry = self._socket_registry
         return Takeover(lambda address: Subscriber(registry, address, source, dialogue), registry)

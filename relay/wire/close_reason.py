@@ -22,6 +22,8 @@ class CloseReason(StrEnum):
     """A publisher began a message and did not complete it in time."""
     OVERRUN = "overrun"
     """The log no longer has what a subscriber or its feed needs next (`--slow disconnect`), or no feed can serve it."""
+    JOURNAL_DAMAGED = "journal damaged"
+    """What a subscriber needs next cannot be read from the journal."""
     STALLED = "stalled"
     """A subscriber took nothing for the stall timeout while something waited for it."""
     CONNECTION_LIMIT = "connection limit"

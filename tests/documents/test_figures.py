@@ -11,7 +11,7 @@ from twisted.web.http import HTTPChannel
 
 from relay.config import config, settings
 from relay.config.settings import SETTINGS
-from relay.core import history, hub, log, pending
+from relay.core import history, hub, log, pace, pending
 from relay.core.timing import SWEEP
 from relay.feeds import feeds
 from relay.journal import syncing
@@ -74,7 +74,7 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (OPERATIONS, "with `--web` {500} more", admission.MAX_WEB_CONNECTIONS),
     (OPERATIONS, "completes up to {4,096} connections", listening.BACKLOG),
     (OPERATIONS, "A WebSocket subscriber may send messages of at most {4,096} bytes", websocket.MAX_MESSAGE),
-    (PROTOCOL, "the smallest of {256 KiB}, `--max-message`", hub.MAX_READ),
+    (PROTOCOL, "the smallest of {256 KiB}, `--max-message`", pace.MAX_READ),
     (PROTOCOL, "and the {10,000} that were connected last", settings.MAX_NAMES),
     (PROTOCOL, "reads and discards for {5} seconds", connection.PATIENCE * SWEEP),
     (PROTOCOL, "messages of at most {4,096} bytes", websocket.MAX_MESSAGE),
@@ -83,16 +83,16 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (RELIABILITY, "{20} log lines of each kind a second", rate_limited_log.MAX_LINES / SWEEP),
     (RELIABILITY, "accepted in the end, at most {64} a turn", listening.MAX_ACCEPTS),
     (RELIABILITY, "accepting pauses for {a} second", listening.BACK_OFF),
-    (RELIABILITY, "Up to {1,000} subscribers, a turn", hub.MANY),
-    (RELIABILITY, "reads of less than {16 KiB} would cost", hub.LEAST_READ),
-    (PERFORMANCE, "a turn carries up to {256 KiB}, so", hub.MAX_READ),
-    (PERFORMANCE, "a turn carries less than {256 KiB}, so", hub.MAX_READ),
+    (RELIABILITY, "Up to {1,000} subscribers, a turn", pace.MANY),
+    (RELIABILITY, "reads of less than {16 KiB} would cost", pace.LEAST_READ),
+    (PERFORMANCE, "a turn carries up to {256 KiB}, so", pace.MAX_READ),
+    (PERFORMANCE, "a turn carries less than {256 KiB}, so", pace.MAX_READ),
     (PERFORMANCE, "Flushing after {256 KiB}", hub.FLUSH),
     (PERFORMANCE, "sent 48 KiB at once and not {64}", tls.MAX_ENCRYPTED // 2**10),
     (DESIGN, "Past {256 KiB}, or an eighth of the buffer", hub.FLUSH),
     (DESIGN, "pieces of {64 KiB} and more become batches", pending.LARGE),
-    (DESIGN, "{128 MiB} for all subscribers together", hub.TURN),
-    (DESIGN, "never less than {16 KiB} from one publisher", hub.LEAST_READ),
+    (DESIGN, "{128 MiB} for all subscribers together", pace.TURN),
+    (DESIGN, "never less than {16 KiB} from one publisher", pace.LEAST_READ),
     (DESIGN, "and {512} bytes for its objects", log.OVERHEAD),
     (DESIGN, "at most {1 MiB} a turn", hub.CATCH_UP),
     (DESIGN, "encrypts {64 KiB}", tls.MAX_ENCRYPTED),

@@ -105,6 +105,8 @@ class FakeSubscriber:
             self.hub.pause(self.subscription)
         return taken
 
+    reads = False
+
     def await_room(self, error: OSError | None) -> None:
         assert self.short, "told to wait for room that there is"
 
@@ -166,7 +168,7 @@ class FakeJournal:
         return True
 
     def figures(self) -> JournalFigures:
-        return JournalFigures(0, 1, 1, 0.0, 0, (), (0,), 0.0, 0, 0, "")
+        return JournalFigures(0, 100, 1, 1, 0.0, 0, (), (0,), 0.0, 0, 0, 0, "")
 
 
 class FakeIntake:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -26,12 +27,18 @@ from tests.kit.fakes import FakeIntake, Turns, frames
 MIB = 2**20
 
 
+class Timed(Protocol):
+    """A test with a clock."""
+
+    now: float
+
+
 class Slowly:
     """Server-sent events, whose encoding takes time; it counts the messages that it was given."""
 
     name = "events"
 
-    def __init__(self, test: FeedTests) -> None:
+    def __init__(self, test: Timed) -> None:
         self.seconds = 0.0
         """For each message."""
         self.encoded: list[int] = []
@@ -84,6 +91,8 @@ class Member:
         self.room -= taken
         self._short = taken < len(data)
         return taken
+
+    reads = False
 
     def await_room(self, error: OSError | None) -> None:
         assert self._short and error is None

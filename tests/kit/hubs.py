@@ -5,9 +5,10 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.budget import Budget
-from relay.core.hub import MAX_READ, Hub
+from relay.core.hub import Hub
 from relay.core.journal import Journal
 from relay.core.log import Log
+from relay.core.pace import MAX_READ
 from relay.core.pending import Journaled, Pending
 from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.wire.counted import Int32
@@ -52,10 +53,10 @@ class HubTests(SynchronousTestCase):
 
     def read(self, *messages: bytes) -> int:
         """A transport's read that brings these, and not its turn; returns how many bytes it might have brought."""
-        size = self.hub.begin_read()
+        size = self.hub.pace.begin_read()
         for message in messages:
             self.hub.publish(frames(message))
-        self.hub.end_read()
+        self.hub.pace.end_read()
         return size
 
     def sweep(self) -> None:

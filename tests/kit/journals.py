@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import TypeVar
 
+from relay.core.journal import Chunk
 from relay.journal.disk import Disk
-from relay.journal.segment import Chunk, Segment, read_block
+from relay.journal.segment import Segment, read_block
 from relay.journal.storage import Storage
 from relay.wire.framing import Buffer
 
@@ -212,7 +213,8 @@ class RecordingKeeper:
     def __init__(self) -> None:
         self.held = ""
         self.told: list[str] = []
-        self.flushing: Callable[[], None] = lambda: None
+        self.flushing: Callable[[], object] = lambda: None
+        self.dropping: Callable[[], None] = lambda: None
 
     def hold(self, reason: str) -> None:
         self.held = reason
@@ -231,6 +233,7 @@ class RecordingKeeper:
 
     def dropped(self, segment: Segment) -> None:
         self.told.append(f"dropped {segment.header.sequence}")
+        self.dropping()
 
     def lost(self, error: Exception) -> None:
         self.told.append(f"lost: {error}")

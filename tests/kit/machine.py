@@ -64,12 +64,31 @@ class HubMachine(RuleBasedStateMachine):
             self.intake,
             call_soon=self.turns.call_soon,
             clock=lambda: self.now,
-            pending=Pending(self.framing.self_delimiting),
+            pending=self.pending(name),
             slow=self.slow,
             stall_timeout=STALL,
         )
         self.messages: list[bytes] = []  # as they are on the wire, in the order of publishing
         self.members: list[Member] = []
+        self.complete()
+
+    def complete(self) -> None:
+        """Give the hub what it has besides."""
+
+    def pending(self, framing: str) -> Pending:
+        """What the hub collects messages in; `framing`: its name."""
+        return Pending(self.framing.self_delimiting)
+
+    def oldest_for_replay(self) -> int:
+        """Position of the oldest message that a new subscriber may begin with."""
+        oldest = self.log.end
+        while oldest > self.log.oldest and self.log.charged - self.log.batch(oldest - 1).charged <= LIMIT // 4:
+            oldest -= 1
+        return self.log.batch(min(oldest, self.log.end - 1)).first if self.messages else 1
+
+    def settle(self) -> None:
+        """Let everything happen that is due."""
+        self.turns.run_all()
 
     @property
     def attached(self) -> list[Member]:
@@ -101,11 +120,7 @@ class HubMachine(RuleBasedStateMachine):
         self.hub.replay = replay
         member = Member(self.hub, room, copies)
         published = len(self.messages)
-        oldest = self.log.end
-        while oldest > self.log.oldest and self.log.charged - self.log.batch(oldest - 1).charged <= LIMIT // 4:
-            oldest -= 1
-        allowed = self.log.batch(min(oldest, self.log.end - 1)).first if published else 1
-        member.first = max(published + 1 - replay, allowed) if replay else published + 1
+        member.first = max(published + 1 - replay, self.oldest_for_replay()) if replay else published + 1
         self.members.append(member)
 
     @precondition(lambda self: self.attached)
@@ -195,7 +210,7 @@ class HubMachine(RuleBasedStateMachine):
             return
         for member in self.attached:
             member.read()
-        self.turns.run_all()
+        self.settle()
         assert self.intake.paused is None
         assert self.hub.lagging == 0
         assert self.hub.live == len(self.attached)

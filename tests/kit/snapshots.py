@@ -41,6 +41,7 @@ NOW = Snapshot(
     started=1_000_000_000.0,
     journal=JournalFigures(
         size=4096,
+        limit=8192,
         segments=3,
         oldest=2,
         oldest_time=999_999_999.5,
@@ -49,6 +50,7 @@ NOW = Snapshot(
         syncs=(4, 2, 1),
         sync_seconds=0.25,
         reads=6,
+        readers=2,
         cuts=1,
         trouble="",
     ),

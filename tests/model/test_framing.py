@@ -20,7 +20,7 @@ from hypothesis import example, given, settings, target
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.core.hub import MAX_READ
+from relay.core.pace import MAX_READ
 from relay.wire.counted import Int16, Int32
 from relay.wire.delimited import Cr, Line, Nul
 from relay.wire.digits import Netstring, Octet

@@ -121,7 +121,7 @@ class CostTests(SynchronousTestCase):
         address = ("127.0.0.1", 1)
         hub = self.hub
         transport = PublisherTransport(
-            hub.begin_read, hub.end_read, left, self.publisher(), address, None, 1, MemoryReactorClock()
+            hub.pace.begin_read, hub.pace.end_read, left, self.publisher(), address, None, 1, MemoryReactorClock()
         )
         right.sendall(frame(b"x" * 100) * 20)
         found = calls(transport.doRead)

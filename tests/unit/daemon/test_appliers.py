@@ -43,7 +43,10 @@ class AppliersTests(SynchronousTestCase):
             web=("tcp:3",),
             web_token_file=str(self.token),
             certificate=str(self.authority.issue("relay.example")),
+            journal=str(folder / "journal"),
+            journal_sync=1.0,
         )
+        (folder / "journal").mkdir()
         self.now = self.config
         self.levels = LogLevelFilterPredicate()
         self.relay = assemble(
@@ -73,7 +76,8 @@ class AppliersTests(SynchronousTestCase):
 
     def observed(self) -> dict[str, tuple[object, Callable[[], object], object]]:
         """For each setting that can be reloaded: another value, where it has to arrive, and as what."""
-        machinery, appliers = self.relay.machinery, self.relay.appliers
+        machinery, appliers, journal = self.relay.machinery, self.relay.appliers, self.relay.machinery.journal
+        assert journal is not None
         other = str(self.authority.issue("other.example"))
         ca = str(self.authority.ca)
         network = (ip_network("192.0.2.0/24"),)
@@ -89,6 +93,9 @@ class AppliersTests(SynchronousTestCase):
             "allow-publishers": (network, lambda: machinery.publishers.allowed, network),
             "allow-subscribers": (network, lambda: {one.allowed for one in machinery.all_subscribers}, {network}),
             "frame-timeout": (1.5, lambda: machinery.intake.frame_timeout, 1.5),
+            "journal-size": (2**30, lambda: journal.figures().limit, 2**30),
+            "journal-age": (3600.0, lambda: journal.housekeeping.age, 3600.0),
+            "journal-sync": (0.0, lambda: (journal.interval, machinery.sessions.ack), (0.0, "synced")),
             "publisher-names": (5, lambda: machinery.sessions.names.limit, 5),
             "drain-timeout": (9.0, lambda: appliers.drain_timeout, 9.0),
             "certificate": (other, lambda: appliers.certificate.partition(",")[0], "other.example"),
@@ -133,6 +140,12 @@ class AppliersTests(SynchronousTestCase):
             f"reloaded; changed: web-origin {ORIGIN}; certificate " + self.relay.appliers.certificate,
         )
         self.assertEqual((self.allowed("secret"), self.allowed("another")), (401, 200))
+
+    def test_what_publishers_were_promised_of_the_disk_is_kept(self) -> None:
+        self.assertIn("reloaded", self.reload(journal_sync=0.0))
+        self.assertIn("reload failed", self.reload(journal_sync=1.0))
+        assert self.relay.machinery.journal is not None
+        self.assertEqual(self.relay.machinery.journal.interval, 0.0)
 
     def test_a_token_that_everybody_can_read_is_warned_of(self) -> None:
         warning = (LogLevel.warn, f"every user of this machine can read the token: chmod o-r {self.token}")

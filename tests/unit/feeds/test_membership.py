@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.testing import StringTransport
 
 from relay.core.cursor import NO_LAG, NOTHING, Tally
-from relay.core.start import Start
+from relay.core.start import NEXT, Start
 from relay.core.state import State
 from relay.feeds.feeds import FEEDS
 from relay.feeds.membership import Membership
@@ -27,7 +27,7 @@ class MembershipTests(TrimmedFeedTests):
         for wanted in range(10, 10 + FEEDS - 1):
             self.join(wanted)
         self.assertIsNone(self.feeds.provide(self.encoding, self.published + 1))
-        membership = Membership(self.feeds, self.encoding, self.published + 1)
+        membership = Membership(self.feeds, self.encoding, Start(self.published + 1))
         subscriber = Subscriber(
             accepted("subscriber"), None, membership, EventDialogue(b"", "e", Start(self.published + 1, resumes=True))
         )
@@ -42,7 +42,7 @@ class MembershipTests(TrimmedFeedTests):
         subscriber = Subscriber(
             accepted("subscriber"),
             None,
-            Membership(self.feeds, EventEncoding("e"), 10),
+            Membership(self.feeds, EventEncoding("e"), Start(10)),
             EventDialogue(b"HTTP/1.1 200 OK\r\n\r\n", "e", Start(10, resumes=True)),
         )
         transport = StringTransport()
@@ -51,12 +51,12 @@ class MembershipTests(TrimmedFeedTests):
         self.assertEqual(subscriber.tally, Tally(len(self.all_from(10)), len(transport.value()), 0))
 
     def test_before_it_is_attached_it_was_given_nothing_and_is_not_live(self) -> None:
-        membership = Membership(self.feeds, self.encoding, None)
+        membership = Membership(self.feeds, self.encoding, NEXT)
         self.assertEqual((membership.tally(), membership.behind(), membership.live), (NOTHING, NO_LAG, False))
         self.assertIs(membership.hub, self.hub)
 
     def test_what_it_was_given_adds_up_when_it_is_moved_to_another_feed(self) -> None:
-        membership = Membership(self.feeds, self.encoding, 10)
+        membership = Membership(self.feeds, self.encoding, Start(10))
         dialogue = EventDialogue(b"", "e", Start(10, resumes=True))
         subscriber = Subscriber(accepted("subscriber"), None, membership, dialogue)
         transport = StringTransport()

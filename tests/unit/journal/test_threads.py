@@ -11,9 +11,9 @@ from typing import TypeVar
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core.journal import Chunk
 from relay.journal.disk import Disk
 from relay.journal.journal import DiskJournal
-from relay.journal.segment import Chunk
 from relay.journal.threads import CallLater, InThread
 from tests.kit.folders import temporary_folder
 from tests.kit.journals import RecordingKeeper, expected, message, open_storage
@@ -72,10 +72,11 @@ class ThreadsTests(SynchronousTestCase):
         found: list[Chunk | Exception] = []
         at = oldest = journal.storage.oldest
         while at < 2001:
-            journal.reader.read(at, found.append)
+            journal.reader.borrow(at, found.append)
             while pool.running:
                 pool.take()
             assert isinstance(found[-1], Chunk)
+            journal.reader.give_back(found[-1])
             at = found[-1].next
         self.assertGreater(oldest, 1)
         self.assertEqual(b"".join(one.data for one in found if isinstance(one, Chunk)), expected(oldest, 2001))

@@ -70,7 +70,8 @@ class MetricsTests(SynchronousTestCase):
         buckets = [value("relay_journal_sync_seconds_bucket", le=le) for le in ("0.001", "0.01", "+Inf")]
         self.assertEqual((buckets, value("relay_journal_sync_seconds_sum")), ([4, 6, 7], 0.25))
         self.assertEqual((value("relay_journal_reads_total"), value("relay_journal_cuts")), (6, 1))
-        self.assertNotIn("journal", scrape(replace(NOW, journal=None))[0])
+        self.assertEqual((value("relay_journal_readers"), value("relay_journal_limit_bytes")), (2, 8192))
+        self.assertNotIn("relay_journal", scrape(replace(NOW, journal=None))[0])
 
     def test_every_reason_is_there_for_each_role_before_it_happens(self) -> None:
         for role in ("publisher", "subscriber"):
