@@ -13,6 +13,7 @@ from relay.config.setting import Given
 from relay.config.settings import SETTINGS
 from relay.config.values import Network, show_size
 from relay.core.slow import SlowPolicy
+from relay.wire.delimited import Delimited
 from relay.wire.framing import Framing
 from relay.wire.framings import framing_name
 
@@ -63,6 +64,7 @@ class Config:
     allow_subscribers: tuple[Network, ...]
     """Empty: all addresses are allowed."""
     frame_timeout: float
+    too_long: str
     publisher_names: int
     keepalive: int
     send_buffer: int
@@ -151,6 +153,8 @@ def _wrong_amounts(config: Config) -> Iterator[Fault]:
             f"{show_size(config.buffer)} is too small for messages of {config.max_message:,} bytes: "
             f"at least {MIN_MESSAGES} times that, {longest:,} bytes",
         )
+    if config.too_long == "discard" and not issubclass(config.framing, Delimited):
+        yield "too-long", f"with the framing {framing_name(config.framing)} nobody knows where the next message begins"
     if config.max_connections == 0:
         yield "max-connections", "at least 1, or auto"
     if not MIN_SEND_BUFFER <= config.send_buffer <= MAX_SEND_BUFFER:

@@ -23,7 +23,7 @@ class Part(Enum):
     NETWORKS = auto()
     """Limits the addresses from which each role may connect."""
     PUBLISHERS = auto()
-    """Limits the time in which publishers have to complete a message, and the names that are remembered of them."""
+    """Limits the time that a message may take, decides about what is too long, and limits the names that are kept."""
     DRAIN = auto()
     """Ends connections when the relay stops."""
     CREDENTIALS = auto()

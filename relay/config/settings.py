@@ -134,6 +134,16 @@ SETTINGS = (
         shown=True,
     ),
     Setting(
+        "too-long",
+        "disconnect",
+        one_of({"disconnect": "disconnect", "discard": "discard"}),
+        "what happens when a publisher sends a message longer than --max-message: disconnect it; or, with the framings "
+        "line, cr and nul, discard the message and go on behind its delimiter",
+        table="limits",
+        reload=Part.PUBLISHERS,
+        shown=True,
+    ),
+    Setting(
         "publisher-names",
         str(MAX_NAMES),
         count,

@@ -148,6 +148,7 @@ class Appliers:
 
     def _publishers(self, config: Config) -> None:
         self.intake.frame_timeout = config.frame_timeout
+        self.intake.discards = config.too_long == "discard"
         self.sessions.names.change(config.publisher_names)
 
     def _networks(self, config: Config) -> None:

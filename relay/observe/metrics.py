@@ -146,6 +146,11 @@ def _messages(now: Snapshot) -> Iterator[Metric]:
         "relay_published_bytes", "Bytes of the messages that publishers sent, with framing.", now.published.bytes
     )
     yield Counter(
+        "relay_discarded_messages",
+        "Messages that were dropped because they were too long (--too-long discard).",
+        now.discarded,
+    )
+    yield Counter(
         "relay_incomplete_messages",
         "Messages that were begun and dropped, because their publishers' connections ended.",
         now.incomplete,

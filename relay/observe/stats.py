@@ -73,6 +73,8 @@ class Snapshot:
     """Seconds that each lagging subscriber is behind, in no order."""
     furthest: Lag
     """The most messages, the most bytes and the most seconds that any subscriber is behind."""
+    discarded: int
+    """Messages that were dropped because they were too long (`--too-long discard`)."""
     incomplete: int
     """Messages that were begun and dropped, because their publishers' connections ended."""
     blocked: bool
@@ -160,6 +162,7 @@ class Stats:
                 bytes=max((lag.bytes for lag in lags), default=0),
                 seconds=max((lag.seconds for lag in lags), default=0.0),
             ),
+            discarded=self._intake.discarded,
             incomplete=self._intake.incomplete,
             blocked=self._intake.paused,
             blocked_seconds=self._intake.seconds_paused,

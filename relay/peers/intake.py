@@ -21,6 +21,10 @@ class Intake:
     def __init__(self, clock: Clock, frame_timeout: float = 30.0) -> None:
         """`frame_timeout`: seconds within which a message that began must be complete; 0 for no limit."""
         self.frame_timeout = frame_timeout
+        self.discards = False
+        """Whether messages that are too long are dropped, where the framing tells where the next one begins."""
+        self.discarded = 0
+        """Messages that were dropped because they were too long."""
         self.incomplete = 0
         """Messages that were begun and dropped, because their publishers' connections ended."""
         self._clock = clock
@@ -54,6 +58,11 @@ class Intake:
         """Forget a publisher that has ended. It need not have been added."""
         self._publishers.pop(publisher, None)
         self.incomplete += bool(publisher.partial)
+
+    def discard(self) -> bool:
+        """Whether a message that is too long shall be dropped, without its connection. Then it counts as dropped."""
+        self.discarded += self.discards
+        return self.discards
 
     def pause(self, lag: Lag) -> None:
         """Stop reading from all publishers, present and future: the slowest subscriber is `lag` behind."""

@@ -20,7 +20,8 @@ from relay.peers.sessions import Sessions, whole_hello
 from relay.wire.answer import Error
 from relay.wire.close_reason import CloseReason
 from relay.wire.control import BadControl, frame
-from relay.wire.framing import BadFrame, Frames, Framing
+from relay.wire.delimited import Delimited
+from relay.wire.framing import BadFrame, Frames, Framing, MessageTooLong
 from relay.wire.framings import framing_name
 from relay.wire.hello import Opening, PublisherHello
 from relay.wire.signature import MOST, looks_like, opens, wrong_framing
@@ -42,6 +43,10 @@ class Publishers(Protocol):
 
     def remove(self, publisher: Publisher) -> None:
         """Forget a publisher. It need not have been added."""
+        ...
+
+    def discard(self) -> bool:
+        """Whether a message that is too long shall be dropped, without its connection. Then it counts as dropped."""
         ...
 
 
@@ -70,6 +75,8 @@ class Publisher(Connection):
         self.session: PublisherSession | None = None
         """The publisher's session; None without one."""
         self._framing = framing
+        if isinstance(framing, Delimited):
+            framing.drop = self._drop
         self._publishers = publishers
         self._sessions = sessions
         self._opening = Opening()
@@ -107,12 +114,30 @@ class Publisher(Connection):
         if self.session is not None:
             self.session.leave(error.reason, str(error))
             return
-        hint = ""
-        if not self.messages:
-            looks = looks_like(error.start)
-            wrong = wrong_framing(error.start, self._framing.limit, framing_name(type(self._framing)))
-            hint = f"it looks like {looks}, which does not belong on this port" if looks else wrong
-        self.abort(error.reason, f"it sent {error}{hint and '; '}{hint}")
+        self.abort(error.reason, f"it sent {error}{self._hint(error)}")
+
+    def _drop(self, error: MessageTooLong) -> bool:
+        """Whether the message is dropped, so that the connection goes on behind it."""
+        if not self._publishers.discard():
+            return False
+        self._lines.warn(
+            self.logger,
+            "publisher {peer} sent {what}, which is discarded{hint}",
+            peer=self.who,
+            what=str(error),
+            hint=self._hint(error),
+        )
+        return True
+
+    def _hint(self, error: BadFrame) -> str:
+        """What the peer seems to speak instead, as the end of a line, if it has sent no message yet."""
+        if self.messages or error.frames:
+            return ""
+        looks = looks_like(error.start)
+        if looks:
+            return f"; it looks like {looks}, which does not belong on this port"
+        wrong = wrong_framing(error.start, self._framing.limit, framing_name(type(self._framing)))
+        return f"; {wrong}" if wrong else ""
 
     # Its session
 

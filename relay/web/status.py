@@ -157,7 +157,11 @@ def _time(seconds: float) -> str:
 
 def _numbers(now: Snapshot) -> dict[str, object]:
     return {
-        "published": {"messages": now.published.messages, "bytes": now.published.bytes},
+        "published": {
+            "messages": now.published.messages,
+            "bytes": now.published.bytes,
+            "discarded": now.discarded,
+        },
         "delivered": asdict(now.delivered),
         "connections": _open(now.roles),
         "most_connections": now.most_connections,

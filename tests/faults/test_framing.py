@@ -9,6 +9,8 @@ import socket
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from fcntl import ioctl
+from pathlib import Path
+from signal import SIGHUP
 from struct import Struct, pack, unpack_from
 
 import pytest
@@ -120,6 +122,23 @@ def test_a_line_over_the_limit_ends_that_publisher() -> None:
         with connection(relay.publish_port) as good:
             good.sendall(b"after\n")
             assert receive(peer, 13) == b"before\nafter\n"
+
+
+def test_a_line_over_the_limit_is_discarded_if_the_relay_is_told_so(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text('[limits]\ntoo-long = "discard"\n')
+    with Relay("--framing", "line", "--config", str(file)) as relay, subscribers(relay) as [peer]:
+        with connection(relay.publish_port) as publisher:
+            for _ in range(3):  # one that sends it again and again
+                publisher.sendall(b"before\n" + b"x" * (3 * LIMIT) + b"\nafter\n")
+            assert receive(peer, 39) == b"before\nafter\n" * 3
+            assert len(relay.log.find("more than the limit of 99,999 bytes, which is discarded")) == 3
+            file.write_text('[limits]\ntoo-long = "disconnect"\n')
+            relay.log.process.send_signal(SIGHUP)
+            relay.log.wait_for("reloaded")
+            publisher.sendall(b"x" * (LIMIT + 1) + b"\nlate\n")
+            assert receive_all(publisher) == b""
+        relay.log.wait_for("disconnected: message too long, 6 messages")
 
 
 @pytest.mark.parametrize(("framing", "bad"), [("netstring", b"1:x;"), ("octet", b"x"), ("varint", b"\x80" * 5)])

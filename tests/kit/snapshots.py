@@ -25,6 +25,7 @@ NOW = Snapshot(
     lagging=3,
     lags=(0.02, 7.0, 4000.0),
     furthest=Lag(8, 800, 4000.0),
+    discarded=13,
     incomplete=8,
     blocked=True,
     blocked_seconds=1.5,

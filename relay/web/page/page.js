@@ -96,6 +96,8 @@ function findings() {
   const lagging = now.furthest.seconds < BRIEF ? 0 : now.lagging;
   if (lagging) found.push(count(lagging, "subscriber lags", "subscribers lag"));
   if (skipped) found.push(`${count(skipped, "message", "messages")} skipped in the last minute`);
+  const discarded = now.published.discarded - before.published.discarded;
+  if (discarded) found.push(`${count(discarded, "message", "messages")} too long, discarded in the last minute`);
   const cut = cuts(before);
   const reasons = Object.keys(cut).join(", ");
   if (reasons) found.push(`${count(sum(cut), "connection", "connections")} cut in the last minute: ${reasons}`);
@@ -195,8 +197,9 @@ function showTraffic() {
   for (const figure of document.querySelectorAll("figure")) plot(figure, speak);
   const { published, delivered } = now;
   const skipped = delivered.skipped ? `, skipped ${whole.format(delivered.skipped)}` : "";
+  const discarded = published.discarded ? `, discarded ${whole.format(published.discarded)} too long` : "";
   write(byId("totals"), `Since the start: published ${count(published.messages, "message", "messages")} `
-    + `(${size(published.bytes)}), delivered ${whole.format(delivered.messages)} (${size(delivered.bytes)})${skipped}`);
+    + `(${size(published.bytes)})${discarded}, delivered ${whole.format(delivered.messages)} (${size(delivered.bytes)})${skipped}`);
 }
 
 // The rest of the page, except for the list of all connections

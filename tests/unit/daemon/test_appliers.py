@@ -20,6 +20,7 @@ from relay.core.slow import SLOW_POLICIES
 from relay.daemon.assembly import Surroundings, assemble
 from relay.web.request import Request
 from relay.web.streams import Takeover
+from relay.wire.delimited import Line
 from relay.wire.websocket import text
 from tests.kit.certificates import Authority
 from tests.kit.fakes import said
@@ -38,6 +39,7 @@ class AppliersTests(SynchronousTestCase):
         self.token.write_text("secret")
         self.config = replace(
             configure({}),
+            framing=Line,
             publish_tls=("tcp:1",),
             subscribe_tls=("tcp:2",),
             web=("tcp:3",),
@@ -92,6 +94,7 @@ class AppliersTests(SynchronousTestCase):
             "max-per-address": (3, lambda: machinery.admission.max_per_address, 3),
             "allow-publishers": (network, lambda: machinery.publishers.allowed, network),
             "allow-subscribers": (network, lambda: {one.allowed for one in machinery.all_subscribers}, {network}),
+            "too-long": ("discard", lambda: machinery.intake.discards, True),
             "frame-timeout": (1.5, lambda: machinery.intake.frame_timeout, 1.5),
             "journal-size": (2**30, lambda: journal.figures().limit, 2**30),
             "journal-age": (3600.0, lambda: journal.housekeeping.age, 3600.0),

@@ -42,6 +42,7 @@ class OptionsTests(SynchronousTestCase):
                 max_connections=None,
                 max_per_address=0,
                 frame_timeout=30.0,
+                too_long="disconnect",
                 publisher_names=10_000,
                 journal="",
                 journal_size=10 * 2**30,
@@ -71,6 +72,7 @@ class OptionsTests(SynchronousTestCase):
     def test_everything_can_be_chosen(self) -> None:
         config = parse(
             *("--publish", "tcp:1", "--publish", "tcp:2:interface=127.0.0.1", "--subscribe", "unix:/run/relay"),
+            *("--too-long", "discard"),
             *("--framing", "line", "--max-message", "1KiB", "--buffer", "1 MiB", "--slow", "skip"),
             *("--stall-timeout", "0.5", "--replay", "7"),
             *("--max-connections", "100", "--max-per-address", "10", "--frame-timeout", "1.5"),
@@ -101,6 +103,7 @@ class OptionsTests(SynchronousTestCase):
                 max_connections=100,
                 max_per_address=10,
                 frame_timeout=1.5,
+                too_long="discard",
                 publisher_names=5,
                 journal="/var/lib/relay",
                 journal_size=2**30,
@@ -135,6 +138,8 @@ class OptionsTests(SynchronousTestCase):
             (["--framing", "crlf"], ["--framing", "'crlf'", "int32, int16", "package.module:Class"]),
             (["--framing", "tests.kit.nowhere:Own"], ["--framing", "cannot be imported", "tests.kit.nowhere"]),
             (["--framing", "tests.kit.own_framing:Other"], ["--framing", "no such class"]),
+            (["--too-long", "discard"], ["--too-long", "the framing int32", "where the next message begins"]),
+            (["--framing", "line", "--too-long", "cut"], ["--too-long", "'cut'", "disconnect, discard"]),
             (["--slow", "wait"], ["--slow", "'wait'", "disconnect, skip, block"]),
             (["--buffer", "64MB"], ["--buffer", "'64MB'", "64MiB"]),
             (["--buffer", "1023KiB"], ["--buffer", "1,023 KiB", "at least 1 MiB"]),

@@ -53,6 +53,7 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual([value("relay_subscribers", state=state) for state in ("live", "lagging")], [2, 3])
         self.assertEqual((value("relay_lag_max_messages"), value("relay_lag_max_bytes")), (8, 800))
         self.assertEqual(value("relay_lag_max_seconds"), 4000)
+        self.assertEqual(value("relay_discarded_messages_total"), 13)
         self.assertEqual(value("relay_incomplete_messages_total"), 8)
         self.assertEqual((value("relay_publishers_blocked"), value("relay_publishers_blocked_seconds_total")), (1, 1.5))
         self.assertEqual([value("relay_reloads_total", result=result) for result in ("succeeded", "failed")], [2, 1])

@@ -9,9 +9,12 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 
 from relay.core.cursor import Lag
+from relay.peers.publisher import PublisherFactory
+from relay.peers.rate_limited_log import MAX_LINES
 from relay.wire.close_reason import CloseReason
+from relay.wire.delimited import Line
 from tests.kit.connections import PublisherCase
-from tests.kit.fakes import frame, said
+from tests.kit.fakes import accepted, frame, said
 
 
 class PublisherTests(PublisherCase):
@@ -118,6 +121,57 @@ class PublisherTests(PublisherCase):
             publisher.connectionLost(Failure(ConnectionLost()))
         [(_, text)] = said(events)
         self.assertNotIn("HTTP", str(text))
+
+
+class DiscardTests(PublisherCase):
+    """`--too-long discard`, with a framing that tells where the next message begins."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.factory = PublisherFactory(accepted("publisher"), self.hub, self.intake, lambda: Line(40))
+        self.intake.discards = True
+
+    def test_a_message_that_is_too_long_is_dropped_and_counted_and_its_publisher_goes_on(self) -> None:
+        publisher, transport = self.connect()
+        with capturedLogs() as events:
+            publisher.dataReceived(b"one\n" + b"x" * 41)
+            publisher.dataReceived(b"x\ntwo\n")
+        self.turns.run()
+        self.assertEqual(b"".join(self.log.batch(number).data for number in range(self.log.end)), b"one\ntwo\n")
+        self.assertEqual((self.intake.discarded, publisher.tally.messages, self.log.next), (1, 2, 3))
+        self.assertFalse(transport.aborted)
+        line = "publisher 192.0.2.1:40001 sent a message of more than the limit of 40 bytes, which is discarded"
+        self.assertEqual(said(events), [(LogLevel.warn, line)])
+
+    def test_of_one_that_has_sent_no_message_yet_the_log_says_what_it_seems_to_speak(self) -> None:
+        publisher, _ = self.connect()
+        with capturedLogs() as events:
+            publisher.dataReceived(b"hello\0" * 20)
+        words = "which is discarded; it looks like text that ends with a zero byte: --framing nul"
+        self.assertIn(words, said(events)[0][1])
+
+    def test_lines_about_it_are_limited(self) -> None:
+        publisher, _ = self.connect()
+        with capturedLogs() as events:
+            publisher.dataReceived((b"x" * 41 + b"\n") * 1000)
+        self.assertEqual((len(events), self.intake.discarded), (MAX_LINES, 1000))
+
+    def test_it_can_change_while_publishers_are_connected(self) -> None:
+        publisher, transport = self.connect()
+        publisher.dataReceived(b"x" * 41 + b"\none\n")
+        self.intake.discards = False
+        publisher.dataReceived(b"x" * 41 + b"\ntwo\n")
+        self.assertTrue(transport.aborted)
+        self.assertEqual((publisher.reason, publisher.tally.messages), (CloseReason.MESSAGE_TOO_LONG, 1))
+
+    def test_what_is_being_dropped_is_no_incomplete_message(self) -> None:
+        publisher, transport = self.connect()
+        publisher.dataReceived(b"x" * 41)
+        for _ in range(60):
+            self.intake.sweep(1.0)
+        self.assertEqual((transport.aborted, publisher.partial), (False, 0))
+        publisher.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((self.intake.incomplete, self.intake.discarded), (0, 1))
 
 
 class LimitTests(PublisherCase):

@@ -49,7 +49,7 @@ class StatusTests(RelayCase):
                 "time": START + 5.5,
                 "started": START,
                 "unready": "",
-                "published": {"messages": 0, "bytes": 0},
+                "published": {"messages": 0, "bytes": 0, "discarded": 0},
                 "delivered": {"messages": 0, "bytes": 0, "skipped": 0},
                 "connections": {"publisher": {"tcp": 0}, "subscriber": {"tcp": 0, "ws": 0}},
                 "most_connections": 10_000,
@@ -86,7 +86,7 @@ class StatusTests(RelayCase):
         now = self.status.now()
         self.assertEqual((now["unready"], now["settings"]), ("draining", {"slow": "block"}))
         self.assertEqual(now["connections"], {"publisher": {"tcp": 1}, "subscriber": {"tcp": 1, "ws": 2}})
-        self.assertEqual(now["published"], {"messages": 5, "bytes": 5 * FRAME})
+        self.assertEqual(now["published"], {"messages": 5, "bytes": 5 * FRAME, "discarded": 0})
         self.assertEqual(now["delivered"], {"messages": 15, "bytes": 15 * FRAME, "skipped": 0})
         self.assertEqual((now["live"], now["lagging"]), (3, 0))
 
