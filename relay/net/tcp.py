@@ -38,6 +38,12 @@ TCP_NOTSENT_LOWAT: int = socket.TCP_NOTSENT_LOWAT if sys.platform == "linux" els
 _small_read = bytearray(SMALL_READ)  # reads never overlap, so one buffer serves all connections
 
 
+def waiting(transport: object) -> int:
+    """About how many bytes passed to `write` a transport of Twisted's has not sent; 0 is exact."""
+    written = cast(tcp.Server, transport)
+    return written._tempDataLen + len(written.dataBuffer)
+
+
 class SubscriberTransport(tcp.Server):
     """A connection that sends at once, from the caller's memory."""
 
@@ -99,7 +105,7 @@ class SubscriberTransport(tcp.Server):
     @property
     def rest(self) -> int:
         """About how many bytes passed to `put` or `write` the kernel has not taken; 0 is exact."""
-        return self._tempDataLen + len(self.dataBuffer)
+        return waiting(self)
 
     def begin(self, producer: IPushProducer) -> None:
         """Have `producer` told when there is room again."""

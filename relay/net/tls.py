@@ -7,19 +7,20 @@ connection. Where that is impossible (Unix sockets, TLS behind a PROXY header) `
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from OpenSSL.SSL import Error, WantReadError
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IOpenSSLServerConnectionCreator, IProtocolFactory, IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from relay.core.chores import Lane
 from relay.net.received import Received
-from relay.net.tcp import SubscriberTransport
+from relay.net.tcp import SubscriberTransport, waiting
 from relay.net.transport import AcceptedTransport
 from relay.wire.framing import Buffer
 
@@ -32,6 +33,21 @@ HANDSHAKE = 0x16
 NOT_TLS = bytes.fromhex("15 0301 0002 02 0a")
 """What a client is told that does not speak TLS: a fatal alert, "unexpected message" (RFC 8446, section 6). OpenSSL
 would end the connection in an orderly way, from which a publisher concludes that what it has sent was read."""
+SLICE = 16 * 1024
+"""Bytes decrypted between two looks at what they were."""
+MAX_BESIDE = 32 * 1024
+"""Bytes in a second that a peer may send in TLS 1.3 besides data, twice a record: it is not read for a second after
+that. KeyUpdates (RFC 8446, section 4.6.3) are 27 bytes each and cost 12 µs: 256 KiB of them, one read, held a turn for
+0.12 s. Honest peers send one in gigabytes. Records that are padded count too, so padding is slowed down."""
+PAUSE = 1.0
+"""Seconds in which that is counted, and for which a peer is not read."""
+MAX_ANSWERS = 128 * 1024
+"""Bytes that may wait below TLS when a peer has sent too much besides data: more than messages alone, which are at most
+`MAX_ENCRYPTED` and a record, so they are answers to KeyUpdates that the peer does not read."""
+RECORD = {"TLSv1.3": 32}
+"""Bytes around the data of a record (22, RFC 8446, section 5.2), and some: by the protocol's version."""
+OLD_RECORD = 1024
+"""The same for other versions, which have more than one way and no KeyUpdates."""
 
 
 class SecureTransport(TLSMemoryBIOProtocol):
@@ -44,6 +60,11 @@ class SecureTransport(TLSMemoryBIOProtocol):
 
     transport: SubscriberTransport
     _greeting: Received | None = None  # what the peer sends before the handshake is complete
+    _held = b""  # what was received and is not decrypted yet
+    _overhead = OLD_RECORD
+    _beside = 0  # bytes since `_since` that were no data
+    _since = 0.0
+    _throttle: IDelayedCall | None = None  # set while the peer is not read because it sent too much of that
 
     def dataReceived(self, data: bytes) -> None:
         if not self._handshakeDone:
@@ -58,23 +79,74 @@ class SecureTransport(TLSMemoryBIOProtocol):
         if self._appSendBuffer:
             super().dataReceived(data)
             return
-        tls = self._tlsConnection
-        tls.bio_write(data)
+        self._held += data
+        if not self._throttle:
+            self._decrypt()
+
+    def _checkHandshakeStatus(self) -> None:
+        super()._checkHandshakeStatus()
+        if self._handshakeDone:
+            self._overhead = RECORD.get(self._tlsConnection.get_protocol_version_name(), OLD_RECORD)
+
+    def _decrypt(self) -> None:
+        """Pass on what was received, unless too much of it is no data: then the peer is not read for a while."""
+        received, self._held = self._held, b""
         records: list[bytes] = []
-        try:
-            while True:
-                records.append(tls.recv(MAX_RECORD))
-        except WantReadError:
-            go_on = self._flushSendBIO
-        except Error:
-            go_on = self._flushReceiveBIO  # which meets the error again, and knows how to treat it
+        failed = False
+        for start in range(0, len(received), SLICE):
+            failed = self._read_records(received[start : start + SLICE], records)
+            if failed or self._beside > MAX_BESIDE:
+                self._held = received[start + SLICE :]
+                break
         if records and not self._aborted:
             cast(Protocol, self.wrappedProtocol).dataReceived(b"".join(records))
-        go_on()
+        if failed:
+            self._flushReceiveBIO()  # which meets the error again, and knows how to treat it
+        else:
+            self._flushSendBIO()
+            if self._beside > MAX_BESIDE and not self.disconnecting:
+                self._slow_down()
+
+    def _read_records(self, data: bytes, records: list[bytes]) -> bool:
+        """Decrypt `data`, append what it holds to `records`, and count the rest. Returns whether TLS has ended."""
+        tls, size = self._tlsConnection, len(data)
+        tls.bio_write(data)
+        try:
+            while True:
+                record = tls.recv(MAX_RECORD)
+                records.append(record)
+                size -= len(record) + self._overhead
+        except WantReadError:
+            self._count(size)
+            return False
+        except Error:
+            return True
+
+    def _count(self, beside: int) -> None:
+        """Count bytes that were no data; fewer than none if the beginning of a record was counted before."""
+        now = time.monotonic()
+        if now - self._since >= PAUSE:
+            self._since, self._beside = now, 0
+        self._beside = max(self._beside + beside, -MAX_RECORD)
+
+    def _slow_down(self) -> None:
+        """Read no more for `PAUSE` seconds. A peer that does not even take the answers is cut."""
+        if waiting(self.transport) > MAX_ANSWERS:
+            self.abortConnection()
+            return
+        self.transport.pauseProducing()
+        self._throttle = cast(Any, self.transport).reactor.callLater(PAUSE, self._go_on)
+
+    def _go_on(self) -> None:
+        self._throttle, self._beside = None, 0
+        self.transport.resumeProducing()
+        self._decrypt()
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         if self._greeting is not None:
             self._greeting.drop()
+        if self._throttle is not None:
+            self._throttle.cancel()
         super().connectionLost(reason)
 
     def send(self, piece: Buffer) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 from websockets.frames import PONG
 
+from tests.kit import key_updates
 from tests.kit.blast import blast
 from tests.kit.certificates import Authority
 from tests.kit.crowd import Beside, Crowd, needs_descriptors
 from tests.kit.frames import legal
-from tests.kit.healthy import descriptors, memory
-from tests.kit.process import DEADLINE, Relay, wait_until
+from tests.kit.healthy import descriptors, memory, processor_time
+from tests.kit.process import DEADLINE, Relay, start_program, wait_until
 from tests.kit.web import relay
 
 pytestmark = pytest.mark.alone
@@ -67,6 +69,21 @@ def test_a_crowd_that_asks_for_what_is_costly_with_thousands_of_connections_dela
     ):
         for path, crowd in (("/metrics", 10), ("/connections", 200 if thorough else 50), ("/status", 400)):
             assert blast(port, crowd, get(path), tmp_path).answered == crowd
+
+
+@pytest.mark.skipif(not key_updates.available, reason="there is no OpenSSL library to be called")
+def test_a_tls_peer_that_asks_for_new_keys_all_the_time_costs_little_and_delays_nobody(authority: Authority) -> None:
+    certificate = str(authority.issue("localhost"))
+    on = "tcp:0:interface=127.0.0.1"
+    with Relay("--publish-tls", on, "--subscribe-tls", on, "--certificate", certificate) as running, Beside(running):
+        ports = [match[1] for match in running.log.find(r"with TLS on 127\.0\.0\.1:(\d+)")]
+        used, begun = processor_time(running.pid), time.monotonic()
+        peers = [start_program("tests.kit.key_updates", port, 10**9) for port in ports]
+        time.sleep(3)  # what must not happen is measured while it would
+        assert processor_time(running.pid) - used < 0.2 * (time.monotonic() - begun)
+        for peer in peers:
+            peer.process.kill()
+            peer.wait_for_end()
 
 
 def test_tls_peers_that_begin_their_handshakes_at_once_and_never_end_them_delay_nobody(

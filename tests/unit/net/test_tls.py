@@ -126,7 +126,7 @@ class SecureTransportTests(TransportTests):
             [1, MAX_RECORD - 1, MAX_RECORD, MAX_RECORD + 1, MAX_ENCRYPTED - 1, MAX_ENCRYPTED, MAX_ENCRYPTED + 1, 5],
             initial=0,
         )
-        whole = bytes(number % 251 for number in range(200_000))
+        whole = bytes(number % 251 for number in range(250_000))
         received = b""
         for start, stop in pairwise(ends):
             piece = whole[start:stop]
@@ -190,6 +190,14 @@ class SecureTransportTests(TransportTests):
             self.client.write(data)
         self.say()
         self.assertEqual(self.protocol.reads, [b"onetwothree"])
+
+    def test_a_peer_that_sends_the_smallest_records_is_read_on(self) -> None:
+        for _ in range(20):
+            for _ in range(500):
+                self.client.write(b"x")
+            self.say()
+        self.assertEqual(sum(map(len, self.protocol.reads)), 10_000)
+        self.assertIn(self.transport, self.reactor.getReaders())
 
     def test_half_a_record_waits_for_the_rest(self) -> None:
         self.client.write(b"one")
