@@ -63,6 +63,14 @@ def unsent(transport: AcceptedTransport) -> int:
     return _send_queue(transport) or 0
 
 
+def acknowledged(transport: AcceptedTransport) -> bool:
+    """Whether the peer's kernel has all that was sent, and the end of our half if that was sent.
+
+    False where that cannot be known. A Unix socket has no such kernel: there it says that the peer has read everything.
+    """
+    return _send_queue(transport) == 0
+
+
 def _send_queue(transport: AcceptedTransport) -> int | None:
     """Bytes in the socket's send queue, below TLS and PROXY too (with TLS: encrypted); None where unknown."""
     if sys.platform != "linux":

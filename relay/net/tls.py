@@ -200,7 +200,10 @@ class SecureTransport(TLSMemoryBIOProtocol):
         """End the connection after what was taken: a TLS stream has no halves."""
         self.loseConnection()
 
-    close = finish
+    def close(self) -> None:
+        """End the connection after what was taken, whether or not the peer answers to the end of the stream."""
+        self.loseConnection()
+        self.transport.loseConnection()
 
     def drop(self) -> None:
         """End the connection now."""

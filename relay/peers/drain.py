@@ -1,9 +1,9 @@
 """The drain: what the relay still does for its subscribers when it stops.
 
 No connection is accepted and no message is read any more. A subscriber is given what the log still has for it, and then
-the end of the stream, between two messages. Its connection ends when the peer has closed its side too. A connection
-that takes longer than the drain timeout is cut, and so is one that turns up after that: each look sees all that are
-there.
+the end of the stream, between two messages. Its connection ends when the peer has closed its side too, or when its
+kernel has everything and it sends nothing. A connection that takes longer than the drain timeout is cut, and so is one
+that turns up after that: each look sees all that are there.
 """
 
 from __future__ import annotations

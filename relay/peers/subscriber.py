@@ -21,7 +21,7 @@ from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.state import State
 from relay.core.timing import SWEEP, Every
-from relay.net.kernel import failed, hung_up, probe_soon, unsent
+from relay.net.kernel import acknowledged, failed, hung_up, probe_soon, unsent
 from relay.net.outlet import CopyingOutlet, Outlet, outlet
 from relay.peers.connection import Connection
 from relay.peers.dialogue import Dialogue, Silence
@@ -31,6 +31,12 @@ from relay.peers.sessions import Sessions
 from relay.peers.source import HubSource, Source, lag_of
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
+
+QUIET = 10
+"""Looks of the drain (0.2 s) without a byte from a peer whose kernel has everything, after which it is not waited for.
+Many peers never close their side (`nc`, `curl`). What a peer sends after that is answered by a reset, which can make
+its kernel drop what its program has not read yet. So one that still sends is read until it pauses for longer than most
+round trips take."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -52,6 +58,7 @@ class Subscriber(Connection):
         super().__init__(registry, address)
         self.source = source
         self.dialogue = dialogue
+        self._quiet = 0  # looks of the drain in a row at which there was nothing to wait for
 
     def _begin(self) -> None:
         if ITCPTransport.providedBy(self.transport):
@@ -109,6 +116,7 @@ class Subscriber(Connection):
         """The transport is gone; `connectionLost` follows."""
 
     def dataReceived(self, data: bytes) -> None:
+        self._quiet = 0
         self.dialogue.received(self, data)
 
     def readConnectionLost(self) -> None:
@@ -191,16 +199,24 @@ class Subscriber(Connection):
     def drain(self) -> None:
         """End our half once the subscriber has everything. To be repeated until the connection is gone.
 
-        The peer then closes its own half. What it sends until then is read, because closing a socket with unread bytes
-        in it destroys what is on its way to the peer.
+        The peer then closes its own half, or is closed when it has everything and is quiet. What it sends until then is
+        read, because closing a socket with unread bytes in it destroys what is on its way to the peer.
         """
         state = self.state
         if state in (State.ACCEPTED, State.HANDSHAKE):
             self.abort(CloseReason.SHUTDOWN)
+        elif state is State.FINISHING:
+            self._close_if_quiet()
         elif state is State.LIVE:
             farewell = self.dialogue.farewell(CloseReason.SHUTDOWN)
             self._begin_end(CloseReason.SHUTDOWN, State.FINISHING)
             self._finish(farewell)
+
+    def _close_if_quiet(self) -> None:
+        """Close once the peer's kernel has everything and the peer has been silent for `QUIET` looks."""
+        self._quiet = self._quiet + 1 if acknowledged(self.link) else 0
+        if self._quiet > QUIET:
+            self.outlet.close()
 
     def _finish(self, last: bytes) -> None:
         if last:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, TWISTD, Relay, start, wait_until
 from tests.kit.web import ask, metric, relay
@@ -67,6 +69,35 @@ def test_a_browser_that_reconnects_at_once_does_not_keep_it_from_ending(path: st
             wait_until(lambda: metric(port, sample) > 0, "a subscriber")
             running.log.process.terminate()
             assert running.log.wait_for_end() == 0
+
+
+def test_subscribers_that_leave_their_side_open_are_not_waited_for(tmp_path: Path, authority: Authority) -> None:
+    options = ("--certificate", str(authority.issue("localhost")), "--subscribe-tls", "tcp:0:interface=127.0.0.1")
+    file = tmp_path / "relay.sock"
+    with relay(*LONG, *options, "--subscribe", f"unix:{file}") as (running, port), ExitStack() as stack:
+        tls = int(running.log.wait_for(r"subscribers with TLS on 127\.0\.0\.1:(\d+)")[1])
+        peers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port_), DEADLINE))
+            for port_ in (running.subscribe_port, port, port, tls)
+        ]
+        peers[1].sendall(EVENTS)
+        peers[2].sendall(request(port, "GET /ws HTTP/1.1"))
+        peers[3] = stack.enter_context(authority.client().wrap_socket(peers[3], server_hostname="localhost"))
+        local = stack.enter_context(socket.socket(socket.AF_UNIX))
+        local.connect(str(file))
+        running.log.wait_for("subscriber .* connected", len(peers) + 1)
+        publisher = stack.enter_context(socket.create_connection(("127.0.0.1", running.publish_port), DEADLINE))
+        publisher.sendall(frame(b"last"))
+        for peer in (*peers, local):
+            received = b""
+            while b"last" not in received:
+                received += peer.recv(65536)
+        begin = time.monotonic()
+        running.log.process.terminate()
+        assert running.log.wait_for_end() == 0
+        assert time.monotonic() - begin < 5.0  # of 600
+        for peer in (peers[0], local):
+            assert peer.recv(1) == b"", "a clean end"
 
 
 def test_while_it_stops_who_asks_is_sent_away_but_health_and_metrics_are_answered() -> None:
