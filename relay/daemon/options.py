@@ -23,6 +23,7 @@ from relay.config.file import read_file
 from relay.config.setting import Given, Setting
 from relay.config.settings import SETTINGS
 from relay.daemon.logs import output
+from relay.daemon.pid_file import take_over
 from relay.daemon.usage import usage
 from relay.net.certificates import load_credentials
 from relay.web.load import require_packages
@@ -111,7 +112,9 @@ class Options(UsageOptions):
         `twistd`: its options. A relative PID file is in the folder that it changes to; a log is opened before that.
         """
         if twistd.get("pidfile") and not twistd.get("chroot"):
-            _require_writable("pidfile", os.path.join(twistd.get("rundir", "."), twistd["pidfile"]))
+            file = os.path.join(twistd.get("rundir", "."), twistd["pidfile"])
+            take_over(file)
+            _require_writable("pidfile", file)
         if twistd.get("logger") or twistd.get("syslog"):
             return
         output.format = log_format

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.config.config import Config
+from relay.net import left_behind
 from relay.net.addresses import address_name
 from relay.net.families import OwnFamily, needs_own_family
 from relay.net.listening import Exhausted, Transport, equip
@@ -69,6 +70,7 @@ class Ports:
         `option`: the name of the option that asked for it. `endpoint`: a string as for Twisted's `serverFromString`.
         `factory`: makes the protocols of connections. `transport`: makes their transports, if they are TCP.
         """
+        left_behind.clear(endpoint)
         results: list[object] = []
         reactor = OwnFamily(self._reactor) if needs_own_family(endpoint, self._ipv4) else self._reactor
         serverFromString(reactor, endpoint).listen(factory).addBoth(results.append)
