@@ -74,7 +74,7 @@ SETTINGS = (
     ),
     Setting(
         "stall-timeout",
-        "60",
+        "180",
         seconds,
         "seconds after which a subscriber is cut if it takes nothing although messages wait for it; 0: never",
         reload=Part.HUB,

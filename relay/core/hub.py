@@ -62,7 +62,7 @@ class Hub:
         pending: Pending | None = None,
         max_read: int = MAX_READ,
         slow: SlowPolicy = SLOW_POLICIES["disconnect"],
-        stall_timeout: float = 60.0,
+        stall_timeout: float = 180.0,
         replay: int = 0,
     ) -> None:
         """Keep messages in `log`, within `budget`.

@@ -20,7 +20,7 @@ def test_two_minutes_of_slow_and_silent_peers_end_those_alone_that_do_nothing() 
     one of them behind a black hole: all of these stay."""
     with (
         ThreadPoolExecutor() as pool,
-        Relay() as relay,
+        Relay("--stall-timeout", "60") as relay,
         Healthy(relay, p99=60.0) as healthy,  # what else happens on this machine meanwhile is not the relay's
         Proxy(relay.subscribe_port, down=Fault(rate=10_000)) as narrow,
         Proxy(relay.publish_port, up=Fault(hole=60)) as hole,

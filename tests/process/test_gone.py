@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -32,6 +33,29 @@ def test_a_closed_tcp_subscriber_is_noticed_when_its_kernel_has_forgotten_it_tho
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)  # seconds that the kernel remembers it
             relay.log.wait_for("subscriber .* connected")
         relay.log.wait_for("subscriber .* disconnected: connection lost")
+
+
+def test_who_reads_steadily_as_much_as_a_receive_buffer_in_the_stall_timeout_is_not_stalled(thorough: bool) -> None:
+    """The rule of "Slow but steady readers" in docs/operations.md. Thoroughly: 1 kB/s, with the default timeout."""
+    timeout = 180 if thorough else 3
+    rate = 1000 if thorough else 1.3 * 128 * 1024 / timeout
+    with (
+        Relay("--stall-timeout", str(timeout)) as relay,
+        socket.create_connection(("127.0.0.1", relay.subscribe_port), DEADLINE) as steady,
+        socket.create_connection(("127.0.0.1", relay.subscribe_port), DEADLINE),
+    ):
+        relay.log.wait_for("subscriber .* connected", 2)
+        with socket.create_connection(("127.0.0.1", relay.publish_port), DEADLINE) as publisher:
+            publisher.sendall(frame(bytes(90_000)) * 200)
+            publisher.shutdown(socket.SHUT_WR)
+            assert publisher.recv(1) == b""
+        begin = time.monotonic()
+        while (passed := time.monotonic() - begin) < 3.5 * timeout:
+            steady.recv(int(rate / 50))
+            time.sleep(max(0.0, 0.02 - (time.monotonic() - begin - passed)))
+        relay.log.wait_for("subscriber .* disconnected: stalled")
+        [cut] = relay.log.find(r"subscriber 127\.0\.0\.1:(\d+) disconnected")
+        assert int(cut[1]) != steady.getsockname()[1]
 
 
 def test_who_has_closed_its_half_only_lives_on(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class OptionsTests(SynchronousTestCase):
                 max_message=99_999,
                 buffer=64 * 2**20,
                 slow=SLOW_POLICIES["disconnect"],
-                stall_timeout=60.0,
+                stall_timeout=180.0,
                 replay=0,
                 max_connections=None,
                 max_per_address=0,

@@ -110,7 +110,7 @@ class ServiceTests(SynchronousTestCase):
                 (
                     LogLevel.info,
                     "relaying messages of up to 99,999 bytes, framing int32; buffer 64 MiB, "
-                    "slow subscribers: disconnect, stall timeout 60 s, replay 0",
+                    "slow subscribers: disconnect, stall timeout 180 s, replay 0",
                 ),
             ],
         )
