@@ -11,7 +11,8 @@ no longer HTTP's concern. `site` stands between all that and the network, and ha
   timeout begins anew with every byte. A stream lasts as long as the peer reads it.
 - The request line and the headers have at most 16 KiB together, and there are at most 500 headers: Twisted's limits.
 - The relay does not wait for a body. Twisted would write one of any size to a file.
-- There are at most `MAX_WEB_CONNECTIONS`, which do not count among those of publishers and subscribers.
+- There are at most `MAX_WEB_CONNECTIONS`, which do not count among those of publishers and subscribers. One more is let
+  in, and the oldest of the address that has most of them goes: to refuse it would let anybody keep health checks out.
 
 A relay without a web port imports only `load` and `token`.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import parse_qs
@@ -19,7 +20,7 @@ from relay.core.timing import Every
 from relay.net.addresses import address_name
 from relay.net.received import Received
 from relay.net.transport import AcceptedTransport
-from relay.peers.admission import MAX_WEB_CONNECTIONS
+from relay.peers.admission import MAX_WEB_CONNECTIONS, counted_as
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.web.pages import COSTLY, RETRY_AFTER, Pages
 from relay.web.request import ALWAYS, Request, Response, head
@@ -60,6 +61,7 @@ class Exchange(http.Request):
         super().connectionLost(reason)
 
     def process(self) -> None:
+        self.channel.asked = True
         if self.uri.partition(b"?")[0].decode("latin-1") in COSTLY:
             self.channel.site.costly(self._answer)
         else:
@@ -126,7 +128,9 @@ class Channel(http.HTTPChannel):
     address: IAddress | None = None
     """The address that the connection comes from, even if it is a proxy that names another one."""
     _end: IDelayedCall | None = None  # cuts the connection when its time is over
-    _received: Received | None = None  # what waits to be parsed; None for a connection that was refused
+    asked = False
+    """Whether the request is whole."""
+    _received: Received | None = None  # what waits to be parsed; set when the connection is made
     _taken: Protocol | None = None  # what owns the connection after `hand_over`
     _head_size = 0  # bytes of the request's head so far
     _head_lines = 0
@@ -142,11 +146,7 @@ class Channel(http.HTTPChannel):
         self.link = cast(AcceptedTransport, self.transport)
         self.peer = address_name(self.link.getPeer())
         if len(site.open) >= site.most:
-            site.lines.warn(
-                self.logger, "web connection from {peer} refused: there are {most:,}", peer=self.peer, most=site.most
-            )
-            self.link.abortConnection()
-            return
+            site.make_room()
         site.open[self] = None
         self._end = site.reactor.callLater(site.seconds, self.cut)
         self._received = Received(site.requests, self.link, self._read)
@@ -213,8 +213,15 @@ class Channel(http.HTTPChannel):
             self._end.cancel()
 
     def cut(self) -> None:
-        """End the connection at once, whatever is still being sent."""
+        """End the connection at once, whatever is still being sent. It counts no more."""
+        self._forget(leaves=True)
         self.link.abortConnection()
+
+    @property
+    def host(self) -> str:
+        """What the connection's address counts as; empty for a Unix socket."""
+        host = getattr(self.address, "host", None)
+        return "" if host is None else counted_as(host)
 
     def lineReceived(self, line: bytes) -> None:
         """A line of the request's head. Twisted would answer a head that is too large with 400."""
@@ -249,6 +256,7 @@ class Channel(http.HTTPChannel):
 class Site(http.HTTPFactory):
     """Accepts connections to the web port, on any number of endpoints."""
 
+    logger = Logger()
     noisy = False
     protocol = Channel  # type: ignore[assignment]  # Twisted declares a function whose channels speak HTTP/2, too
 
@@ -286,6 +294,24 @@ class Site(http.HTTPFactory):
         if isinstance(channel, Channel):
             channel.address = addr
         return channel
+
+    def make_room(self) -> None:
+        """Cut the oldest connection of the address that has most of them, so that whoever comes is served.
+
+        First go those whose request is not whole; if every one is, those that are being answered, or show the status
+        page. So one address cannot keep others out by holding connections, nor by opening new ones.
+        """
+        waiting = [channel for channel in self.open if not channel.asked] or list(self.open)
+        [(greediest, _)] = Counter(channel.host for channel in waiting).most_common(1)
+        oldest = next(channel for channel in waiting if channel.host == greediest)
+        self.lines.warn(
+            self.logger,
+            "web connection from {peer} cut: there are {most:,}, and it is the oldest of its address{what}",
+            peer=oldest.peer,
+            most=self.most,
+            what="" if oldest.asked else " without a whole request",
+        )
+        oldest.cut()
 
     def register(self, every: Every) -> None:
         """Have the streams swept."""

@@ -82,8 +82,8 @@ class Web:
         self.costs.append(chore)
         return False
 
-    def connect(self) -> tuple[Channel, StringTransport]:
-        peer = IPv4Address("TCP", "192.0.2.1", 40001)
+    def connect(self, host: str = "192.0.2.1") -> tuple[Channel, StringTransport]:
+        peer = IPv4Address("TCP", host, 40001)
         channel, transport = self.site.buildProtocol(peer), StringTransport(peerAddress=peer)
         assert isinstance(channel, Channel)
         channel.makeConnection(transport)
@@ -280,18 +280,39 @@ class SiteTests(SynchronousTestCase):
         web.reactor.advance(SECONDS)
         self.assertTrue(transport.disconnected)
 
-    def test_there_are_so_many_connections_and_no_more(self) -> None:
-        web = Web(most=2)
-        (first, _), (_, second) = web.connect(), web.connect()
+    def test_who_comes_to_a_full_port_is_let_in_and_the_oldest_without_a_request_goes(self) -> None:
+        web = Web(most=3)
+        asked, _ = web.connect()
+        asked.dataReceived(b"GET /status HTTP/1.1\r\n\r\n")
+        (first, oldest), (_, newer) = web.connect(), web.connect()
         with capturedLogs() as events:
-            third, refused = web.connect()
-        self.assertEqual(said(events), [(LogLevel.warn, "web connection from 192.0.2.1:40001 refused: there are 2")])
-        self.assertTrue(refused.disconnected)
-        self.assertFalse(second.disconnected)
-        third.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(len(web.site.open), 2)
+            _, newest = web.connect()
+        line = (
+            "web connection from 192.0.2.1:40001 cut: there are 3, and it is the oldest of its address without a whole"
+        )
+        self.assertEqual(said(events), [(LogLevel.warn, f"{line} request")])
+        self.assertEqual((oldest.disconnected, newer.disconnected, newest.disconnected), (True, False, False))
         first.connectionLost(Failure(ConnectionDone()))
-        self.assertFalse(web.connect()[1].disconnected)
+        self.assertEqual(len(web.site.open), 3)
+
+    def test_the_address_with_most_connections_gives_way(self) -> None:
+        web = Web(most=4)
+        _, single = web.connect("2001:db8::1")
+        _, oldest = web.connect("2001:db8:0:1::1")
+        for host in ("2001:db8:0:1::2", "2001:db8:0:1::3"):
+            web.connect(host)
+        web.connect("198.51.100.7")
+        self.assertEqual((single.disconnected, oldest.disconnected), (False, True))
+
+    def test_if_all_have_asked_the_oldest_of_those_that_are_answered_goes(self) -> None:
+        web = Web(most=2)
+        transports = []
+        for _ in range(2):
+            channel, transport = web.connect()
+            channel.dataReceived(b"GET /status HTTP/1.1\r\n\r\n")
+            transports.append(transport)
+        web.connect()
+        self.assertEqual([transport.disconnected for transport in transports], [True, False])
 
     def test_a_failure_of_ours_is_logged_and_not_shown(self) -> None:
         web = Web()
