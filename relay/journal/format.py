@@ -41,8 +41,8 @@ class BadHeader(Exception):  # noqa: N818  # named for what was found
     """What is no header of a segment, in words for people."""
 
 
-class NewerVersion(BadHeader):
-    """The segment was written by a relay with a newer format."""
+class OtherVersion(BadHeader):
+    """The segment was written by a relay with another version of the format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +78,18 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """The header that `data` begins with. Raises BadHeader if there is none, NewerVersion if it cannot be read."""
+    """The header that `data` begins with. Raises BadHeader if there is none, OtherVersion if it cannot be read."""
     if len(data) < _VERSION.size:
         raise BadHeader("it is too short for a segment")
     magic, version = _VERSION.unpack_from(data)
     if magic != MAGIC:
         raise BadHeader("it does not begin as a segment does")
-    if version > VERSION:
-        raise NewerVersion(f"it has version {version} of the format, and this relay knows {VERSION}")
-    if version < VERSION:
-        raise BadHeader(f"it has version {version} of the format, from before the first release")
-    if len(data) < HEADER_SIZE or _CHECKSUM.unpack_from(data, _HEADER.size)[0] != crc32(data[: _HEADER.size]):
+    ours = _VERSION.pack(MAGIC, VERSION) + data[_VERSION.size : _HEADER.size]
+    right = len(data) >= HEADER_SIZE and _CHECKSUM.unpack_from(data, _HEADER.size)[0] == crc32(ours)
+    if version != VERSION and not right:  # if it is right but for the version, that is what is damaged
+        known = f"and this relay knows {VERSION}" if version > VERSION else "from before the first release"
+        raise OtherVersion(f"it has version {version} of the format, {known}")
+    if version != VERSION or not right:
         raise BadHeader("its header is damaged")
     _, _, framing, max_message, sequence, boot, created, mark = _HEADER.unpack_from(data)
     return Header(framing.rstrip(b"\0").decode(), max_message, sequence, boot, created, mark)

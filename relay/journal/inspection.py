@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from relay.journal.disk import Disk
-from relay.journal.format import HEADER_SIZE, BadHeader, Header, read_header
+from relay.journal.format import HEADER_SIZE, BadHeader, Header, OtherVersion, read_header
 from relay.journal.scan import Scan, blank, read_sealed, scan, synced_behind
 from relay.journal.segment import Damaged, Segment, read_block, segment_path, sequence_of
 from relay.wire.framing import Framing
@@ -15,8 +15,8 @@ from relay.wire.framings import FRAMINGS
 from relay.wire.printable import escaped
 
 
-class UnknownFraming(Exception):  # noqa: N818  # named for what was found
-    """Messages cannot be told apart, because their framing is not known. In words for people."""
+class Unreadable(Exception):  # noqa: N818  # named for what was found
+    """What was asked for cannot be had from this folder, in words for people."""
 
 
 class Message(NamedTuple):
@@ -49,24 +49,54 @@ def sequences(disk: Disk, folder: str) -> list[int]:
 
 
 def look(disk: Disk, folder: str, *, whole: bool = False) -> Iterator[Listed]:
-    """All segments of a folder, the oldest first. Raises OSError.
+    """All segments of a folder, the oldest first.
 
-    `whole`: read and check every byte, not only what says how the segments follow each other.
+    `whole`: read and check every byte, not only what says how the segments follow each other. What a relay begins or
+    deletes meanwhile is left out. Raises Unreadable if there is none, or one with another version of the format, and
+    OSError.
     """
+    found = sequences(disk, folder)
+    if not found:
+        raise Unreadable(f"{folder} has no journal: none of its files is a segment, such as {segment_path('', 1)}")
+    ready = _is_ready(disk, segment_path(folder, found[-1]))  # found out first: it goes on where the one before it ends
     before: Segment | None = None
-    for sequence in sequences(disk, folder):
+    for sequence in found:
         path = segment_path(folder, sequence)
         try:
-            header = read_header(disk.read(path, 0, HEADER_SIZE))
+            header = _read_header(disk, path, sequence)
+            if ready and sequence == found[-1]:
+                yield Listed(path, None, None)
+                continue
+            one = _look_at(disk, folder, header, whole)
+        except OtherVersion as error:
+            raise Unreadable(f"{path} cannot be read: {error}") from None
         except BadHeader as error:
             yield Listed(path, None, Damaged(path, 0, before.next if before else 0, str(error)))
             before = None
             continue
-        one = _look_at(disk, folder, header, whole)
+        except FileNotFoundError:  # deleted, as all before it are by now
+            before = None
+            continue
         if before and one.segment:
             one = replace(one, gap=_gap(before, one.segment))
         yield one
         before = one.segment
+
+
+def _is_ready(disk: Disk, path: str) -> bool:
+    """Whether a segment has no records yet."""
+    try:
+        return disk.size(path) >= HEADER_SIZE and blank(disk, path, HEADER_SIZE)
+    except FileNotFoundError:
+        return False
+
+
+def _read_header(disk: Disk, path: str, sequence: int) -> Header:
+    """The header of a segment whose file is named by `sequence`. Raises BadHeader and OSError."""
+    header = read_header(disk.read(path, 0, HEADER_SIZE))
+    if header.sequence != sequence:
+        raise BadHeader(f"it is segment {header.sequence:,}: the file was renamed")
+    return header
 
 
 def _gap(before: Segment, segment: Segment) -> Damaged | None:
@@ -96,6 +126,8 @@ def _fault(disk: Disk, found: Scan) -> Damaged | None:
         return None
     if found.end is None and not synced_behind(disk, segment.path, segment.header.mark, found.offset):
         return None
+    if scan(disk, segment.folder, segment.header).offset > found.offset:
+        return None  # a relay has written on since it was read
     return Damaged(segment.path, found.offset, segment.next, "no record with a right checksum begins here")
 
 
@@ -105,21 +137,30 @@ def messages(
     wanted: Callable[[Segment], bool] = lambda segment: True,
     framings: Mapping[str, type[Framing]] = FRAMINGS,
 ) -> Iterator[Message]:
-    """All messages of the segments that are `wanted`, in order. Raises Damaged, OSError and UnknownFraming.
+    """All messages of the segments that are `wanted`, in order. Raises Damaged, Unreadable and OSError.
 
     `framings`: those that are known, by name. No module is imported because a journal names it.
     """
+    after: int | None = None
     for listed in look(disk, folder):
         if fault := listed.gap or listed.fault:
             raise fault
-        if listed.segment and wanted(listed.segment):
-            yield from _messages(disk, listed.segment, framings)
+        if listed.segment is None:
+            continue
+        if after not in (None, listed.segment.first):
+            raise Unreadable(f"what comes before {listed.path} was deleted while it was read")
+        after = listed.segment.next
+        try:
+            if wanted(listed.segment):
+                yield from _messages(disk, listed.segment, framings)
+        except FileNotFoundError:
+            raise Unreadable(f"{listed.path} was deleted while it was read") from None
 
 
 def _messages(disk: Disk, segment: Segment, framings: Mapping[str, type[Framing]]) -> Iterator[Message]:
     name = segment.header.framing
     if name not in framings:
-        raise UnknownFraming(f"{segment.path} has the framing {escaped(name)}: give it with --framing")
+        raise Unreadable(f"{segment.path} has the framing {escaped(name)}: give it with --framing")
     framing = framings[name]
     for number in range(len(segment.index)):
         chunk = read_block(disk, segment.block(number))

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import NoReturn
 
 from relay.journal.disk import Disk
-from relay.journal.inspection import Listed, Message, UnknownFraming, look, messages
+from relay.journal.inspection import Listed, Message, Unreadable, look, messages
 from relay.journal.recovery import CannotOpen
 from relay.journal.repair import Repair
 from relay.journal.segment import Damaged
@@ -38,7 +38,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stdout = None  # nobody reads any more, so nothing is flushed at the end either
         faults = 0
-    except (CannotOpen, Damaged, UnknownFraming, OSError) as error:
+    except (CannotOpen, Damaged, Unreadable, OSError) as error:
         print(f"relay journal: {error}", file=sys.stderr)
         faults = 1
     sys.exit(1 if faults else 0)

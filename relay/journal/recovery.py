@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from relay.journal.contents import End
 from relay.journal.disk import Disk
-from relay.journal.format import HEADER_SIZE, BadHeader, Header, NewerVersion, read_header
+from relay.journal.format import HEADER_SIZE, BadHeader, Header, OtherVersion, read_header
 from relay.journal.scan import Scan, blank, read_sealed, scan, synced_behind
 from relay.journal.segment import Damaged, Segment, segment_path, sequence_of
 from relay.journal.writer import Writer
@@ -73,7 +73,7 @@ def read_headers(disk: Disk, folder: str, notes: list[str]) -> list[Header]:
             raise CannotOpen(f"the journal is incomplete: {segment_path(folder, headers[-1].sequence + 1)} is missing")
         try:
             header = read_header(disk.read(path, 0, HEADER_SIZE))
-        except NewerVersion as error:
+        except OtherVersion as error:
             raise CannotOpen(f"{path} cannot be read: {error}") from None
         except BadHeader as error:
             if sequence == max(sequences) and blank(disk, path, 0):

@@ -15,7 +15,7 @@ from relay.journal.format import (
     Head,
     Header,
     Kind,
-    NewerVersion,
+    OtherVersion,
     encode,
     new_mark,
     read_header,
@@ -57,18 +57,22 @@ class HeaderTests(SynchronousTestCase):
             with self.assertRaises(BadHeader):
                 read_header(bytes(broken))
 
-    def test_a_newer_version_is_told_apart_before_its_checksum_is_looked_at(self) -> None:
-        newer = bytearray(HEADER.encode())
-        newer[9] += 1
-        with self.assertRaises(NewerVersion) as caught:
-            read_header(bytes(newer))
+    def test_a_newer_version_is_told_apart_whatever_its_layout(self) -> None:
+        newer = HEADER.encode()[:9] + b"\x03" + bytes(HEADER_SIZE)
+        with self.assertRaises(OtherVersion) as caught:
+            read_header(newer)
         self.assertIn("version 3", str(caught.exception))
 
     def test_what_was_written_before_the_first_release_is_told_apart(self) -> None:
-        older = bytearray(HEADER.encode())
-        older[9] -= 1
-        with self.assertRaisesRegex(BadHeader, "version 1 of the format, from before the first release"):
-            read_header(bytes(older))
+        older = HEADER.encode()[:9] + b"\x01" + bytes(HEADER_SIZE)
+        with self.assertRaisesRegex(OtherVersion, "version 1 of the format, from before the first release"):
+            read_header(older)
+
+    def test_a_version_that_is_all_that_is_wrong_is_damage(self) -> None:
+        damaged = bytearray(HEADER.encode())
+        damaged[9] += 1
+        with self.assertRaisesRegex(BadHeader, "its header is damaged"):
+            read_header(bytes(damaged))
 
     def test_there_is_room_for_the_name_of_every_framing(self) -> None:
         for framing in (*FRAMINGS, "package.module:Class", "x" * MAX_NAME):

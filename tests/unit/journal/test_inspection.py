@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.journal.inspection import Message, UnknownFraming, look, messages, sequences
+from relay.journal.format import HEADER_SIZE
+from relay.journal.inspection import Message, Unreadable, look, messages, sequences
 from relay.journal.segment import Damaged
 from relay.wire.framings import FRAMINGS
 from tests.kit.journals import FOLDER, MemoryDisk, Ticking, message, open_storage, write
 from tests.kit.own_framing import Own
+
+
+def moments() -> Iterator[Callable[[], MemoryDisk]]:
+    """Journals of 14 messages, in which a relay writes 9 more and begins segments just before one of the reads.
+
+    Once for each read, and once more with the oldest segments deleted at that moment.
+    """
+
+    def busy(moment: int, delete: bool) -> MemoryDisk:
+        disk = MemoryDisk()
+        storage = open_storage(disk, segment_size=406)
+        write(storage, 14)
+        reads = iter(range(moment, -1, -1))
+
+        def work(name: str) -> None:
+            if name == "read" and next(reads, None) == 0:
+                write(storage, 9)
+                storage.delete(storage.expire(2000 if delete else 1 << 20, 0))
+
+        disk.fail = work
+        return disk
+
+    return (partial(busy, moment, delete) for moment in range(40) for delete in (False, True))
 
 
 class InspectionTests(SynchronousTestCase):
@@ -39,6 +66,23 @@ class InspectionTests(SynchronousTestCase):
         size = self.storage.segments[-1].size
         self.data(-1)[size - 5 : size] = bytes(5)
         self.assertEqual(self.faults(), [])
+
+    def test_what_a_relay_does_between_any_two_reads_is_no_fault(self) -> None:
+        for busy in moments():
+            for whole in (False, True):
+                faults = [fault for one in look(busy(), FOLDER, whole=whole) if (fault := one.fault or one.gap)]
+                self.assertEqual(faults, [])
+
+    def test_beside_a_relay_messages_come_all_or_it_is_said_that_they_were_deleted(self) -> None:
+        for busy in moments():
+            found: list[int] = []
+            try:
+                found.extend(one.position for one in messages(busy(), FOLDER))
+                self.assertGreaterEqual(found[-1], 14)
+            except Unreadable as error:
+                self.assertIn("deleted while it was read", str(error))
+            if found:
+                self.assertEqual(found, list(range(found[0], found[-1] + 1)))
 
     def test_every_flipped_byte_before_the_seal_of_an_older_segment_is_found(self) -> None:
         for offset in range(self.storage.segments[1].size):
@@ -82,10 +126,21 @@ class InspectionTests(SynchronousTestCase):
         storage = open_storage(disk := MemoryDisk(), framing=name)
         storage.append([b"one.two."], 2)
         self.assertEqual([one.fault for one in look(disk, FOLDER, whole=True)], [None])
-        error = self.assertRaises(UnknownFraming, list, messages(disk, FOLDER))
+        error = self.assertRaises(Unreadable, list, messages(disk, FOLDER))
         self.assertEqual(str(error), f"{storage.segments[0].path} has the framing {name}: give it with --framing")
         found = [one.data for one in messages(disk, FOLDER, framings={name: Own})]
         self.assertEqual(found, [b"one.", b"two."])
+
+    def test_a_folder_without_a_journal_and_one_of_another_version_are_told(self) -> None:
+        with self.assertRaisesRegex(Unreadable, "/journal has no journal: none of its files is a segment"):
+            list(look(MemoryDisk(), FOLDER))
+        self.data(1)[9:HEADER_SIZE] = b"\x03" + bytes(HEADER_SIZE - 10)
+        with self.assertRaisesRegex(Unreadable, "2.journal cannot be read: it has version 3 of the format"):
+            list(look(self.disk, FOLDER))
+
+    def test_a_file_that_was_renamed_is_found(self) -> None:
+        self.data(1)[:] = self.data(0)
+        self.assertIn((5, "it is segment 1: the file was renamed"), self.faults())
 
     def test_messages_end_at_damage(self) -> None:
         self.data(2)[200] ^= 1

@@ -312,7 +312,7 @@ class RecoveryTests(SynchronousTestCase):
 
     def test_a_newer_version_is_refused(self) -> None:
         write(self.storage, 1)
-        self.data()[9] += 1
+        self.data()[9:HEADER_SIZE] = b"\x03" + bytes(HEADER_SIZE - 10)
         with self.assertRaisesRegex(CannotOpen, "version 3"):
             self.open()
 
