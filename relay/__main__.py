@@ -16,7 +16,7 @@ from relay import __version__
 
 COMMANDS = {
     "serve": ("relay.daemon.serve", "run a relay, as `relay` alone does"),
-    "publish": ("tester.publisher.__main__", "publish random messages, or the lines of a file"),
+    "publish": ("tester.publisher.__main__", "publish random messages, a file, or what a journal has"),
     "subscribe": ("tester.client.__main__", "print every message"),
     "journal": ("relay.journal.program", "show what is in a journal, check it, and mend it"),
     "top": ("tester.top.__main__", "watch a relay in the terminal"),

@@ -13,6 +13,7 @@ from relay.wire.framings import FRAMINGS, find_framing
 from relay.wire.hello import MAX_NAME
 from tester.tls import Tls, authorities, identity
 
+FRAMING = "int32"
 LONGEST_FRAME = 2**32 - 1  # bytes: the largest length that a 4-byte prefix can express
 
 
@@ -98,9 +99,9 @@ def add_connection_options(parser: Parser, port: int) -> None:
         "--framing",
         metavar="NAME",
         type=framing_name,
-        default="int32",
+        default=FRAMING,
         help=f"the framing that the relay was started with: {', '.join(FRAMINGS)}, or a class as package.module:Class"
-        " (default: %(default)s)",
+        f" (default: {FRAMING})",
     )
     parser.add_argument(
         "--max-message",

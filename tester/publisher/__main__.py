@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError
 
@@ -19,12 +19,18 @@ from tester.publisher.publisher import Outlet, Publisher
 from tester.publisher.report import Report
 from tester.publisher.session import SILENT, SessionOutlet
 
+if TYPE_CHECKING:
+    from tester.publisher.recording import Recording
+
+Source = Callable[[int], AsyncIterator[bytes]]  # gives all messages but the first few
 PATIENCE = 1.0  # seconds: longer than a relay needs to answer our end, unless it is blocked or is no relay
 WAITING = "all is sent; waiting until the relay has read it (which never ends if it is no port for publishers)"
 
 
-def choose(options: Options, reactor: Any) -> tuple[AsyncIterator[bytes], bool]:
-    """The messages that `options` ask for, and whether they are the same ones each time."""
+def choose(options: Options, reactor: Any) -> tuple[Source, bool]:
+    """What gives the messages that `options` ask for, at their pace, and whether they are the same ones each time."""
+    if options.recording is not None:
+        return recorded(options.recording, options, reactor), True
     repeatable = False
     if options.file is None:
         messages = random_texts(options.size)
@@ -35,7 +41,22 @@ def choose(options: Options, reactor: Any) -> tuple[AsyncIterator[bytes], bool]:
         messages = lines(read(descriptor, reactor), options.max_message, ending)
     if options.count is not None:
         messages = limited(messages, options.count)
-    return messages, repeatable
+
+    def source(before: int) -> AsyncIterator[bytes]:
+        rest = behind(messages, before) if before else messages
+        return paced(rest, options.interval, reactor) if options.interval else rest
+
+    return source, repeatable
+
+
+def recorded(recording: Recording, options: Options, reactor: Any) -> Source:
+    """What plays a recording. Says what it is."""
+    from tester.publisher.recording import played
+
+    say(f"playing {recording.summary}")
+    if recording.framing != options.framing:
+        say(f"the journal has the framing {recording.framing}: its messages are framed anew, with {options.framing}")
+    return lambda before: played(recording.messages(before, options.count), options.speed, reactor, say)
 
 
 def open_outlet(options: Options, reactor: Any, give_up: GiveUp) -> Outlet | SessionOutlet:
@@ -55,16 +76,17 @@ async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
 
     The exit status is 1 if the relay may not have read all of them.
     """
-    messages, repeatable = choose(options, reactor)
+    source, repeatable = choose(options, reactor)
     outlet = open_outlet(options, reactor, give_up)
     report = Report(partial(print, flush=True), time.monotonic)
     failure: BaseException | None = None
     try:
         before = await outlet.begin()
-        if repeatable and options.name and before:
-            say(f"{before:,} messages have this name already: going on behind so many lines")
-            messages = behind(messages, before)
-        await send(paced(messages, options.interval, reactor) if options.interval else messages, outlet, report)
+        if not (repeatable and options.name):
+            before = 0
+        if before:
+            say(f"{before:,} messages have this name already: going on behind so many")
+        await send(source(before), outlet, report)
         reactor.callLater(PATIENCE, lambda: say(WAITING + outlet.doubts))
         await outlet.finish()
     except BaseException as error:  # Ctrl-C, or an error that nobody handles
@@ -100,7 +122,7 @@ def conclude(options: Options, outlet: Outlet | SessionOutlet, report: Report) -
     done = "acknowledged" if options.acks else "certainly read"
     known = f"of {report.summary()}, the relay has {done} {outlet.certain:,}{outlet.doubts}"
     if options.acks:
-        return f"{known}; with the same --name and --file the rest can be sent another time"
+        return f"{known}; with the same --name and source the rest can be sent another time"
     return (
         f"{known}: is it the port for publishers, is its --framing {options.framing}, and is no message longer than its"
         " --max-message?"

@@ -15,10 +15,12 @@ import pytest
 from twisted.python.usage import UsageError
 
 from relay.daemon.options import Options
+from relay.journal.disk import Disk
 from tester.bench import options as bench
 from tester.client import options as client
 from tester.publisher import options as publisher
 from tester.top import options as top
+from tests.kit.journals import open_storage
 from tests.kit.page import ROOT
 from tests.kit.setup_cfg import setup_cfg
 
@@ -105,8 +107,11 @@ def test_every_command_of_a_page_can_be_run_as_it_stands(
     (tmp_path / "lines.txt").write_text("a line\n")
     (tmp_path / "token").write_text("0123456789abcdef\n")
     (tmp_path / "relay.toml").write_text((ROOT / "deploy" / "relay.toml").read_text())
+    (tmp_path / "journal").mkdir()
+    open_storage(Disk(), str(tmp_path / "journal"))
+    block = block.replace("/etc/relay/", "").replace("/var/lib/relay", "journal")
     checked = 0
-    for program, *arguments in filter(None, words(block.replace("/etc/relay/", ""))):
+    for program, *arguments in filter(None, words(block)):
         if "--check" in arguments:
             arguments.remove("--check")
         check(program, arguments)

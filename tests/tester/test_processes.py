@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from relay.journal.disk import Disk
+from relay.journal.inspection import messages
 from relay.wire.framings import FRAMINGS
 from tests.kit.process import DEADLINE, Lines, Relay, start
 
@@ -84,6 +86,30 @@ def test_a_file_goes_through_byte_for_byte(framing: str, tmp_path: Path) -> None
             interrupt(client)
     ending = {"line": b"\n", "raw": b"\n", "cr": b"\r", "nul": b"\0"}.get(framing, b"")
     assert copy.read_bytes() == b"".join(line + ending for line in lines)
+
+
+def test_a_recording_is_played_whole_in_other_framings_and_on_where_it_was(tmp_path: Path) -> None:
+    """It is played beside the relay that writes it: to another one, to another framing, and to itself."""
+    lines = [b"%d " % number + b"x" * (number % 300) for number in range(20_000)]
+    (tmp_path / "lines").write_bytes(b"\n".join([*lines, b""]))
+    journal = str(tmp_path / "journal")
+    os.mkdir(journal)
+    with Relay("--framing", "line", "--journal", journal) as first, Relay() as second:
+        publish(first, "--framing", "line", "--file", str(tmp_path / "lines"))
+        command = connecting("client", second.subscribe_port, "--raw", "--count", str(len(lines)))
+        with running("sh", "-c", 'exec "$@" >"$0"', str(tmp_path / "copy"), *command) as client:
+            second.log.wait_for(ATTACHED)
+            play = ("--from-journal", journal, "--framing", "int32", "--name", "player")
+            begun = publish(second, *play, "--count", "7000", "--speed", "max")
+            assert "the journal has the framing line: its messages are framed anew, with int32" in begun
+            rest = publish(second, *play, "--speed", "100")
+            assert "7,000 messages have this name already: going on" in rest
+            assert "sent 13,000 messages" in rest
+            assert client.wait_for_end() == 0
+        assert f"messages 1 to {len(lines):,}" in publish(first, "--from-journal", journal, "--speed", "max")
+        assert first.stop() == 0
+    assert (tmp_path / "copy").read_bytes() == b"".join(lines)
+    assert [one.data for one in messages(Disk(), journal)] == lines * 2
 
 
 def test_both_wait_for_a_relay_and_come_back_to_it() -> None:
