@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,8 +12,9 @@ from twisted.logger import LogLevel
 
 from relay.config.setting import Given
 from relay.config.settings import SETTINGS
-from relay.config.values import Network, show_size
+from relay.config.values import Network, Remote, show_size
 from relay.core.slow import SlowPolicy
+from relay.wire.counted import Int32
 from relay.wire.delimited import Delimited
 from relay.wire.framing import Framing
 from relay.wire.framings import framing_name
@@ -82,6 +84,11 @@ class Config:
     publisher_ca: str
     subscriber_ca: str
     tls_timeout: float
+    pull: tuple[Remote, ...]
+    reach_ca: str
+    """Empty: the authorities that the system trusts."""
+    reach_certificate: str
+    reach_private_key: str
     web: tuple[str, ...]
     web_token_file: str
     web_host: tuple[str, ...]
@@ -136,6 +143,7 @@ def _contradictions(config: Config) -> Iterator[Fault]:
         yield "subscribe", "subscribers can't connect anywhere"
     if (config.publish_tls or config.subscribe_tls) and not config.certificate:
         yield "certificate", "TLS needs one"
+    yield from _wrong_remotes(config)
     yield from _without_endpoint(config)
 
 
@@ -163,6 +171,20 @@ def _wrong_amounts(config: Config) -> Iterator[Fault]:
         yield "keepalive", f"at most {MAX_KEEPALIVE:,} seconds"
 
 
+def _wrong_remotes(config: Config) -> Iterator[Fault]:
+    for name, remotes in (("pull", config.pull),):
+        for one, count in Counter(remotes).items():
+            if count > 1:
+                yield name, f"{one} is there twice, and every message would be too"
+            if one.session and config.framing is not Int32:
+                yield name, f"{one}: a session needs --framing int32"
+
+
+def _with_tls(config: Config) -> list[Remote]:
+    """The other relays and servers that the relay connects to with TLS."""
+    return [one for one in config.pull if one.endpoint.startswith("tls:")]
+
+
 def _without_endpoint(config: Config) -> Iterator[Fault]:
     """Settings that have no effect, because there is no endpoint for the connections that they are about.
 
@@ -173,6 +195,7 @@ def _without_endpoint(config: Config) -> Iterator[Fault]:
         (("certificate", "private-key"), tls, "TLS endpoint"),
         (("publisher-ca",), config.publish_tls, "TLS endpoint"),
         (("subscriber-ca",), config.subscribe_tls, "TLS endpoint"),
+        (("reach-ca", "reach-certificate", "reach-private-key"), _with_tls(config), "connection with TLS"),
         (("web-token-file", "web-host", "web-origin"), config.web, "web port"),
     ):
         given = [name for name in names if getattr(config, name.replace("-", "_"))]

@@ -32,6 +32,8 @@ class Part(Enum):
     """Limits the time of TLS handshakes."""
     JOURNAL = auto()
     """Keeps messages on disk."""
+    REACH = auto()
+    """Connects to other relays and servers; a reload reads the files for TLS there again."""
     WEB = auto()
     """Decides who may see what of the web port."""
     LOG = auto()

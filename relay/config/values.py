@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeVar
 
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import clientFromString, serverFromString
 
 UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 MAX_PORT = 65_535
+
+SESSION = "session:"
+"""What stands before the endpoint of a relay with which to have a session."""
 
 Network = IPv4Network | IPv6Network
 Value = TypeVar("Value")
@@ -78,10 +82,44 @@ def endpoint(text: str) -> str:
         serverFromString(reactor, text)
     except Exception as error:  # a parser of Twisted or of a plugin raises what it likes
         raise ValueError(f"{text!r} is not an endpoint ({_fault(error)}): {_way_out(text)}") from None
-    number = re.match(r"(?:haproxy:)?tcp6?:(?:port=)?([0-9]+)", text)
+    _check_port(text, text, r"(?:haproxy:)?tcp6?:(?:port=)?([0-9]+)")
+    return text
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Another relay or server, to connect to."""
+
+    endpoint: str
+    """Where: one of Twisted's endpoint strings for clients."""
+    session: bool
+    """Whether it is a relay with which to have a session."""
+
+    def __str__(self) -> str:
+        return f"{SESSION if self.session else ''}{self.endpoint}"
+
+
+def remote(text: str) -> Remote:
+    """Another relay or server, from an endpoint string that says where to connect, with or without `session:`."""
+    from twisted.internet import reactor
+
+    endpoint = text.removeprefix(SESSION)
+    try:
+        clientFromString(reactor, endpoint)
+    except Exception as error:  # as for `endpoint`
+        raise ValueError(
+            f"{text!r} is not an endpoint to connect to ({_fault(error)}): give one such as tcp:relay.example:8002, "
+            "session:tls:relay.example:8002 or unix:/run/relay.sock"
+        ) from None
+    _check_port(text, endpoint, r"(?:tcp|tls):[^:=]+:(?:port=)?([0-9]+)")
+    return Remote(endpoint, endpoint != text)
+
+
+def _check_port(text: str, endpoint: str, pattern: str) -> None:
+    """Raise ValueError, which names `text`, if the port that `pattern` finds in `endpoint` is none."""
+    number = re.match(pattern, endpoint)
     if number and int(number[1]) > MAX_PORT:
         raise ValueError(f"{text!r} is not an endpoint: a port is a number from 0 to {MAX_PORT:,}")
-    return text
 
 
 def _way_out(text: str) -> str:

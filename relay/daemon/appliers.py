@@ -12,6 +12,7 @@ from twisted.logger import Logger, LogLevelFilterPredicate
 from relay.config.config import Config, Faults
 from relay.config.setting import Part
 from relay.core.hub import Hub
+from relay.daemon.reach import Reaching
 from relay.daemon.reload import Applier, Change
 from relay.feeds.feeds import Feeds
 from relay.net.certificates import RenewableContext, load_credentials
@@ -55,6 +56,7 @@ class Appliers:
     publishers: Registry
     subscribers: Sequence[Registry]
     """One registry for each feed: TCP first, then those of the web port."""
+    reaching: Reaching
     publisher_tls: RenewableContext
     subscriber_tls: RenewableContext
     web: Access
@@ -75,6 +77,7 @@ class Appliers:
             Part.CREDENTIALS: self._credentials,
             Part.WEB: self._web,
             Part.JOURNAL: self._journal,
+            Part.REACH: self.reaching.prepare,
             Part.HUB: infallible(self._hub),
             Part.PUBLISHERS: infallible(self._publishers),
             Part.NETWORKS: infallible(self._networks),
@@ -157,7 +160,7 @@ class Appliers:
             registry.allowed = config.allow_subscribers
 
     def _handshakes(self, config: Config) -> None:
-        for registry in (self.publishers, *self.subscribers):
+        for registry in (self.publishers, *self.subscribers, self.reaching.pulls):
             registry.handshake_timeout = config.tls_timeout
 
     def _drain(self, config: Config) -> None:

@@ -26,6 +26,7 @@ from relay.core.start import Starts
 from relay.core.timing import CallSoon, Every
 from relay.daemon.appliers import Appliers
 from relay.daemon.memory import Memory
+from relay.daemon.reach import Reaching
 from relay.daemon.reload import Reload
 from relay.daemon.reports import StatusLine, Totals
 from relay.daemon.systemd import Supervisor
@@ -122,6 +123,8 @@ class Machinery(NamedTuple):
     """Subscribers to server-sent events, at the web port."""
     sockets: Registry
     """Subscribers by WebSocket, at the web port."""
+    reaching: Reaching
+    """Makes the connections to others."""
 
     @property
     def all_subscribers(self) -> tuple[Registry, ...]:
@@ -158,6 +161,7 @@ class Relay(NamedTuple):
             machinery.intake,
             machinery.publishers,
             machinery.subscribers,
+            machinery.reaching.pulls,
             machinery.lines,
         )
         journal = (machinery.journal,) if machinery.journal else ()
@@ -184,7 +188,7 @@ class Relay(NamedTuple):
 
     def make_drain(self) -> Drain:
         """A drain of all connections, with the drain timeout in force."""
-        registries = (self.machinery.publishers, *self.machinery.all_subscribers)
+        registries = (self.machinery.publishers, self.machinery.reaching.pulls, *self.machinery.all_subscribers)
         return Drain(registries, self.appliers.drain_timeout, self.surroundings.reactor)
 
 
@@ -247,6 +251,7 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         history.use()
         recording.keeper.flush_hub = hub.flush
         recording.keeper.acks = sessions.acks
+    subscribers = Registry("subscriber", admission, lines, cuts=cuts)
     return Machinery(
         hub=hub,
         history=history,
@@ -259,9 +264,10 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         chores=chores,
         journal=recording.journal if recording else None,
         publishers=Registry("publisher", admission, lines, cuts=cuts),
-        subscribers=Registry("subscriber", admission, lines, cuts=cuts),
+        subscribers=subscribers,
         events=Registry("subscriber", admission, lines, feed="events", cuts=cuts),
         sockets=Registry("subscriber", admission, lines, feed="ws", cuts=cuts),
+        reaching=Reaching(reactor, sessions, intake, subscribers),
     )
 
 
@@ -333,6 +339,7 @@ def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> App
         intake=machinery.intake,
         publishers=machinery.publishers,
         subscribers=machinery.all_subscribers,
+        reaching=machinery.reaching,
         publisher_tls=RenewableContext(handshakes),
         subscriber_tls=RenewableContext(handshakes),
         web=Access(),
@@ -352,6 +359,8 @@ def _make_stats(machinery: Machinery, reload: Reload) -> Stats:
         turns=machinery.turns,
         sessions=machinery.sessions,
         journal=machinery.journal,
+        pulls=machinery.reaching.pulls,
+        reach=machinery.reaching.figures,
     )
 
 

@@ -131,6 +131,7 @@ class Options(UsageOptions):
         try:
             config = self.config()
             load_credentials(config)
+            _check_reach(config)
             read_token(config.web_token_file)
             if config.web:
                 require_packages()
@@ -152,6 +153,14 @@ def _check_folder(journal: str) -> None:
         raise Faults([f"journal: {os.path.abspath(journal)}: there is no such folder"])
     if journal and not os.access(journal, os.R_OK | os.W_OK | os.X_OK):
         raise Faults([f"journal: {os.path.abspath(journal)}: it cannot be written"])
+
+
+def _check_reach(config: Config) -> None:
+    """Raise Faults if the files for TLS connections to others cannot be used."""
+    if config.pull:
+        from relay.net.outgoing import load_client_credentials
+
+        load_client_credentials(config)
 
 
 def _require_writable(option: str, file: str) -> None:

@@ -82,5 +82,4 @@ class StatusLine:
 
 def connected(stats: Stats) -> tuple[int, int]:
     """The numbers of publishers and of subscribers that are connected."""
-    publishers, *subscribers = stats.registries
-    return len(publishers.open), sum(len(registry.open) for registry in subscribers)
+    return stats.connected("publisher"), stats.connected("subscriber")

@@ -78,6 +78,7 @@ class RelayService(Service):
         """
         Signals(self._reactor, stop=self._stop, reload=self._reload).take()
         self.relay.readiness.obstacle = ""
+        self.relay.machinery.reaching.start()
         self._announce()
         self._supervisor.ready()
         self.relay.status.report(STATUS_INTERVAL)
@@ -131,6 +132,7 @@ class RelayService(Service):
         relay.readiness.obstacle, relay.readiness.stopping = "draining", True
         self._supervisor.stopping(timeout + STOP_MARGIN)
         self._timers.stop()
+        relay.machinery.reaching.stop()
         stopped = relay.ports.stop(*ROLES.keys() - {"web"})
         relay.machinery.hub.flush()
         if lagging := relay.stats.snapshot().lagging:

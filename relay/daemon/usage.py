@@ -12,6 +12,7 @@ HEADINGS = {
     "limits": "Limits",
     "journal": "The journal",
     "tls": "TLS",
+    "reach": "Other relays and servers",
     "web": "The web port",
     "log": "The log",
 }

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
+from service_identity import VerificationError
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, ISSLTransport, ITransport
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate, CertificateOptions, TLSVersion, trustRootFromCertificates
@@ -50,12 +51,12 @@ def load_credentials(config: Config) -> Credentials:
         return Credentials()
     key_file = config.private_key or config.certificate
     faults: list[str] = []
-    chain = _load("certificate", config.certificate, x509.load_pem_x509_certificates, faults)
+    chain = load("certificate", config.certificate, x509.load_pem_x509_certificates, faults)
     key = None
     if chain or config.private_key:  # a file that cannot be read is one fault, also where both should be in it
-        key = _load("private-key", key_file, lambda data: load_pem_private_key(data, None), faults)
-    publisher_ca = _load("publisher-ca", config.publisher_ca, x509.load_pem_x509_certificates, faults)
-    subscriber_ca = _load("subscriber-ca", config.subscriber_ca, x509.load_pem_x509_certificates, faults)
+        key = load("private-key", key_file, lambda data: load_pem_private_key(data, None), faults)
+    publisher_ca = load("publisher-ca", config.publisher_ca, x509.load_pem_x509_certificates, faults)
+    subscriber_ca = load("subscriber-ca", config.subscriber_ca, x509.load_pem_x509_certificates, faults)
     if chain and key and chain[0].public_key() != key.public_key():
         faults.append(
             f"private-key: {abspath(key_file)} does not belong to the certificate in {abspath(config.certificate)}"
@@ -73,8 +74,11 @@ def load_credentials(config: Config) -> Credentials:
         raise Faults([f"certificate: {abspath(config.certificate)}: {_reason(error)}"]) from None
 
 
-def _load(name: str, file: str, parse: Callable[[bytes], Value], faults: list[str]) -> Value | None:
-    """The parsed file of the setting `name`. None without a file, or if it is wrong: `faults` then gets a line."""
+def load(name: str, file: str, parse: Callable[[bytes], Value], faults: list[str]) -> Value | None:
+    """The parsed file of the setting `name`. None without a file, or if it is wrong: `faults` then gets a line.
+
+    `parse`: makes the value of the file's bytes; raises ValueError or TypeError if it cannot.
+    """
     if not file:
         return None
     try:
@@ -173,8 +177,15 @@ def subject(transport: ITransport) -> str:
         return f"SHA256={sha256(crypto.dump_certificate(crypto.FILETYPE_ASN1, shown)).hexdigest()}"
 
 
+def refused_by_tls(failure: Failure) -> bool:
+    """Whether TLS ended a connection, with an error of its own."""
+    return isinstance(failure.value, SSL.Error) and _reason(failure.value) != "the peer closed the connection"
+
+
 def explain(failure: Failure) -> str:
     """Why a TLS handshake failed, in OpenSSL's words if it has any."""
+    if isinstance(failure.value, VerificationError):
+        return "the certificate is not for the host that was asked for"
     return _reason(failure.value) if isinstance(failure.value, SSL.Error) else "the peer closed the connection"
 
 

@@ -69,7 +69,7 @@ def equip(port: IListeningPort, *, transport: Transport, keepalive: int, exhaust
     listening = _replace_socket(port)
     listening.listen(BACKLOG)
     listening.setblocking(False)
-    _keep_alive(listening, keepalive)
+    keep_alive(listening, keepalive)
 
     def back_off(error: OSError) -> None:
         port.stopReading()
@@ -104,7 +104,7 @@ def _limit_accepts(port: tcp.Port) -> None:
     cast(Any, port).doRead = accept_some  # Any: a method, which the reactor looks up for each call
 
 
-def _keep_alive(listening: socket.socket, seconds: int) -> None:
+def keep_alive(listening: socket.socket, seconds: int) -> None:
     """Set TCP's keep-alive, which connections inherit; off for 0, as a socket from systemd may still have it on."""
     if listening.family not in (socket.AF_INET, socket.AF_INET6):
         return

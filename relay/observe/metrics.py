@@ -68,6 +68,7 @@ class Metrics:
         yield from _buffer(now)
         yield from _lag(now)
         yield from _sessions(now)
+        yield from _reach(now)
         yield Gauge("relay_publishers_blocked", "1 while publishers are not read, else 0.", now.blocked)
         yield Counter(
             "relay_publishers_blocked_seconds", "Seconds during which publishers were not read.", now.blocked_seconds
@@ -194,6 +195,25 @@ def _sessions(now: Snapshot) -> Iterator[Metric]:
     yield Counter("relay_session_lost_messages", "Messages that sessions were told they have lost.", now.lost)
     yield Counter("relay_acks_sent", "Acknowledgements sent to publishers.", now.acks)
     yield Gauge("relay_publisher_names", "Names of publishers that are known, connected or not.", now.names)
+
+
+def _reach(now: Snapshot) -> Iterator[Metric]:
+    labels = ["role", "remote"]
+    connected = Gauge(
+        "relay_reach_connected",
+        "1 while there is a connection to another relay or server that works, else 0.",
+        labels=labels,
+    )
+    made = Counter("relay_reach_connections", "Connections made to another relay or server.", labels=labels)
+    messages = Counter("relay_reach_messages", "Messages that came from there.", labels=labels)
+    lost = Counter("relay_reach_lost_messages", "Messages lost in between, as far as is known.", labels=labels)
+    for one in now.reach:
+        where = [one.role, one.remote]
+        connected.add_metric(where, one.connected)
+        made.add_metric(where, one.connections)
+        messages.add_metric(where, one.exchanged.messages)
+        lost.add_metric(where, one.lost)
+    yield from (connected, made, messages, lost)
 
 
 def _lag(now: Snapshot) -> Iterator[Metric]:

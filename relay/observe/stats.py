@@ -47,6 +47,24 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
+class ReachFigures:
+    """What the relay has to do with one other relay or server, over all its connections there."""
+
+    role: str
+    """What it does there: `pull`."""
+    remote: str
+    """Where that is, as the configuration has it."""
+    connected: bool
+    """Whether there is a connection that works."""
+    connections: int
+    """Connections that were made."""
+    exchanged: Tally
+    """What came, or was sent."""
+    lost: int
+    """Messages that were lost in between, as far as is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The relay at one moment. Totals are since its start; sizes are in bytes, times in seconds."""
 
@@ -104,6 +122,8 @@ class Snapshot:
     """When the relay was started, in seconds since 1970, UTC."""
     journal: JournalFigures | None
     """The journal; None without one."""
+    reach: tuple[ReachFigures, ...]
+    """The other relays and servers that the relay connects to."""
 
 
 class Stats:
@@ -121,13 +141,16 @@ class Stats:
         turns: Turns,
         sessions: Sessions,
         journal: Journal | None = None,
+        pulls: Registry | None = None,
+        reach: Callable[[], Sequence[ReachFigures]] = tuple,
     ) -> None:
         """`subscribers`: a registry for each feed. `lines`: counts the log lines that are left out.
 
         `reloads`: how many reloads succeeded (True) and failed (False). `clock`: the hub's. `sessions`: counts those.
-        `journal`: None for none.
+        `journal`: None for none. `pulls`: the connections of pulls; None for none. `reach`: returns the figures of
+        other relays and servers.
         """
-        self.registries = (publishers, *subscribers)
+        self.registries = (publishers, *subscribers, *([pulls] if pulls else ()))
         self.clock = clock
         self._hub = hub
         self._intake = intake
@@ -138,7 +161,12 @@ class Stats:
         self._turns = turns
         self._sessions = sessions
         self._journal = journal
+        self._reach = reach
         self._budget = hub.budget
+
+    def connected(self, role: str) -> int:
+        """How many connections with that role are open."""
+        return sum(len(registry.open) for registry in self.registries if registry.role == role)
 
     def snapshot(self) -> Snapshot:
         """The relay now. Taking a snapshot costs some 2 µs for each subscriber."""
@@ -178,6 +206,7 @@ class Stats:
             turn_seconds=self._turns.seconds,
             started=self._started,
             journal=self._journal.figures() if self._journal else None,
+            reach=tuple(self._reach()),
         )
 
     def _subscribed(self) -> tuple[Tally, int, list[Lag]]:

@@ -49,7 +49,7 @@ class Acks:
         self._unsafe: deque[tuple[int, Acknowledged, int]] = deque()  # up to where the journal must be safe for it
         self._scheduled = False
 
-    def contribute(self, key: Key, publisher: Acknowledged) -> None:
+    def contribute(self, key: Key, publisher: Contributor) -> None:
         """Note that `publisher`, which has the name `key`, is about to publish: the journal counts under names."""
         if self._journal is not None:
             self._journal.note(key, publisher)

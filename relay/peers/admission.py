@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 from collections import Counter
+from collections.abc import Iterator
 from ipaddress import IPv6Address
 from itertools import count
 
@@ -53,12 +54,17 @@ def counted_as(host: str) -> str:
 class Admission:
     """Counts connections, and says when there are too many."""
 
-    def __init__(self, max_connections: int = MAX_CONNECTIONS, max_per_address: int = 0) -> None:
-        """`max_connections`: limit in all. `max_per_address`: limit from one address, 0 for none."""
+    def __init__(
+        self, max_connections: int = MAX_CONNECTIONS, max_per_address: int = 0, numbers: Iterator[int] | None = None
+    ) -> None:
+        """`max_connections`: limit in all. `max_per_address`: limit from one address, 0 for none.
+
+        `numbers`: for connections; None to begin with 1.
+        """
         self.max_connections = max_connections
         self.max_per_address = max_per_address
         self.connections = 0
-        self.numbers = count(1)
+        self.numbers = numbers or count(1)
         """Numbers for connections, in the order in which they begin; each is given once."""
         self._per_address: Counter[str] = Counter()
 

@@ -95,7 +95,7 @@ class Connection(Protocol):
 
     def _connected(self) -> None:
         by = "" if self.feed == TCP else f" by {self.feed}"
-        self._lines.info(self.logger, "{role} {peer} connected{by}", role=self.role, peer=self.peer, by=by)
+        self._lines.info(self.logger, "{role} {peer} connected{by}", role=self.role, peer=self.who, by=by)
         self._begin()
 
     def _begin(self) -> None:

@@ -58,6 +58,14 @@ class Names:
             self._free[key] = Name(count)
         self.change(self.limit)
 
+    def of(self, subject: str) -> list[tuple[str, int]]:
+        """The names that belong to `subject`, with their counts: those without a connection first, then the newest."""
+        free = [(name, one.count) for (owner, name), one in self._free.items() if owner == subject]
+        held = [
+            (name, one.holder.accepted) for (owner, name), one in self._held.items() if owner == subject and one.holder
+        ]
+        return free + held
+
     def take(self, key: Key, holder: Holder) -> tuple[Name, Holder | None]:
         """Give the name to `holder`. Returns the name, and who had it until now, None if nobody."""
         name = self._held.get(key) or self._free.pop(key, None) or Name()

@@ -19,7 +19,7 @@ from relay.core.log import Log
 from relay.core.state import WORDS, State
 from relay.core.timing import SWEEP
 from relay.observe.roster import Row, ended
-from relay.observe.stats import Role, Snapshot, Stats
+from relay.observe.stats import ReachFigures, Role, Snapshot, Stats
 from relay.peers.connection import Connection
 from relay.peers.ended_connection import EndedConnection
 from relay.peers.subscriber import Subscriber
@@ -170,6 +170,7 @@ def _numbers(now: Snapshot) -> dict[str, object]:
         "buffer": _buffer(now),
         "furthest": asdict(now.furthest),
         "sessions": _sessions(now),
+        "reach": [_reach(one) for one in now.reach],
         "blocked": now.blocked,
         "blocked_seconds": now.blocked_seconds,
         "closed": _closed(now.roles),
@@ -191,6 +192,19 @@ def _sessions(now: Snapshot) -> dict[str, object]:
         "lost": now.lost,
         "acks": now.acks,
         "names": now.names,
+    }
+
+
+def _reach(one: ReachFigures) -> dict[str, object]:
+    """What the relay has to do with one other relay or server."""
+    return {
+        "role": one.role,
+        "remote": one.remote,
+        "connected": one.connected,
+        "connections": one.connections,
+        "messages": one.exchanged.messages,
+        "bytes": one.exchanged.bytes,
+        "lost": one.lost,
     }
 
 

@@ -44,6 +44,18 @@ class Sessions:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What a relay tells of the others that it connects to; all 0 without one. Totals are since its start."""
+
+    remotes: int = 0
+    connected: int = 0
+    """Those of `remotes` to which there is a connection that works."""
+    messages: float = 0
+    lost: float = 0
+    """Messages that were lost in between."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scrape:
     """A relay at one moment. Totals are since its start; sizes are in bytes, times in seconds."""
 
@@ -78,6 +90,7 @@ class Scrape:
     ended: int
     """Connections that have ended."""
     sessions: Sessions = Sessions()
+    reach: Reach = Reach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +170,10 @@ class _Samples:
             raise NotARelayError(f"{name}: {found}")
         return found
 
+    def number(self, name: str) -> int:
+        """How many samples are called `name`."""
+        return len(self._found[name])
+
     def count(self, name: str, **labels: str) -> int:
         """The same sum as `sum`, for metrics with whole numbers."""
         return int(self.sum(name, **labels))
@@ -184,6 +201,16 @@ def _scrape(samples: _Samples, at: float) -> Scrape:
         blocked_seconds=samples.sum("relay_publishers_blocked_seconds_total"),
         ended=samples.count("relay_connections_closed_total"),
         sessions=_sessions(samples) if "relay_sessions" in samples else Sessions(),
+        reach=_reach(samples) if "relay_reach_connected" in samples else Reach(),
+    )
+
+
+def _reach(samples: _Samples) -> Reach:
+    return Reach(
+        remotes=samples.number("relay_reach_connected"),
+        connected=samples.count("relay_reach_connected"),
+        messages=samples.sum("relay_reach_messages_total"),
+        lost=samples.sum("relay_reach_lost_messages_total"),
     )
 
 

@@ -15,7 +15,7 @@ from rich.styled import Styled
 from rich.table import Table
 from rich.text import Text
 
-from tester.top.figures import Flow, Rates, Scrape, Sessions
+from tester.top.figures import Flow, Rates, Reach, Scrape, Sessions
 from tester.top.tables import ended_table, slowest_table
 from tester.top.watch import View
 from tester.top.words import harmless, megabytes, pace, size, span
@@ -101,8 +101,22 @@ def _figures(lines: Lines, scrape: Scrape, rates: Rates | None, width: int, asci
     lines.add(table, 3)
     if scrape.sessions != Sessions():
         lines.add(_sessions(scrape.sessions))
+    if scrape.reach.remotes:
+        lines.add(_reach(scrape.reach))
     lines.add(_buffer(scrape, width, ascii_only))
     lines.add(Text(""))
+
+
+def _reach(reach: Reach) -> Text:
+    missing = reach.connected < reach.remotes
+    return Text.assemble(
+        ("reach".ljust(LABEL), "dim"),
+        (f"{reach.connected:,} of {reach.remotes:,} others connected", "yellow" if missing else ""),
+        f"; {reach.messages:,.0f} messages",
+        (f", {reach.lost:,.0f} lost" if reach.lost else "", "yellow"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
 
 
 def _flows(scrape: Scrape, rates: Rates | None) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relay.core.cursor import Lag, Tally
 from relay.core.journal import JournalFigures
-from relay.observe.stats import Role, Snapshot
+from relay.observe.stats import ReachFigures, Role, Snapshot
 from relay.wire.close_reason import CloseReason
 
 ENDS = dict.fromkeys(CloseReason, 0) | {CloseReason.OVERRUN: 4}
@@ -55,4 +55,5 @@ NOW = Snapshot(
         cuts=1,
         trouble="",
     ),
+    reach=(ReachFigures("pull", "session:tcp:far.example:8002", True, 3, Tally(20, 2000, 0), 5),),
 )

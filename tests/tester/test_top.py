@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tester.top.connections import PAGES, Connection, Ended, Lagging, Slowest, ended, slowest
-from tester.top.figures import Flow, NotARelayError, Rates, Scrape, Sessions, rates, read, same_run
+from tester.top.figures import Flow, NotARelayError, Rates, Reach, Scrape, Sessions, rates, read, same_run
 from tester.top.watch import View, Watch
 from tester.top.web import WebError
 from tester.top.words import megabytes, moment, pace, size, span
@@ -53,6 +53,18 @@ class FiguresTests(SynchronousTestCase):
             'relay_connections{role="subscriber",feed="tcp"} 7\nrelay_connections{role="subscriber",feed="ws"} 30',
         )
         self.assertEqual(read(text, 0).subscribers, 37)
+
+    def test_the_others_that_it_connects_to_are_counted_if_there_are_any(self) -> None:
+        self.assertEqual(scrape().reach, Reach())
+        told: dict[str, float] = {
+            'relay_reach_connected{role="pull",remote="tcp:a:1"}': 1,
+            'relay_reach_connected{role="pull",remote="tcp:b:1"}': 0,
+            'relay_reach_messages_total{role="pull",remote="tcp:a:1"}': 20,
+            'relay_reach_messages_total{role="pull",remote="tcp:b:1"}': 3,
+            'relay_reach_lost_messages_total{role="pull",remote="tcp:a:1"}': 4,
+            'relay_reach_lost_messages_total{role="pull",remote="tcp:b:1"}': 0,
+        }
+        self.assertEqual(read(metrics(told), 0).reach, Reach(remotes=2, connected=1, messages=23, lost=4))
 
     def test_sessions_are_counted_over_all_feeds_if_the_relay_tells_of_them(self) -> None:
         self.assertEqual(scrape().sessions, Sessions())

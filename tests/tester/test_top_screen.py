@@ -11,7 +11,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from tester.top.connections import Connection, Ended, Lagging, Slowest
-from tester.top.figures import Flow, Rates, Sessions
+from tester.top.figures import Flow, Rates, Reach, Sessions
 from tester.top.options import parse
 from tester.top.screen import Screen
 from tester.top.watch import View
@@ -112,6 +112,14 @@ class ScreenTests(SynchronousTestCase):
             text = "\n".join(drawn(full(), width))
             self.assertNotIn("session", text)
             self.assertNotIn(" name ", text)
+
+    def test_the_others_that_it_connects_to_take_a_line(self) -> None:
+        view = full()
+        assert view.scrape is not None
+        reach = Reach(remotes=3, connected=2, messages=1234, lost=5)
+        lines = drawn(replace(view, scrape=replace(view.scrape, reach=reach)), 132)
+        self.assertEqual(len(lines), 24)
+        self.assertEqual(" ".join(self.line(lines, "reach")), "reach 2 of 3 others connected; 1,234 messages, 5 lost")
 
     def test_totals_of_sessions_take_a_line(self) -> None:
         view = full()

@@ -264,7 +264,7 @@ const who = (row) => ({
 
 /** Where a session is: the message that a subscriber is given next, or what a publisher was not told of yet. */
 function progress(row) {
-  if (!row.session) return "";
+  if (!row.session || row.role === "pull") return "";
   return row.role === "publisher" ? `${whole.format(row.unacknowledged)} not acknowledged`
     : `next is ${whole.format(row.position)}`;
 }
@@ -272,6 +272,16 @@ function progress(row) {
 const lacks = (lag) => lag
   ? { text: size(lag.bytes), note: count(lag.messages, "message", "messages"), as: "number" } : "";
 const passed = (row) => row.skipped ? `${whole.format(row.skipped)} skipped` : "";
+
+function showReach() {
+  byId("reach").hidden = !now.reach.length;
+  fill(byId("remotes"), now.reach.map((one) => [
+    { text: one.remote, note: one.role },
+    { text: one.connected ? "connected" : "not connected", as: one.connected ? "" : "warn",
+      note: count(one.connections, "connection", "connections") },
+    { text: whole.format(one.messages), as: "number", note: one.lost ? `${whole.format(one.lost)} lost` : "" },
+  ]), "");
+}
 
 function showPeers() {
   fill(byId("slowest"), now.slowest.map((row) => [
@@ -378,7 +388,7 @@ function receive(status) {
   samples.push({ time, published, delivered, blocked_seconds, closed });
   samples = samples.filter((sample) => status.time - sample.time <= WINDOW);
   document.body.classList.remove("stale");
-  const parts = [showVerdict, showTraffic, showCounts, showSessions, showBuffer, showPeers, showTail, showSettings];
+  const parts = [showVerdict, showTraffic, showCounts, showSessions, showReach, showBuffer, showPeers, showTail, showSettings];
   for (const show of parts) show();
 }
 

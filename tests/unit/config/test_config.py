@@ -10,6 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.config.config import MAX_KEEPALIVE, MIN_SEND_BUFFER, Config, Faults, check, configure, shown_settings
 from relay.config.setting import Given
 from relay.config.settings import SETTINGS
+from relay.config.values import Remote
+from relay.wire.delimited import Line
+
+FAR = Remote("tcp:far:8002", True)
 
 
 class ConfigTests(SynchronousTestCase):
@@ -43,6 +47,11 @@ class ConfigTests(SynchronousTestCase):
             ("subscriber-ca", {"subscriber_ca": "a.pem"}, "no TLS endpoint"),
             ("certificate", {"certificate": "a.pem", "private_key": "b.pem"}, "that it and private-key could be for"),
             ("web-host", {"web_host": ("x",), "web_origin": ("y",)}, "no web port that it and web-origin could be for"),
+            ("pull", {"pull": (FAR, FAR)}, "session:tcp:far:8002 is there twice"),
+            ("pull", {"pull": (FAR,), "framing": Line}, "session:tcp:far:8002: a session needs --framing int32"),
+            ("reach-ca", {"reach_ca": "a.pem", "pull": (FAR,)}, "no connection with TLS"),
+            ("reach-certificate", {"reach_certificate": "a.pem"}, "no connection with TLS"),
+            ("reach-private-key", {"reach_private_key": "a.pem"}, "no connection with TLS"),
             ("web-token-file", {"web_token_file": "token"}, "no web port"),
             ("web-host", {"web_host": ("relay.example",)}, "no web port"),
             ("web-origin", {"web_origin": ("https://example.org",)}, "no web port"),

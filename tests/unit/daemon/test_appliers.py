@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.config.config import configure
 from relay.config.setting import Part
 from relay.config.settings import SETTINGS
+from relay.config.values import Remote
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.assembly import Surroundings, assemble
 from relay.web.request import Request
@@ -28,6 +29,7 @@ from tests.kit.folders import temporary_folder
 from tests.kit.relays import HOST
 
 SKIP = SLOW_POLICIES["skip"]
+OVER_TLS = Remote("tls:far.example:8002", False)
 ORIGIN = "https://example.org"
 
 
@@ -43,6 +45,7 @@ class AppliersTests(SynchronousTestCase):
             publish_tls=("tcp:1",),
             subscribe_tls=("tcp:2",),
             web=("tcp:3",),
+            pull=(OVER_TLS,),
             web_token_file=str(self.token),
             certificate=str(self.authority.issue("relay.example")),
             journal=str(folder / "journal"),
@@ -110,6 +113,14 @@ class AppliersTests(SynchronousTestCase):
                 lambda: (machinery.publishers.handshake_timeout, machinery.subscribers.handshake_timeout),
                 (2.5, 2.5),
             ),
+            "pull": (
+                (OVER_TLS, Remote("tcp:far.example:1", False)),
+                lambda: [one.remote for one in machinery.reaching.figures()],
+                [str(OVER_TLS), "tcp:far.example:1"],
+            ),
+            "reach-ca": (ca, lambda: self.relay.reload.config.reach_ca, ca),
+            "reach-certificate": (other, lambda: self.relay.reload.config.reach_certificate, other),
+            "reach-private-key": (other, lambda: self.relay.reload.config.reach_private_key, other),
             "web-host": (("relay.example",), lambda: appliers.web.hosts, ("relay.example",)),
             "web-origin": ((ORIGIN,), self.allowed, 200),
             "log-level": (LogLevel.error, lambda: self.levels.logLevelForNamespace("any"), LogLevel.error),
@@ -168,6 +179,7 @@ class AppliersTests(SynchronousTestCase):
             ({"certificate": "/none", "private_key": ""}, "certificate: /none: "),
             ({"private_key": "/none"}, "private-key: /none: "),
             ({"publisher_ca": "/none"}, "publisher-ca: /none: "),
+            ({"reach_ca": "/none"}, "reach-ca: /none: "),
         ):
             fields: dict[str, Any] = {**everything, "private_key": "", **wrong}
             self.assertIn(f"reload failed, everything stays as it was: {words}", self.reload(**fields))

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted
 from relay import __version__
 from relay.config.config import Config
+from relay.config.values import Remote
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
 from relay.wire.counted import Int32
@@ -60,6 +61,10 @@ class OptionsTests(SynchronousTestCase):
                 publisher_ca="",
                 subscriber_ca="",
                 tls_timeout=5.0,
+                pull=(),
+                reach_ca="",
+                reach_certificate="",
+                reach_private_key="",
                 web=(),
                 web_token_file="",
                 web_host=(),
@@ -84,6 +89,8 @@ class OptionsTests(SynchronousTestCase):
             *("--publisher-names", "5"),
             *("--journal", "/var/lib/relay", "--journal-size", "1GiB", "--journal-age", "86400"),
             *("--journal-sync", "0.5"),
+            *("--pull", "tcp:far.example:2947", "--pull", "tls:far.example:8002"),
+            *("--reach-ca", "authority.pem", "--reach-certificate", "own.pem", "--reach-private-key", "own.key"),
             *("--web", "tcp:6:interface=127.0.0.1", "--web", "unix:/run/web", "--web-token-file", "token"),
             *("--web-host", "Relay.example.", "--web-host", "map-1"),
             *("--web-origin", "https://Example.org/", "--web-origin", "http://127.0.0.1:8080"),
@@ -121,6 +128,10 @@ class OptionsTests(SynchronousTestCase):
                 publisher_ca="one.pem",
                 subscriber_ca="other.pem",
                 tls_timeout=2.0,
+                pull=(Remote("tcp:far.example:2947", False), Remote("tls:far.example:8002", False)),
+                reach_ca="authority.pem",
+                reach_certificate="own.pem",
+                reach_private_key="own.key",
                 web=("tcp:6:interface=127.0.0.1", "unix:/run/web"),
                 web_token_file="token",
                 web_host=("relay.example", "map-1"),

@@ -64,6 +64,7 @@ class StatusTests(RelayCase):
                     "acks": 0,
                     "names": 0,
                 },
+                "reach": [],
                 "blocked": False,
                 "blocked_seconds": 0.0,
                 "closed": {"publisher": {}, "subscriber": {}},

@@ -1,0 +1,103 @@
+"""The other relays and servers that the configuration names; without one nothing of `relay.reach` is imported."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from relay.config.config import Config
+from relay.config.values import Remote
+from relay.daemon.reload import Change
+from relay.observe.stats import ReachFigures
+from relay.peers.admission import Admission
+from relay.peers.intake import Intake
+from relay.peers.registry import Registry
+from relay.peers.sessions import Sessions
+
+if TYPE_CHECKING:
+    from relay.net.outgoing import ClientCredentials
+    from relay.reach.reach import Reach
+
+
+class Reaching:
+    """Makes the connections to others that the configuration in force asks for."""
+
+    def __init__(self, reactor: Any, sessions: Sessions, intake: Intake, subscribers: Registry) -> None:
+        """`reactor`: Any, as in Surroundings. `subscribers`: those who connected to this relay by TCP."""
+        admission = Admission(sys.maxsize, numbers=subscribers.admission.numbers)  # the limits are for those who come
+        self.pulls = Registry("pull", admission, subscribers.lines)
+        """The connections from which messages are fetched."""
+        self._reactor = reactor
+        self._sessions = sessions
+        self._intake = intake
+        self._subscribers = subscribers
+        self._credentials: ClientCredentials | None = None
+        self._reach: Reach | None = None
+        self._started = False
+
+    def prepare(self, config: Config) -> Change:
+        """An applier: reads the files for TLS, then changes what is connected to. Raises Faults."""
+        if not config.pull and self._reach is None:
+            return lambda: None
+        from relay.net.outgoing import load_client_credentials
+
+        credentials = load_client_credentials(config)
+
+        def change() -> None:
+            self._credentials = credentials
+            reach = self._reach = self._reach or self._make(config)
+            reach.change(config.pull)
+
+        return change
+
+    def _make(self, config: Config) -> Reach:
+        from relay.net.outgoing import client_endpoint
+        from relay.reach.places import Places
+        from relay.reach.pull import Surroundings
+        from relay.reach.reach import Reach
+
+        sessions = self._sessions
+
+        def endpoint(remote: Remote) -> IStreamClientEndpoint:
+            assert self._credentials is not None
+            return client_endpoint(self._reactor, remote.endpoint, self._credentials)
+
+        reach = Reach(
+            Surroundings(
+                hub=sessions.hub,
+                framing=partial(config.framing, config.max_message),
+                max_message=config.max_message,
+                intake=self._intake,
+                places=Places(sessions.names, sessions.acks.contribute),
+                registry=self.pulls,
+                subscribers=self._subscribers,
+                endpoint=endpoint,
+                call_later=self._reactor.callLater,
+                clock=time.monotonic,
+                keepalive=config.keepalive,
+            )
+        )
+        if self._started:
+            reach.start()
+        return reach
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._started = True
+        if self._reach is not None:
+            self._reach.start()
+
+    def stop(self) -> None:
+        """Make no connection any more."""
+        self._started = False
+        if self._reach is not None:
+            self._reach.stop()
+
+    def figures(self) -> Sequence[ReachFigures]:
+        """How each of them is."""
+        return () if self._reach is None else self._reach.figures()

@@ -1,0 +1,318 @@
+"""Pulls: the relay connects to another relay or server, and publishes what comes from there.
+
+A pull has one connection after the other. Each is a `Publisher`, and so it is counted, waits with the others, and is
+cut if it leaves a message incomplete. With a session the core of the client library speaks
+(`relay.client.subscriber`): it resumes, counts, and returns what came as whole runs, which go into the hub as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from relay.client.connection import speaker
+from relay.client.errors import ClientError, ConnectionFault, NotARelay, TLSFailed
+from relay.client.events import Gap, Run
+from relay.client.subscriber import SubscriberCore
+from relay.config.values import Remote
+from relay.core.cursor import NOTHING
+from relay.core.hub import Hub
+from relay.core.state import State
+from relay.core.timing import SWEEP, Clock
+from relay.net.certificates import explain, refused_by_tls
+from relay.net.outgoing import is_ourselves, prepare
+from relay.observe.stats import ReachFigures
+from relay.peers.heartbeat import CallLater
+from relay.peers.publisher import Publisher, Publishers
+from relay.peers.registry import Registry
+from relay.reach.dialler import Dialler
+from relay.reach.places import Place, Places
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import BadFrame, Frames, Framing, MessageTooLong
+from relay.wire.framings import framing_name
+from relay.wire.signature import MOST, opens, wrong_framing
+
+ROLE = "pull"
+HEARTBEAT = 10.0
+"""Seconds between two heartbeats of a relay that is pulled from."""
+LOOK = 0.1
+"""Seconds from the beginning of a connection to the look whether it leads back to this relay. By then the reactor has
+accepted it, and a loop has not yet done much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What all pulls share."""
+
+    hub: Hub
+    framing: Callable[[], Framing]
+    """Makes the framing of one connection."""
+    max_message: int
+    """Bytes that a message may have."""
+    intake: Publishers
+    places: Places
+    registry: Registry
+    """Keeps the connections."""
+    subscribers: Registry
+    """Those who connected to this relay: itself must not be among them."""
+    endpoint: Callable[[Remote], IStreamClientEndpoint]
+    call_later: CallLater
+    clock: Clock
+    keepalive: int
+    """Seconds of silence after which TCP asks whether the other side is there; 0 for never."""
+
+
+class PullCore(SubscriberCore):
+    """Speaks for a pull, and takes no message that is longer than this relay allows."""
+
+    most = 0
+    """Bytes of the longest message that the other relay allows, as far as is known."""
+
+    def _welcome(self, max_message: int, now: float) -> None:
+        self.most = max_message
+        super()._welcome(min(max_message, self._max_message), now)
+
+    def _senseless(self, error: MessageTooLong, first: bool) -> ConnectionFault | ClientError:
+        if self.welcomed and self.most >= (error.length or 0):
+            return NotARelay(f"it has {error}: --max-message must be at least {error.length:,} here too")
+        return super()._senseless(error, first)
+
+
+class Pull:
+    """What is fetched from one relay or server."""
+
+    logger = Logger()
+
+    def __init__(self, remote: Remote, surroundings: Surroundings) -> None:
+        self.remote = remote
+        self.surroundings = surroundings
+        self.core: PullCore | None = None
+        """Speaks with the relay; None without a session."""
+        self.link: PullLink | None = None
+        """The connection that there is now."""
+        self.connections = 0
+        """Connections that were made."""
+        self.lost = 0
+        """Messages that the other relay had no more."""
+        self._place: Place | None = None
+        self._before = NOTHING  # what came on the connections that have ended
+        if remote.session:
+            after = surroundings.places.find(ROLE, remote)
+            self.core = PullCore(after=after, heartbeat=HEARTBEAT, max_message=surroundings.max_message)
+            if after is not None:
+                self._place = surroundings.places.stand(ROLE, remote, after)
+        self.dialler = Dialler(
+            f"{ROLE} {remote}", lambda: surroundings.endpoint(remote), self._make, surroundings.call_later
+        )
+
+    def start(self) -> None:
+        """Connect, and go on doing so."""
+        self.dialler.start()
+
+    def stop(self) -> None:
+        """Connect no more. A connection that is there goes on: end it with `remove`, or with the drain."""
+        self.dialler.stop()
+
+    def remove(self) -> None:
+        """End, because it is not wanted any more."""
+        self.stop()
+        if self.link is not None:
+            self.link.abort(CloseReason.REMOVED)
+        if self._place is not None:
+            self.surroundings.places.leave(self._place)
+            self._place = None
+
+    def figures(self) -> ReachFigures:
+        """How it is."""
+        now = NOTHING if self.link is None else self.link.tally
+        up = self.link is not None and self.link.works
+        return ReachFigures(ROLE, str(self.remote), up, self.connections, self._before + now, self.lost)
+
+    # What its connections call
+
+    def _make(self) -> PullLink:
+        self.link = PullLink(self)
+        return self.link
+
+    def ended(self, link: PullLink, fault: Exception | None) -> None:
+        """The connection is gone."""
+        self._before += link.tally
+        self.link = None
+        self.dialler.ended(fault)
+
+    def publish(self, frames: list[Frames]) -> None:
+        """Publish what came. With a session, the place moves in the same breath."""
+        place, position = self._place, self.core.position if self.core else None
+        if position is not None:
+            if place is None or place.epoch != position.epoch:
+                if place is not None:
+                    self.surroundings.places.leave(place)
+                place = self._place = self.surroundings.places.stand(ROLE, self.remote, position)
+            self.surroundings.places.move(place, position.number)
+        self.surroundings.hub.publish(frames)
+
+    def tell(self, gap: Gap) -> None:
+        """Messages are missing."""
+        self.lost += gap.lost or 0
+        what = "an unknown number of messages" if gap.lost is None else f"{gap.lost:,} messages"
+        if gap.repeats:
+            what = "the count was wrong, so that some messages may come twice:"
+        self.logger.warn(
+            "pull {remote}: {what} lost before {position}",
+            remote=str(self.remote),
+            what=what,
+            position=str(gap.position),
+        )
+
+
+class PullLink(Publisher):
+    """One connection of a pull."""
+
+    logger = Logger()
+
+    def __init__(self, pull: Pull) -> None:
+        around = pull.surroundings
+        super().__init__(around.registry, None, around.hub, around.framing(), around.intake)
+        self.works = False
+        """Whether the other side is what we hoped for: it has welcomed us, or sent a message."""
+        self.name = str(pull.remote)
+        self._pull = pull
+        self._core = pull.core
+        self._clock = around.clock
+        self._pass_on = pull.publish
+        self._fault: Exception | None = None
+        self._begun = False
+        if self._core is not None:
+            self.in_session = True
+            self._receive = self._converse
+
+    def _begin(self) -> None:
+        around = self._pull.surroundings
+        self._pull.connections += 1
+        self._begun = True
+        prepare(self.link, around.keepalive)
+        super()._begin()
+        if self._core is not None:
+            self.link.write(self._core.connected(self._clock()))
+        around.call_later(LOOK, self._look_for_loop)
+
+    def _look_for_loop(self) -> None:
+        if self.lifecycle.ending:
+            return
+        others = self._pull.surroundings.subscribers.open
+        if any(is_ourselves(self.link, one.link) for one in others if not one.lifecycle.ending):
+            self._fail(CloseReason.LOOP, NotARelay("it leads to this relay itself"))
+
+    def _fail(self, reason: CloseReason, fault: Exception) -> None:
+        self._fault = fault
+        self.abort(reason, str(fault))
+
+    # What comes
+
+    def _publish(self, frames: list[Frames]) -> None:
+        if frames and not self.works:
+            self._work()
+        super()._publish(frames)
+
+    def _work(self) -> None:
+        self.works = True
+        self._pull.dialler.worked()
+
+    def _first(self, data: bytes) -> list[Frames]:
+        frames = self._framing.receive(data)
+        if frames:
+            self._receive = self._framing.receive
+            start = bytes(frames[0].data[:MOST])
+            what = opens(start) or speaker(start)
+            if what:
+                self._fail(CloseReason.FOREIGN_PROTOCOL, NotARelay(f"what it sends looks like {what}"))
+                return []
+        return frames
+
+    def _refuse(self, error: BadFrame) -> None:
+        hint = ""
+        if not self.messages:
+            looks = speaker(error.start)
+            wrong = wrong_framing(error.start, self._framing.limit, framing_name(type(self._framing)))
+            hint = f"it looks like {looks}" if looks else wrong
+        self._fail(error.reason, NotARelay(f"it sends {error}{hint and '; '}{hint}"))
+
+    def _converse(self, data: bytes) -> list[Frames]:
+        """Take what comes in a session. It stands in for the framing's `receive`."""
+        core = self._core
+        assert core is not None
+        frames = []
+        for one in core.receive(data, self._clock()):
+            if isinstance(one, Run):
+                frames.append(one.frames)
+            else:
+                self._pull.tell(one)
+        if core.welcomed and not self.works:
+            self._greet(core)
+        if core.fault is not None:
+            self._give_up(core.fault)
+        return frames
+
+    def _greet(self, core: PullCore) -> None:
+        self._work()
+        self._lines.info(
+            self.logger, "pull {peer} goes on behind {position}", peer=self.who, position=str(core.position)
+        )
+        limit = self._pull.surroundings.max_message
+        if core.most > limit:
+            self._lines.warn(
+                self.logger,
+                "pull {peer}: messages may have {theirs:,} bytes there and {ours:,} here: a longer one ends the "
+                "connection, and nothing after it comes",
+                peer=self.who,
+                theirs=core.most,
+                ours=limit,
+            )
+
+    def _give_up(self, fault: Exception) -> None:
+        if isinstance(fault, ConnectionFault):
+            told = fault.retry is not None  # by a relay that stops
+            self._fail(CloseReason.PEER_CLOSED if told else CloseReason.CONNECTION_LOST, fault)
+        else:
+            self._fail(CloseReason.SESSION_ERROR, fault)
+
+    # What happens to all publishers
+
+    def sweep(self, passed: float, timeout: float) -> None:
+        super().sweep(passed, timeout)
+        core = self._core
+        if core is None or self.state is not State.OPEN:
+            return
+        core.check(self._clock())
+        if core.fault is not None:
+            self._give_up(core.fault)
+
+    def _sweep_silence(self, passed: float) -> None:
+        """A source may be silent: nobody took the wrong port."""
+
+    def resume(self) -> None:
+        if self._core is not None:
+            self._core.excuse(self._clock() + SWEEP)  # what came meanwhile is read before it is missed
+        super().resume()
+
+    # Its end
+
+    def _reason_of_loss(self, failure: Failure) -> CloseReason:
+        if self.state is not State.HANDSHAKE and refused_by_tls(failure):
+            # With TLS 1.3 a server looks at our certificate when we are done.
+            self._why = explain(failure)
+            self._fault = TLSFailed.because(self._why)
+            return CloseReason.HANDSHAKE_FAILED
+        return super()._reason_of_loss(failure)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
+        super().connectionLost(reason)
+        if self._core is not None and self._begun:
+            self._core.closed("the relay closed the connection")
+            self._fault = self._fault or self._core.fault
+        self._pull.ended(self, self._fault)

@@ -1,0 +1,236 @@
+"""Pulls with real processes: another relay over paths that are cut, sources that know nothing of relays, and TLS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from relay.wire.position import Position
+from tests.kit.certificates import Authority
+from tests.kit.doors import Doors
+from tests.kit.fakes import frame
+from tests.kit.peers import connection, receive
+from tests.kit.process import DEADLINE, Lines, Relay, free_port, lasting, start, wait_until
+from tests.kit.proxy import Proxy, RandomFaults
+from tests.kit.session_peers import ResumingSubscriber
+
+SEED = 12
+
+
+def pulling(port: int, session: bool = True) -> tuple[str, str]:
+    return "--pull", f"{'session:' if session else ''}tcp:127.0.0.1:{port}"
+
+
+@contextmanager
+def reading(relay: Relay, epoch: str) -> Iterator[ResumingSubscriber]:
+    """A subscriber that resumes, from the first message of `relay` on."""
+    done = threading.Event()
+    reader = ResumingSubscriber(relay.subscribe_port, f"{epoch}-0")
+    thread = threading.Thread(target=reader.run, args=(done.is_set,))
+    thread.start()
+    try:
+        yield reader
+    finally:
+        done.set()
+        thread.join(DEADLINE)
+
+
+def epoch_of(relay: Relay) -> str:
+    """The epoch of a relay, as a session is told."""
+    from tests.kit.sessions import hello, parts
+
+    with connection(relay.subscribe_port) as peer:
+        peer.sendall(hello("subscribe"))
+        header = receive(peer, 4)
+        body = receive(peer, int.from_bytes(header) - 2**31)
+        [said] = parts(header + body)
+        assert isinstance(said, dict)
+        return Position.parse(said["next"]).epoch
+
+
+def publish(port: int, numbers: range, pause: float) -> None:
+    """Publish messages with these numbers, in runs of a hundred with a pause behind each."""
+    with connection(port) as peer:
+        for first in numbers[::100]:
+            peer.sendall(b"".join(frame(b"%d " % number + bytes(number % 300)) for number in range(first, first + 100)))
+            time.sleep(pause)
+
+
+def numbers(reader: ResumingSubscriber) -> list[int]:
+    return [int(message.partition(b" ")[0]) for _, message in reader.messages]
+
+
+def test_over_a_path_that_is_cut_anywhere_everything_comes_once_and_in_order(thorough: bool) -> None:
+    # A hello that is cut costs the 5 seconds that its answer may take.
+    faults = RandomFaults(SEED, 60 if thorough else 12, 60 if thorough else 0, 20_000)
+    with (
+        Relay("--buffer", "64MiB") as source,
+        Proxy(source.subscribe_port, each=faults) as proxy,
+        Relay(*pulling(proxy.port)) as site,
+        reading(site, epoch_of(site)) as reader,
+    ):
+        site.log.wait_for("goes on behind")
+        count = 0
+        while not faults.over:
+            publish(source.publish_port, range(count, count + 500), 0.02)
+            count += 500
+        wait_until(lambda: len(reader.messages) >= count, "all messages came", 4 * DEADLINE)
+        assert numbers(reader) == list(range(count))
+        assert not site.log.find("lost before|Traceback")
+        assert len(site.log.find("pull .* connected")) > 5, site.log.text
+
+
+def test_a_relay_with_a_journal_that_is_killed_goes_on_where_it_stood(tmp_path: Path, thorough: bool) -> None:
+    """The place is in the records of the messages: no crash can come between the two."""
+    kills, count = (40, 80_000) if thorough else (2, 6_000)
+    with Relay("--buffer", "64MiB") as source, ExitStack() as stack:
+        options = ("--journal", str(tmp_path), "--journal-size", "64MiB", *pulling(source.subscribe_port))
+        site = stack.enter_context(lasting(*options))
+        ports = site.publish_port, site.subscribe_port
+        site.log.wait_for("goes on behind")
+        with reading(site, epoch_of(site)) as reader:
+            sending = threading.Thread(target=publish, args=(source.publish_port, range(count), 0.05))
+            sending.start()
+            for _ in range(kills):
+                enough = min(len(reader.messages) + 300, count)
+                wait_until(lambda enough=enough: len(reader.messages) >= enough, "it goes on")  # type: ignore[misc]
+                site.log.process.kill()
+                site.log.process.wait()
+                site = stack.enter_context(Relay(*options, publish=f"tcp:{ports[0]}", subscribe=f"tcp:{ports[1]}"))
+            sending.join()
+            wait_until(lambda: len(reader.messages) >= count, "all messages came", 2 * DEADLINE)
+        assert numbers(reader) == list(range(count))
+        assert not site.log.find("lost before|Traceback")
+
+
+def test_a_source_that_is_restarted_is_pulled_from_again_and_its_new_epoch_is_told() -> None:
+    source = lasting()
+    with ExitStack() as stack:
+        stack.enter_context(source)
+        site = stack.enter_context(Relay(*pulling(source.subscribe_port)))
+        site.log.wait_for("goes on behind")
+        source.stop()
+        stack.enter_context(Relay(publish=f"tcp:{source.publish_port}", subscribe=f"tcp:{source.subscribe_port}"))
+        site.log.wait_for("an unknown number of messages lost before .*-1$")
+        with connection(site.subscribe_port) as peer, connection(source.publish_port) as publisher:
+            site.log.wait_for("subscriber .* connected")
+            publisher.sendall(frame(b"new"))
+            assert receive(peer, 7) == frame(b"new")
+
+
+def test_over_tls_the_authority_and_the_name_are_checked_and_a_certificate_is_shown(
+    authority: Authority, stranger: Authority
+) -> None:
+    own = authority.issue("site.example")
+    with Doors(authority.issue("localhost"), "--subscriber-ca", str(authority.ca)) as source:
+        remote = f"session:tls:localhost:{source.subscribe_tls_port}"
+        with Relay("--pull", remote, "--reach-ca", str(authority.ca), "--reach-certificate", str(own)) as site:
+            site.log.wait_for("goes on behind")
+        for options, words in (
+            (("--reach-ca", str(stranger.ca), "--reach-certificate", str(own)), "certificate verify failed"),
+            (("--reach-ca", str(authority.ca)), "certificate required|alert"),
+        ):
+            with Relay("--pull", remote, *options) as site:
+                site.log.wait_for(f"pull .* disconnected: .*({words})")
+        other = f"session:tls:127.0.0.1:{source.subscribe_tls_port}"
+        with Relay("--pull", other, "--reach-ca", str(authority.ca), "--reach-certificate", str(own)) as site:
+            site.log.wait_for("pull .* TLS handshake failed.*not for the host")
+
+
+def test_a_pull_comes_and_goes_with_a_reload(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text("")
+    with Relay() as source, Relay("--config", str(file)) as site:
+        file.write_text(f'[reach]\npull = ["session:tcp:127.0.0.1:{source.subscribe_port}"]\n')
+        os.kill(site.pid, signal.SIGHUP)
+        site.log.wait_for("reloaded; changed: pull session:tcp")
+        site.log.wait_for("goes on behind")
+        file.write_text("")
+        os.kill(site.pid, signal.SIGHUP)
+        site.log.wait_for("pull .* disconnected: removed")
+        assert not site.log.find("Traceback")
+
+
+@contextmanager
+def netcat(port: int) -> Iterator[Lines]:
+    """`nc -lk`: what its standard input brings goes to who connects."""
+    if shutil.which("nc") is None:
+        pytest.skip("no nc here")
+    process = start("nc", "-lk", "127.0.0.1", str(port), stdin=-1)
+    try:
+        yield process
+    finally:
+        process.process.kill()
+        process.process.wait()
+
+
+def test_netcat_is_pulled_from_and_again_after_it_was_away() -> None:
+    port = free_port()
+    with Relay("--framing", "line", *pulling(port, session=False)) as site, connection(site.subscribe_port) as peer:
+        site.log.wait_for("cannot connect: .*refused.*; it goes on trying")
+        for line in (b"first\n", b"second\n"):
+            connected = len(site.log.find("pull .* connected"))
+            with netcat(port) as source:
+                site.log.wait_for("pull .* connected", connected + 1)
+                assert source.process.stdin is not None
+                source.process.stdin.write(line.decode())
+                source.process.stdin.flush()
+                assert receive(peer, len(line)) == line
+        assert not site.log.find("Traceback")
+
+
+def test_a_serial_device_behind_ser2net_is_pulled_from(tmp_path: Path) -> None:
+    if shutil.which("ser2net") is None:
+        pytest.skip("no ser2net here")
+    device, line = os.openpty()
+    tty.setraw(device)
+    port = free_port()
+    config = tmp_path / "ser2net.yaml"
+    config.write_text(
+        f"%YAML 1.1\n---\nconnection: &device\n  accepter: tcp,127.0.0.1,{port}\n"
+        f"  connector: serialdev,{os.ttyname(line)},9600n81,local\n  options:\n    kickolduser: true\n"
+    )
+    server = start("ser2net", "-d", "-u", "-c", str(config))
+    try:
+        with Relay("--framing", "line", *pulling(port, session=False)) as site:
+            site.log.wait_for("pull .* connected")
+            with connection(site.subscribe_port) as peer:
+                site.log.wait_for("subscriber .* connected")
+                sentence = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"
+                os.write(device, sentence * 3)
+                assert receive(peer, 3 * len(sentence)) == sentence * 3
+    finally:
+        server.process.kill()
+        server.process.wait()
+        os.close(device)
+        os.close(line)
+
+
+def test_a_source_that_floods_is_held_back_like_any_publisher() -> None:
+    """With `block`, what the slowest subscriber does not read stays with the source."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(DEADLINE)
+        port = listener.getsockname()[1]
+        with Relay("--slow", "block", "--buffer", "1MiB", *pulling(port, session=False)) as site:
+            source, _ = listener.accept()
+            with source, socket.socket() as slow:
+                slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+                slow.connect(("127.0.0.1", site.subscribe_port))
+                site.log.wait_for("subscriber .* connected")
+                source.settimeout(0.5)
+                sent = 0
+                with pytest.raises(TimeoutError):
+                    while True:
+                        sent += source.send(frame(bytes(1020)) * 64)
+                assert site.log.find("publishers wait")
+                assert sent < 64 * 2**20
