@@ -14,6 +14,7 @@ from relay.config.setting import Given
 from relay.config.settings import SETTINGS
 from relay.config.values import Network, Remote, show_size
 from relay.core.slow import SlowPolicy
+from relay.core.timing import SWEEP
 from relay.wire.counted import Int32
 from relay.wire.delimited import Delimited
 from relay.wire.framing import Framing
@@ -69,6 +70,8 @@ class Config:
     too_long: str
     publisher_names: int
     keepalive: int
+    idle_seconds: float
+    idle_message: str
     send_buffer: int
     drain_timeout: float
     journal: str
@@ -163,6 +166,7 @@ def _wrong_amounts(config: Config) -> Iterator[Fault]:
         )
     if config.too_long == "discard" and not issubclass(config.framing, Delimited):
         yield "too-long", f"with the framing {framing_name(config.framing)} nobody knows where the next message begins"
+    yield from _wrong_idle_message(config)
     if config.max_connections == 0:
         yield "max-connections", "at least 1, or auto"
     if not MIN_SEND_BUFFER <= config.send_buffer <= MAX_SEND_BUFFER:
@@ -183,6 +187,22 @@ def _wrong_remotes(config: Config) -> Iterator[Fault]:
 def _with_tls(config: Config) -> list[Remote]:
     """The other relays and servers that the relay connects to with TLS."""
     return [one for one in config.pull if one.endpoint.startswith("tls:")]
+
+
+def _wrong_idle_message(config: Config) -> Iterator[Fault]:
+    if not config.idle_seconds:
+        if config.idle_message:
+            yield "idle-message", "it is sent only with idle-seconds"
+        return
+    if config.idle_seconds < SWEEP:
+        yield "idle-seconds", f"at least {SWEEP:g}, or 0"
+    message = config.idle_message.encode()
+    if len(message) > config.max_message:
+        yield "idle-message", f"it is longer than a message may be, {config.max_message:,} bytes"
+    try:
+        config.framing.frame(message)
+    except ValueError as error:
+        yield "idle-message", f"it cannot be sent with the framing {framing_name(config.framing)}: {error}"
 
 
 def _without_endpoint(config: Config) -> Iterator[Fault]:

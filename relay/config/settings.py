@@ -162,6 +162,24 @@ SETTINGS = (
         shown=True,
     ),
     Setting(
+        "idle-seconds",
+        "0",
+        seconds,
+        "seconds without a message after which subscribers are sent --idle-message, so that no middlebox forgets their "
+        "connections; not those with sessions or at the web port, which have signs of life of their own; 0: never",
+        table="limits",
+        reload=Part.HUB,
+        shown=True,
+    ),
+    Setting(
+        "idle-message",
+        "",
+        str,
+        "TEXT that is sent to silent subscribers, framed as a message is, and not counted as one",
+        table="limits",
+        reload=Part.HUB,
+    ),
+    Setting(
         "send-buffer",
         "256KiB",
         size,

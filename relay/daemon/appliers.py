@@ -24,6 +24,7 @@ from relay.peers.admission import (
     allowed_descriptors,
     raise_descriptor_limit,
 )
+from relay.peers.idle_message import IdleMessage
 from relay.peers.intake import Intake
 from relay.peers.registry import Registry
 from relay.peers.sessions import Sessions
@@ -52,6 +53,7 @@ class Appliers:
     """None without a journal."""
     sessions: Sessions
     admission: Admission
+    idle: IdleMessage
     intake: Intake
     publishers: Registry
     subscribers: Sequence[Registry]
@@ -146,6 +148,9 @@ class Appliers:
 
     def _hub(self, config: Config) -> None:
         self.hub.change(config.slow, config.stall_timeout)
+        self.idle.seconds = config.idle_seconds
+        if config.idle_seconds:
+            self.idle.frame = config.framing.frame(config.idle_message.encode())
         if self.feeds:
             self.feeds.change(config.slow, config.stall_timeout)
 

@@ -41,6 +41,7 @@ from relay.observe.turns import Turns
 from relay.peers.acks import Acks
 from relay.peers.admission import Admission
 from relay.peers.drain import Drain
+from relay.peers.idle_message import IdleMessage
 from relay.peers.intake import Intake
 from relay.peers.names import Names
 from relay.peers.publisher import PublisherFactory
@@ -166,7 +167,7 @@ class Relay(NamedTuple):
         )
         journal = (machinery.journal,) if machinery.journal else ()
         web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
-        return (*always, self.subscribers, *journal, *web, self.memory, self.totals, self.status)
+        return (*always, self.subscribers, self.appliers.idle, *journal, *web, self.memory, self.totals, self.status)
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
@@ -336,6 +337,7 @@ def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> App
         sessions=machinery.sessions,
         journal=machinery.journal,
         admission=machinery.admission,
+        idle=IdleMessage(machinery.hub.log, machinery.subscribers, machinery.chores.lane()),
         intake=machinery.intake,
         publishers=machinery.publishers,
         subscribers=machinery.all_subscribers,

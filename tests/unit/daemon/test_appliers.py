@@ -42,6 +42,7 @@ class AppliersTests(SynchronousTestCase):
         self.config = replace(
             configure({}),
             framing=Line,
+            idle_seconds=60.0,
             publish_tls=("tcp:1",),
             subscribe_tls=("tcp:2",),
             web=("tcp:3",),
@@ -97,6 +98,8 @@ class AppliersTests(SynchronousTestCase):
             "max-per-address": (3, lambda: machinery.admission.max_per_address, 3),
             "allow-publishers": (network, lambda: machinery.publishers.allowed, network),
             "allow-subscribers": (network, lambda: {one.allowed for one in machinery.all_subscribers}, {network}),
+            "idle-message": ("hello", lambda: self.relay.appliers.idle.frame, b"hello\n"),
+            "idle-seconds": (25.5, lambda: self.relay.appliers.idle.seconds, 25.5),
             "too-long": ("discard", lambda: machinery.intake.discards, True),
             "frame-timeout": (1.5, lambda: machinery.intake.frame_timeout, 1.5),
             "journal-size": (2**30, lambda: journal.figures().limit, 2**30),
