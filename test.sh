@@ -55,7 +55,7 @@ tests() {
 step ruff check
 step ruff format --check
 if command -v shellcheck >/dev/null; then
-    step shellcheck --external-sources ./*.sh .ci/run tester/*/start.sh
+    step shellcheck --external-sources ./*.sh .ci/* deploy/debian/*.sh deploy/debian/p* tester/*/start.sh
 else
     printf '\n== no shellcheck here: the scripts are not checked\n'
 fi

@@ -13,7 +13,7 @@ import pytest
 
 from relay.client.asyncio import Gap, Message, publication, subscription
 from relay.client.backoff import Backoff
-from relay.client.errors import ClientError, GaveUp, NoSessions, Refused, Replaced, TLSFailed, WrongPort
+from relay.client.errors import ClientError, GaveUp, NotARelay, Refused, Replaced, TLSFailed, WrongPort
 from relay.client.retry import Retry
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors
@@ -178,7 +178,7 @@ def test_what_is_wrong_with_the_other_side_is_one_exception_with_words(
         failure = await failure_of(what, port=tls, ssl=stranger.client())
         assert failure.startswith(TLSFailed.__name__) and "CERTIFICATE_VERIFY_FAILED" in failure, failure
         failure = await failure_of(what, port=tls)
-        assert failure.startswith(NoSessions.__name__) and "TLS" in failure, failure
+        assert failure.startswith(NotARelay.__name__) and "TLS" in failure, failure
         failure = await failure_of(what, port=free_port(), retry=soon(attempts=2))
         assert failure.startswith(GaveUp.__name__), failure
 

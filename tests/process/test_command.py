@@ -67,7 +67,11 @@ def test_hangup_is_a_reload_as_with_twistd() -> None:
 
 
 MISTAKES = [  # options, and what is said of them
-    (["--framing", "crlf"], "--framing: 'crlf' is not one of int32, int16, varint"),
+    (
+        ["--framing", "crlf"],
+        "--framing: 'crlf' is not one of int32, int16, varint, octet, netstring, line, cr, nul, raw, nor a class of"
+        " your own as package.module:Class",
+    ),
     (["--bufer", "1MiB"], "option --bufer not recognized: did you mean --buffer?"),
     (["--bufer=1MiB"], "option --bufer not recognized: did you mean --buffer?"),
     (["--nonsense"], "option --nonsense not recognized (--help lists the options)"),
