@@ -156,18 +156,11 @@ class Relay(NamedTuple):
     def registering(self) -> tuple[Registering, ...]:
         """The parts to be called at regular intervals while the relay runs."""
         machinery = self.machinery
-        always = (
-            machinery.hub,
-            machinery.history,
-            machinery.intake,
-            machinery.publishers,
-            machinery.subscribers,
-            machinery.reaching.pulls,
-            machinery.lines,
-        )
+        passing = (machinery.hub, machinery.history, machinery.intake, machinery.reaching.pulls)
+        peers = (machinery.publishers, machinery.subscribers, self.subscribers, self.appliers.idle, machinery.lines)
         journal = (machinery.journal,) if machinery.journal else ()
         web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
-        return (*always, self.subscribers, self.appliers.idle, *journal, *web, self.memory, self.totals, self.status)
+        return (*passing, *peers, *journal, *web, self.memory, self.totals, self.status)
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:

@@ -23,7 +23,7 @@ class DefaultTests(Base):
         log = Log(Int32.ends)
         hub = Hub(log, Budget(2**20), FakeIntake(), call_soon=turns.call_soon, clock=lambda: 5.0)
         self.assertEqual(
-            (hub.slow, hub.stall_timeout, hub.replay, hub.blocked), (SLOW_POLICIES["disconnect"], 60.0, 0, False)
+            (hub.slow, hub.stall_timeout, hub.replay, hub.blocked), (SLOW_POLICIES["disconnect"], 180.0, 0, False)
         )
         hub.publish(frames(b"one"))
         hub.publish(frames(b"two"))
