@@ -19,17 +19,18 @@ def numbered(number: int, size: int) -> bytes:
     return pack("!Q", number).ljust(size, b"f")
 
 
-def flood(port: int, total: int, size: int = 64 * 1024, rate: float = 1e12) -> int:
+def flood(port: int, total: int, size: int = 64 * 1024, rate: float = 1e12, first: int = 0) -> int:
     """Publish numbered messages, `total` bytes of them; returns how many, once the relay has read them all.
 
-    `rate` is in bytes a second; by default it is as fast as the relay reads.
+    `rate` is in bytes a second; by default it is as fast as the relay reads. `first`: the number of the first message.
     """
     count = total // size
     with connection(port) as publisher:
         begin = time.monotonic()
         together = max(1, 64 * 1024 // size)
         for number in range(0, count, together):
-            publisher.sendall(b"".join(frame(numbered(n, size)) for n in range(number, min(number + together, count))))
+            numbers = range(first + number, first + min(number + together, count))
+            publisher.sendall(b"".join(frame(numbered(n, size)) for n in numbers))
             time.sleep(max(0.0, begin + number * size / rate - time.monotonic()))
         publisher.shutdown(socket.SHUT_WR)
         assert publisher.recv(1) == b""
