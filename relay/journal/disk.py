@@ -39,6 +39,13 @@ class Disk:
         """Bytes of a file."""
         return os.stat(path).st_size
 
+    def same(self, path: str, descriptor: int) -> bool:
+        """Whether the file at `path` is the one that is open."""
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
+
     def read(self, path: str, offset: int, size: int) -> bytes:
         """`size` bytes of a file from `offset` on; fewer if it ends before."""
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,4 +1,7 @@
-"""Keeps a spare segment ready, and deletes the oldest ones: in a thread, one thing at a time."""
+"""Keeps a spare segment ready, deletes the oldest ones, and sees whether the files are there.
+
+It does one thing at a time, in a thread.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,13 @@ class Housekeeping:
         in_thread: InThread,
         time: Callable[[], int],
         dropped: Callable[[Segment], None],
+        there: Callable[[bool], None],
         *,
         size: int,
         age: float = 0.0,
     ) -> None:
         """`time`: the time in microseconds since 1970. `dropped`: told of each segment that is deleted.
+        `there`: told now and then whether the newest segment is still in the folder.
 
         `size`: bytes that the journal may take. `age`: seconds that a segment is kept after its last message; 0: no
         limit.
@@ -39,6 +44,7 @@ class Housekeeping:
         self._in_thread = in_thread
         self._time = time
         self._dropped = dropped
+        self._there = there
         self._expired: list[Segment] = []  # taken out, and still on disk
         self.busy = False
         """Whether something is done in a thread."""
@@ -56,6 +62,18 @@ class Housekeeping:
             self._in_thread(self._storage.prepare, self._prepared)
         else:
             self._expire()
+            self._see()
+
+    def _see(self) -> None:
+        """See whether the newest segment is there, if there is nothing else to do."""
+        if not self.busy:
+            self.busy = True
+            self._in_thread(self._storage.there_later(), partial(self._seen, self._storage.segments[-1]))
+
+    def _seen(self, newest: Segment, result: bool | Exception) -> None:
+        self.busy = False
+        if not isinstance(result, Exception) and newest is self._storage.segments[-1]:
+            self._there(result)
 
     def _prepared(self, result: Writer | Exception) -> None:
         self.busy = False

@@ -19,7 +19,7 @@ from relay.journal.housekeeping import MICROSECONDS, Housekeeping
 from relay.journal.reader import Reader
 from relay.journal.segment import Segment
 from relay.journal.storage import Storage, segment_size
-from relay.journal.syncing import BOUNDS, FEW_UNSYNCED, MOST_UNSYNCED, Syncing
+from relay.journal.syncing import BOUNDS, Syncing
 from relay.journal.threads import CallLater, InThread
 from relay.wire.framing import Buffer
 
@@ -83,10 +83,8 @@ class DiskJournal:
         self.syncing = Syncing(
             storage, in_thread, call_later, clock, synced=self._synced, failed=self._failed, interval=interval
         )
-        self.housekeeping = Housekeeping(storage, in_thread, time, keeper.dropped, size=size, age=age)
-        self.reader = Reader(
-            storage, disk, in_thread, memory=memory, lend=lend, time=time, limits=self.housekeeping.limits
-        )
+        self.housekeeping = Housekeeping(storage, in_thread, time, keeper.dropped, self._looked, size=size, age=age)
+        self.reader = Reader(storage, disk, in_thread, time, self.housekeeping.limits, memory=memory, lend=lend)
         self.readers: Callable[[], int] = lambda: 0
         """Returns how many subscribers need messages which only the disk has."""
         self.trouble = ""
@@ -95,6 +93,7 @@ class DiskJournal:
         self._time = time
         self._call_later = call_later
         self._writable = True  # whether the last write succeeded
+        self._there = True  # whether its newest segment was in the folder at the last look
         self._over = False  # whether a sync has failed, or the journal is closed
         self._contributors: dict[Key, Contributor] = {}  # to the next batch
 
@@ -117,7 +116,7 @@ class DiskJournal:
     @property
     def ready(self) -> bool:
         """Whether the last write succeeded, or it is time for another try."""
-        return self._writable and not self._over
+        return self._writable and self._there and not self._over
 
     def note(self, key: Key, publisher: Contributor) -> None:
         """Note that messages of `publisher`, which has the name `key`, were published and will be in the next batch."""
@@ -141,7 +140,7 @@ class DiskJournal:
         self.syncing.wrote(size)
         if self.storage.spare is None:
             self.housekeeping.look()
-        if self.syncing.unsynced > MOST_UNSYNCED:
+        if self.syncing.unsynced > self.syncing.most:
             self._hold("the journal's disk is slower than publishers are")
         return True
 
@@ -165,7 +164,7 @@ class DiskJournal:
             self._keeper.hold(reason)
 
     def _release_if_possible(self) -> None:
-        if self.trouble and self._writable and self.syncing.unsynced <= FEW_UNSYNCED:
+        if self.trouble and self._writable and self._there and self.syncing.unsynced <= self.syncing.most:
             self.trouble = ""
             self._keeper.release()
 
@@ -177,9 +176,19 @@ class DiskJournal:
         self.reader.register(every)
 
     def sweep(self, passed: float) -> None:
-        """Delete what is too old, make what could not be made. `passed`: is not used."""
+        """Delete what is too old, make what could not be made, see whether it is still there. `passed`: is not used."""
         if not self._over:
             self.housekeeping.look()
+
+    def _looked(self, there: bool) -> None:
+        """Hold publishers if the segment that is written is not in the folder any more: no start would find it."""
+        back = there and not self._there
+        self._there = there
+        if not there:
+            self._hold(f"the journal's files are gone from {self.storage.segments[-1].folder}")
+        elif back:
+            self._keeper.flush()
+            self._release_if_possible()
 
     @property
     def interval(self) -> float:

@@ -52,16 +52,15 @@ class Reader:
         storage: Storage,
         disk: Disk,
         in_thread: InThread,
+        time: Callable[[], int],
+        limits: Callable[[], tuple[int, float]],
         *,
         memory: int,
         lend: Callable[[int], None],
-        time: Callable[[], int],
-        limits: Callable[[], tuple[int, float]],
     ) -> None:
-        """`memory`: bytes that chunks may take, if that is more than `LEAST`. `lend`: told how many they take.
+        """`time`: the time in microseconds since 1970. `limits`: returns the bytes and the seconds that are kept.
 
-        `time`: the time in microseconds since 1970. `limits`: returns the bytes and the seconds that are kept; 0
-        seconds for no limit.
+        `memory`: bytes that chunks may take, if that is more than `LEAST`. `lend`: told how many they take.
         """
         self.memory = max(memory, LEAST)
         self.reads = 0

@@ -277,6 +277,13 @@ class Storage:
 
         return sync
 
+    def there_later(self) -> Callable[[], bool]:
+        """A function that returns whether the newest segment is still in the folder. It may run in a thread.
+
+        It may raise OSError, or say nothing that is true, if another segment is the newest when it has run.
+        """
+        return self._writer.there
+
     def expire(self, size: int, latest: int) -> list[Segment]:
         """Take out the oldest segments that are too much: beyond `size` bytes, or not written to since `latest`.
 

@@ -88,6 +88,10 @@ class Writer:
 
     # What takes time
 
+    def there(self) -> bool:
+        """Whether the file is still where it was made. Raises OSError."""
+        return self._disk.same(self.segment.path, self._descriptor)
+
     def sync(self) -> None:
         """Return when all that was written is on disk."""
         self._disk.sync(self._descriptor)

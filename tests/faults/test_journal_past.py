@@ -22,6 +22,8 @@ pytestmark = pytest.mark.alone
 BUFFER = 8 * MIB
 SIZE = 64 * 1024
 """Bytes of a message."""
+RATE = 100e6
+"""Bytes a second of the flood: what the healthy subscriber, a program in Python, can read without falling behind."""
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def test_one_that_did_not_read_for_long_gets_everything_beside_a_hundred_others(
         connection(relay.subscribe_port) as slow,
     ):
         wait_until_attached([slow])
-        count = flood(relay.publish_port, total)
+        count = flood(relay.publish_port, total, rate=RATE)
         with Crowd(relay.subscribe_port, 100):
             begin = time.monotonic()
             count_to(slow, 0, count - 1)
@@ -60,7 +62,7 @@ def test_many_at_different_places_get_everything_at_once(tmp_path: Path, thoroug
             peer = stack.enter_context(connection(relay.subscribe_port))
             wait_until_attached([peer])
             peers.append((peer, number))
-            flood(relay.publish_port, part, first=number * (part // SIZE))
+            flood(relay.publish_port, part, rate=RATE, first=number * (part // SIZE))
         last = laggards * (part // SIZE) - 1
         with ThreadPoolExecutor(laggards) as pool:
             readings = [pool.submit(count_to, peer, number * (part // SIZE), last) for peer, number in peers]

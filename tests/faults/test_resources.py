@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,11 +15,10 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from struct import unpack
 from termios import FIONREAD
-from typing import Self
 
 import pytest
 
@@ -36,68 +34,12 @@ from tests.kit.peers import (
     subscribers,
     wait_for_message,
 )
-from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, free_port, start, wait_until
-from tests.kit.resets import end_with_reset
+from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, start, wait_until
+from tests.kit.under import Under, tool
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
 
 FAKETIME = next(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1"), None)
-
-
-def tool(name: str, package: str) -> str:
-    """The path of a program; skips where it is missing."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"needs {name} (Debian: {package})")
-    return path
-
-
-class Under(Relay):
-    """A relay that is started by another command, which becomes it, on ports that were free; for its log see `log`."""
-
-    def __init__(
-        self, *command: str, options: tuple[str, ...] = (), twistd: tuple[str, ...] = (), **popen: object
-    ) -> None:
-        """`command` gets that of the relay as its last arguments; `popen` is for `subprocess.Popen`."""
-        self.publish_port, self.subscribe_port = free_port(), free_port()
-        whole = (
-            *(*command, TWISTD, "-n", "--pidfile=", *twistd, "relay"),
-            *("--publish", f"tcp:{self.publish_port}:interface=127.0.0.1"),
-            *("--subscribe", f"tcp:{self.subscribe_port}:interface=127.0.0.1"),
-            *options,
-        )
-        self.log = self.begin(whole, popen)
-        self.pid = self.log.process.pid
-
-    def begin(self, command: tuple[str, ...], popen: dict[str, object]) -> Lines:
-        return start(*command, **popen)
-
-    def __enter__(self) -> Self:
-        def listens() -> bool:
-            assert self.log.process.poll() is None, self.log.text
-            return not refuses(self.publish_port) and not refuses(self.subscribe_port)
-
-        wait_until(listens, "it listens")
-        with connection(self.publish_port) as publisher, connection(self.subscribe_port) as peer:
-            peer.setblocking(False)
-            end_with_reset(peer)
-
-            def relays() -> bool:
-                publisher.sendall(frame(b""))
-                with suppress(BlockingIOError):
-                    return bool(peer.recv(1))
-                return False
-
-            wait_until(relays, "it relays")
-        return self
-
-
-def refuses(port: int) -> bool:
-    """Whether nobody listens there. If somebody does, our connection ends with a reset, which is noticed at once."""
-    with socket.socket() as peer:
-        peer.settimeout(DEADLINE)
-        end_with_reset(peer)
-        return peer.connect_ex(("127.0.0.1", port)) != 0
 
 
 def limited(count: int) -> tuple[str, ...]:

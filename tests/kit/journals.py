@@ -113,6 +113,9 @@ class MemoryDisk(Disk):
     def size(self, path: str) -> int:
         return len(self._file(path).data)
 
+    def same(self, path: str, descriptor: int) -> bool:
+        return self.files.get(path) is self._open[descriptor]
+
     def read(self, path: str, offset: int, size: int) -> bytes:
         self.fail("read")
         return bytes(self._file(path).data[offset : offset + size])

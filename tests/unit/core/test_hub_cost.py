@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 from collections import Counter
@@ -36,11 +37,14 @@ def calls(action: Callable[[], object]) -> Counter[str]:
         elif event == "c_call":
             found[getattr(function, "__qualname__", repr(function))] += 1
 
+    gc.collect()
+    gc.disable()  # others may be called back when it runs
     sys.setprofile(profile)
     try:
         action()
     finally:
         sys.setprofile(None)
+        gc.enable()
     del found["setprofile"]
     return found
 

@@ -74,6 +74,16 @@ class DiskTests(SynchronousTestCase):
         with self.assertRaises(FileNotFoundError):
             self.disk.read(path, 0, 1)
 
+    def test_a_file_that_is_open_need_not_be_where_it_was(self) -> None:
+        path, other = self.path("a"), self.path("b")
+        descriptor = self.disk.create(path)
+        self.assertTrue(self.disk.same(path, descriptor))
+        self.disk.rename(path, other)
+        self.assertEqual((self.disk.same(path, descriptor), self.disk.same(other, descriptor)), (False, True))
+        self.disk.close(self.disk.create(path))
+        self.assertFalse(self.disk.same(path, descriptor), "that is another file")
+        self.disk.close(descriptor)
+
     def test_one_at_a_time_has_a_lock(self) -> None:
         held = self.disk.lock(self.path())
         with self.assertRaises(BlockingIOError):

@@ -18,7 +18,10 @@ class HousekeepingTests(SynchronousTestCase):
         self.storage = open_storage(self.disk, time=self.time)
         self.threads = Threads()
         self.dropped: list[Segment] = []
-        self.house = Housekeeping(self.storage, self.threads, self.time, self.dropped.append, size=20_000)
+        self.there: list[bool] = []
+        self.house = Housekeeping(
+            self.storage, self.threads, self.time, self.dropped.append, self.there.append, size=20_000
+        )
 
     def failing(self, *names: str) -> None:
         def fail(name: str) -> None:
@@ -32,9 +35,31 @@ class HousekeepingTests(SynchronousTestCase):
         self.house.look()
         self.assertEqual(len(self.threads.due), 1)
         self.threads.run()
-        self.assertIsNotNone(self.storage.spare)
+        spare = self.storage.spare
+        self.assertIsNotNone(spare)
         self.house.look()
-        self.assertEqual(self.threads.due, [])
+        self.threads.run()
+        self.assertIs(self.storage.spare, spare)
+
+    def test_it_tells_whether_the_newest_segment_is_there(self) -> None:
+        self.house.look()
+        self.threads.run()
+        self.house.look()
+        self.threads.run()
+        self.disk.files.clear()
+        self.house.look()
+        self.threads.run()
+        self.assertEqual(self.there, [True, False])
+
+    def test_of_a_segment_that_is_not_the_newest_any_more_nothing_is_told(self) -> None:
+        self.house.look()
+        self.threads.run()
+        self.house.look()
+        segments = len(self.storage.segments)
+        while len(self.storage.segments) == segments:
+            self.storage.append([bytes(1000)], 1)
+        self.threads.run()
+        self.assertEqual(self.there, [])
 
     def test_a_spare_that_cannot_be_made_is_tried_again(self) -> None:
         self.failing("allocate")
@@ -64,6 +89,7 @@ class HousekeepingTests(SynchronousTestCase):
         self.house.size, self.house.age = 1 << 40, 60.0
         self.time.now += 59_000_000
         self.house.look()
+        self.threads.run()
         self.assertEqual(self.dropped, [])
         self.time.now += 2_000_000
         self.house.look()

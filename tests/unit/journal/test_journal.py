@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.journal import Journal
 from relay.journal.journal import RETRY, DiskJournal
-from relay.journal.syncing import MOST_UNSYNCED
+from relay.journal.syncing import FIRST_UNSYNCED
 from tests.kit.journals import MemoryDisk, RecordingKeeper, Threads, Ticking, expected, message, open_storage, stored
 
 FULL = "hold: the journal cannot be written: No space left on device"
@@ -97,10 +97,10 @@ class JournalTests(SynchronousTestCase):
 
     def test_publishers_wait_while_too_much_is_not_synced(self) -> None:
         self.open_large()
-        size = 16 * 2**20
+        size = 2 * 2**20
         while not self.keeper.held:
             self.assertTrue(self.journal.append([bytes(size)], 1))
-        self.assertEqual(self.storage.next - 1, MOST_UNSYNCED // size)
+        self.assertEqual(self.storage.next - 1, FIRST_UNSYNCED // size)
         self.assertTrue(self.journal.append([b"late"], 1), "what is on its way is taken")
         self.assertEqual(self.keeper.told, [SLOW])
         self.threads.run()
@@ -157,6 +157,21 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual(self.keeper.told, ["lost: [Errno 5] Input/output error"])
         self.assertFalse(self.append(), "nothing more is taken")
         self.assertEqual(self.journal.safe, 1)
+
+    def test_publishers_wait_while_its_files_are_not_where_they_belong(self) -> None:
+        self.append()
+        self.threads.run()
+        there = dict(self.disk.files)
+        self.disk.files.clear()
+        self.journal.sweep(1.0)
+        self.threads.run()
+        self.assertEqual(self.keeper.held, "the journal's files are gone from /journal")
+        self.assertFalse(self.append(), "nobody would find it")
+        self.disk.files.update(there)
+        self.journal.sweep(1.0)
+        self.threads.run()
+        self.assertEqual((self.keeper.told[-2:], self.journal.trouble), (["flush", "release"], ""))
+        self.assertTrue(self.append())
 
     # Keeping
 

@@ -26,10 +26,10 @@ class ReaderTests(SynchronousTestCase):
             self.storage,
             self.disk,
             self.threads,
+            self.time,
+            lambda: self.limits,
             memory=MEMORY,
             lend=self.lent.append,
-            time=self.time,
-            limits=lambda: self.limits,
         )
         self.found: list[Chunk | Exception] = []
 
@@ -121,10 +121,10 @@ class ReaderTests(SynchronousTestCase):
             self.storage,
             self.disk,
             self.threads,
+            self.time,
+            lambda: self.limits,
             memory=10,
-            lend=lambda size: None,
-            time=self.time,
-            limits=lambda: (1, 0.0),
+            lend=self.lent.append,
         )
         self.assertEqual(reader.memory, LEAST)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.journal.syncing import FEW_UNSYNCED, LAZY, Syncing
+from relay.journal.syncing import FIRST_UNSYNCED, LAZY, LEAST_UNSYNCED, MOST_UNSYNCED, PATIENCE, Syncing
 from tests.kit.journals import MemoryDisk, Threads, message, open_storage
 
 
@@ -100,7 +100,7 @@ class SyncingTests(SynchronousTestCase):
     def test_with_an_interval_much_that_is_not_synced_is_synced_before(self) -> None:
         self.set_up(interval=5.0)
         self.write()
-        self.syncing.wrote(FEW_UNSYNCED)
+        self.syncing.wrote(FIRST_UNSYNCED // 4)
         self.threads.run()
         self.assertEqual(self.synced, [2])
         self.clock.advance(5)
@@ -125,3 +125,25 @@ class SyncingTests(SynchronousTestCase):
         self.threads.run()
         self.assertEqual((self.syncing.took[5], sum(self.syncing.took)), (1, 1))
         self.assertAlmostEqual(self.syncing.seconds, 0.03)
+
+    def sync(self, size: int, seconds: float) -> int:
+        """The bound after a sync of that many bytes, which takes so long."""
+        self.syncing.wrote(size)
+        self.syncing.hurry()
+        self.clock.advance(seconds)
+        self.threads.run()
+        return self.syncing.most
+
+    def test_what_may_wait_for_a_sync_is_what_the_disk_takes_in_two_moments(self) -> None:
+        self.set_up()
+        mib = 2**20
+        self.assertEqual(self.sync(2 * mib, 2 * PATIENCE), 2 * mib)
+        self.assertEqual(self.sync(2 * mib, 100 * PATIENCE), LEAST_UNSYNCED)
+        self.assertEqual(self.sync(mib, PATIENCE), 2 * mib)
+        for _ in range(20):
+            self.sync(self.syncing.most, PATIENCE / 10)
+        self.assertEqual(self.syncing.most, MOST_UNSYNCED)
+
+    def test_a_little_that_is_quickly_synced_says_nothing_of_the_disk(self) -> None:
+        self.set_up()
+        self.assertEqual(self.sync(1000, PATIENCE / 2), FIRST_UNSYNCED)
