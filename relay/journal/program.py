@@ -39,7 +39,8 @@ def main() -> None:
         sys.stdout = None  # nobody reads any more, so nothing is flushed at the end either
         faults = 0
     except (CannotOpen, Damaged, Unreadable, OSError) as error:
-        print(f"relay journal: {error}", file=sys.stderr)
+        words = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+        print(f"relay journal: {words}", file=sys.stderr)
         faults = 1
     sys.exit(1 if faults else 0)
 

@@ -96,7 +96,7 @@ async def publish(options: Options, reactor: Any, give_up: GiveUp) -> None:
     if isinstance(failure, ClientError):
         failure = SystemExit(f"{options.connect}: {in_options(failure, SILENT)}")
     await outlet.stop()
-    if isinstance(failure, SystemExit) and not report.messages:
+    if failure is not None and not report.messages:
         raise failure  # there is nothing else to say
     doubt = conclude(options, outlet, report)
     if doubt and (failure is None or isinstance(failure, CancelledError)):

@@ -120,3 +120,10 @@ def test_serve_loads_nothing_that_twistd_does_not() -> None:
     ours = loaded("main", "relay.__main__", "relay", "serve", "--check")
     theirs = loaded("run", "twisted.scripts.twistd", "twistd", "-n", "--pidfile=", "relay", "--check")
     assert ours - theirs == {"relay.__main__", "relay.daemon.serve"}
+
+
+@pytest.mark.parametrize("command", ["serve --help", "publish --help", "example-config"])
+def test_a_reader_that_has_enough_ends_a_command_quietly(command: str) -> None:
+    """The pipe is closed before the command writes: its output is larger than what is read."""
+    done = run("bash", "-c", f"(sleep 0.5; exec {SCRIPT} {command}) | true; exit ${{PIPESTATUS[0]}}")
+    assert (done.returncode, done.stderr) == (0, "")
