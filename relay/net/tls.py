@@ -142,6 +142,11 @@ class SecureTransport(TLSMemoryBIOProtocol):
         self.transport.resumeProducing()
         self._decrypt()
 
+    @property
+    def greeted(self) -> bool:
+        """Whether the peer has sent anything."""
+        return self._greeting is not None
+
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         if self._greeting is not None:
             self._greeting.drop()

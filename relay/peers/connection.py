@@ -24,6 +24,10 @@ from relay.wire.close_reason import CloseReason
 PATIENCE = 5
 """Sweeps, one a second, after which a peer that `leave` has told of its end is cut."""
 
+LEFT = (CloseReason.PEER_CLOSED, CloseReason.CONNECTION_LOST)
+"""Reasons of connections that we did not end."""
+NOTHING = Tally(0, 0, 0)
+
 
 @implementer(IHandshakeListener)
 class Connection(Protocol):
@@ -60,6 +64,7 @@ class Connection(Protocol):
         self._peer_finished = False  # whether the peer has closed its sending half, if we were told
         self._sweeps_since_leave = 0  # counted from 1; 0 until `leave` is called
         self._why = ""
+        self._announced = True  # whether its beginning is in the log
 
     # Its beginning
 
@@ -94,9 +99,17 @@ class Connection(Protocol):
             self._connected()
 
     def _connected(self) -> None:
+        if self._registry.probes.suspect(self, self._host):
+            self._announced = False
+        else:
+            self.announce()
+        self._begin()
+
+    def announce(self) -> None:
+        """Log that the peer has connected, at the latest before its end is logged."""
+        self._announced = True
         by = "" if self.feed == TCP else f" by {self.feed}"
         self._lines.info(self.logger, "{role} {peer} connected{by}", role=self.role, peer=self.who, by=by)
-        self._begin()
 
     def _begin(self) -> None:
         """Start work: the connection is admitted, and its TLS handshake, if any, is complete.
@@ -242,9 +255,19 @@ class Connection(Protocol):
         """Release what an admitted connection held, and log its end. `self.reason` is set."""
         raise NotImplementedError
 
+    @property
+    def _silent(self) -> bool:
+        """Whether the peer came and went without a word, as health checks of a load balancer do by the thousand."""
+        if self.reason is CloseReason.HANDSHAKE_FAILED:
+            return not getattr(self.link, "greeted", True)
+        return self.reason in LEFT and not self._why and not self.in_session and self.tally == NOTHING
+
     def _log_end(self, line: str, **fields: object) -> None:
         """Log the end in one line. `line`: the format of what was exchanged. `fields`: its values."""
-        (self._lines.warn if self._why else self._lines.info)(
+        probe = self._registry.probes.ended(self, self._host, self._silent)
+        if not (self._announced or probe):
+            self.announce()
+        (self._lines.debug if probe else self._lines.warn if self._why else self._lines.info)(
             self.logger,
             "{role} {peer} disconnected: {reason}, " + line + "{why}",
             role=self.role,

@@ -36,6 +36,10 @@ class RateLimitedLog:
         """Log a line with format `line` through `logger`, unless there were too many of its kind."""
         self._log(logger, LogLevel.info, line, fields)
 
+    def debug(self, logger: Logger, line: str, **fields: object) -> None:
+        """The same as `info`, for those who look for a fault."""
+        self._log(logger, LogLevel.debug, line, fields)
+
     def warn(self, logger: Logger, line: str, **fields: object) -> None:
         """The same as `info`, as a warning to the operator."""
         self._log(logger, LogLevel.warn, line, fields)
@@ -59,7 +63,13 @@ class RateLimitedLog:
         last, self._last = self._last, {}
         for kind, fields in last.items():
             line, level, _ = kind
-            (self.logger.warn if level is LogLevel.warn else self.logger.info)(
+            (
+                self.logger.warn
+                if level is LogLevel.warn
+                else self.logger.info
+                if level is LogLevel.info
+                else self.logger.debug
+            )(
                 "{count:,} more lines like this were left out: {line}",
                 count=counts[kind] - self._most,
                 line=formatEvent({"log_format": line, **fields}),

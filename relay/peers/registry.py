@@ -15,6 +15,7 @@ from relay.core.timing import SWEEP, Every
 from relay.net.addresses import within
 from relay.peers.admission import Admission
 from relay.peers.ended_connection import REMEMBERED, EndedConnection
+from relay.peers.probes import Probes
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.wire.close_reason import CloseReason
 
@@ -53,6 +54,8 @@ class Registry:
         """Networks to accept peers from; empty for any. Not checked for Unix sockets, which have file permissions."""
         self.handshake_timeout = 5.0
         """Seconds that a TLS handshake may take; 0 for no limit."""
+        self.probes = Probes()
+        """Who comes and goes without a word."""
         self.open: dict[Connection, None] = {}
         """Open connections, oldest first. (A dict for its order; the values mean nothing.)"""
         self.ended: Counter[CloseReason] = Counter()
@@ -102,6 +105,8 @@ class Registry:
 
     def sweep(self, passed: float) -> None:
         """Cut connections whose TLS handshake takes too long. `passed`: seconds since the last sweep."""
+        for connection in self.probes.sweep():
+            connection.announce()
         for connection, waited in tuple(self.handshakes.items()):
             self.handshakes[connection] = waited + passed
             if 0 < self.handshake_timeout <= waited and connection.state is State.HANDSHAKE:

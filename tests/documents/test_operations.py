@@ -310,7 +310,7 @@ def test_the_words_of_tls_errors_are_those_of_the_page(tmp_path: Path) -> None:
 
     write(authority.issue())
     doors = ("--publish-tls", "tcp:0:interface=127.0.0.1", "--subscribe-tls", "tcp:0:interface=127.0.0.1")
-    with Relay("--config", str(config), *doors) as relay:
+    with Relay("--config", str(config), "--log-level", "debug", *doors) as relay:
         publish = int(relay.log.wait_for(r"publishers with TLS on 127\.0\.0\.1:(\d+)")[1])
         subscribe = int(relay.log.wait_for(r"subscribers with TLS on 127\.0\.0\.1:(\d+)")[1])
         refused(publish, authority.client())

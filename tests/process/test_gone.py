@@ -11,11 +11,13 @@ from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, Relay
 
 MOST = 5
+DEBUG = ("--log-level", "debug")
+"""So that the log tells of the end of a connection that came and went without a word."""
 
 
 def test_probes_of_a_unix_socket_do_not_lock_publishers_out(tmp_path: Path) -> None:
     path = str(tmp_path / "subscribe")
-    with Relay("--subscribe", f"unix:{path}", "--max-connections", str(MOST)) as relay:
+    with Relay("--subscribe", f"unix:{path}", "--max-connections", str(MOST), *DEBUG) as relay:
         for number in range(1, MOST + 1):
             with closing(socket.socket(socket.AF_UNIX)) as probe:
                 probe.connect(path)
@@ -28,7 +30,7 @@ def test_probes_of_a_unix_socket_do_not_lock_publishers_out(tmp_path: Path) -> N
 
 
 def test_a_closed_tcp_subscriber_is_noticed_when_its_kernel_has_forgotten_it_though_nothing_is_published() -> None:
-    with Relay("--keepalive", "0") as relay:
+    with Relay("--keepalive", "0", *DEBUG) as relay:
         with closing(socket.create_connection(("127.0.0.1", relay.subscribe_port), DEADLINE)) as peer:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)  # seconds that the kernel remembers it
             relay.log.wait_for("subscriber .* connected")
@@ -60,7 +62,7 @@ def test_who_reads_steadily_as_much_as_a_receive_buffer_in_the_stall_timeout_is_
 
 def test_who_has_closed_its_half_only_lives_on(tmp_path: Path) -> None:
     path = str(tmp_path / "subscribe")
-    with Relay("--subscribe", f"unix:{path}") as relay, closing(socket.socket(socket.AF_UNIX)) as half:
+    with Relay("--subscribe", f"unix:{path}", *DEBUG) as relay, closing(socket.socket(socket.AF_UNIX)) as half:
         half.settimeout(DEADLINE)
         half.connect(path)
         half.shutdown(socket.SHUT_WR)

@@ -19,11 +19,14 @@ class PidFileTests(SynchronousTestCase):
 
     def running(self, *words: str) -> int:
         """The number of another process, with these words in its command."""
-        process = subprocess.Popen([sys.executable, "-c", "input()", *words], stdin=subprocess.PIPE)
-        assert process.stdin is not None
+        command = [sys.executable, "-c", "print(flush=True); input()", *words]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None and process.stdout is not None
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        self.addCleanup(process.stdin.close)
+        for pipe in (process.stdin, process.stdout):
+            self.addCleanup(pipe.close)
+        process.stdout.readline()  # before that it may have no command yet
         return process.pid
 
     def test_one_with_our_own_number_is_removed(self) -> None:

@@ -21,6 +21,7 @@ from relay.core.state import State
 from relay.net.addresses import address_name
 from relay.peers.admission import Admission
 from relay.peers.connection import Connection
+from relay.peers.probes import Probes
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
 from relay.wire.close_reason import CloseReason
@@ -267,9 +268,37 @@ class EndTests(LifeCase):
             (TimeoutError(), CloseReason.CONNECTION_LOST),
         ):
             guest, _ = self.connect()
+            guest.tally = Tally(1, 7, 0)
             line = (LogLevel.info, f"guest 192.0.2.1:40001 disconnected: {reason}, gone")
             self.assertEqual(self.end(guest, failure), [line])
             self.assertIs(guest.reason, reason)
+
+    def test_one_that_came_and_went_without_a_word_is_for_those_who_look_for_a_fault(self) -> None:
+        for tls in (False, True):
+            self.registry.probes = Probes()
+            guest, transport = self.connect(tls)
+            if tls:
+                vars(transport)["greeted"] = False
+            [(level, _)] = self.end(guest, ConnectionLost())
+            self.assertIs(level, LogLevel.debug)
+
+    def test_after_that_its_address_s_next_is_told_of_when_it_stays_or_says_something(self) -> None:
+        self.end(self.connect()[0], ConnectionDone())
+        with capturedLogs() as events:
+            self.end(self.connect()[0], ConnectionDone())
+        self.assertEqual([level for level, _ in said(events)], [LogLevel.debug], "its end, and no beginning")
+        with capturedLogs() as events:
+            stays, _ = self.connect()
+            self.registry.sweep(1.0)
+        connected = (LogLevel.info, "guest 192.0.2.1:40001 connected")
+        self.assertEqual(said(events), [connected])
+        self.assertEqual([level for level, _ in self.end(stays, ConnectionDone())], [LogLevel.debug])
+        speaks, _ = self.connect()
+        speaks.tally = Tally(1, 7, 0)
+        self.assertEqual(self.end(speaks, ConnectionDone())[0], connected)
+        with capturedLogs() as events:
+            self.connect()
+        self.assertEqual(said(events), [connected])
 
     def test_during_the_handshake_it_failed_and_the_line_says_why(self) -> None:
         for failure, why in (
