@@ -99,6 +99,11 @@ class Config:
     log_format: str
     log_level: LogLevel
 
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where the relay listens, for whatever role."""
+        return (*self.publish, *self.publish_tls, *self.subscribe, *self.subscribe_tls, *self.web)
+
 
 def configure(given: Mapping[str, Given]) -> Config:
     """Make a configuration. `given`: what was given, by name of the setting; the other settings have their defaults.

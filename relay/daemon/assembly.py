@@ -213,9 +213,8 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
             surroundings.reactor,
             keepalive=config.keepalive,
             exhausted=_exhausted(machinery.lines),
-            ipv4=ipv4_numbers(
-                (*config.publish, *config.publish_tls, *config.subscribe, *config.subscribe_tls, *config.web)
-            ),
+            ipv4=ipv4_numbers(config.endpoints),
+            count=len(config.endpoints),
         ),
         readiness=readiness,
         stats=stats,

@@ -18,9 +18,10 @@ from twisted.internet.interfaces import IListeningPort, IReactorTime
 
 BACKLOG = 4096
 """Connections that the kernel may hold until they are accepted. Twisted asks for 50: too few if all peers reconnect."""
-MAX_ACCEPTS = 64
-"""Most connections accepted in one turn at one port. Twisted goes by how many came the last time, and would accept a
-whole storm at once."""
+MAX_ACCEPTS = 32
+"""Most connections accepted in one turn, at all ports together. Twisted goes by how many came the last time, and would
+accept a whole storm at once. Those that are refused keep their descriptors until the next turn, and these must fit into
+what is reserved (`relay.peers.admission.RESERVE`), or the system has no room before we can answer."""
 ACCEPTING = 0.004
 """Seconds of a turn in which connections are accepted, so that the turn ends soon: with TLS, each costs some tenths of
 a millisecond."""
@@ -57,12 +58,15 @@ class ListeningSocket(socket.socket):
             raise BlockingIOError(EAGAIN, "nothing to accept for now") from error
 
 
-def equip(port: IListeningPort, *, transport: Transport, keepalive: int, exhausted: Exhausted) -> None:
+def equip(
+    port: IListeningPort, *, transport: Transport, keepalive: int, exhausted: Exhausted, accepts: int = MAX_ACCEPTS
+) -> None:
     """Make a port that already listens accept connections our way. A port that is no `tcp.Port` is left alone.
 
     `transport`: makes the transports of connections; a Unix socket's port, which is a `tcp.Port` too, keeps its own.
     `keepalive`: seconds of silence after which the kernel probes whether a peer is still there; 0 for never.
-    `exhausted`: called when the system has no room; accepting is tried again `BACK_OFF` seconds later.
+    `exhausted`: called when the system has no room; accepting is tried again `BACK_OFF` seconds later. `accepts`: most
+    connections accepted in one turn.
     """
     if not isinstance(port, tcp.Port):
         return
@@ -77,7 +81,7 @@ def equip(port: IListeningPort, *, transport: Transport, keepalive: int, exhaust
         exhausted(error)
 
     listening.exhausted = back_off
-    _limit_accepts(port)
+    _limit_accepts(port, accepts)
     if port.transport is tcp.Server:
         port.transport = cast("type[tcp.Server]", transport)  # Twisted only calls it
 
@@ -89,16 +93,16 @@ def _replace_socket(port: tcp.Port) -> ListeningSocket:
     return listening
 
 
-def _limit_accepts(port: tcp.Port) -> None:
-    """Make the port accept at most `MAX_ACCEPTS` connections in a turn of the reactor, and for `ACCEPTING` seconds."""
+def _limit_accepts(port: tcp.Port, most: int) -> None:
+    """Make the port accept at most `most` connections in a turn of the reactor, and for `ACCEPTING` seconds."""
     accept = port.doRead
 
     def accept_some() -> None:
         end = time.monotonic() + ACCEPTING
-        for _ in range(MAX_ACCEPTS // STEP):
-            port.numberAccepts = STEP
+        for done in range(0, most, STEP):
+            port.numberAccepts = asked = min(STEP, most - done)
             accept()
-            if port.numberAccepts < STEP or time.monotonic() >= end:  # Twisted lowers it if there were fewer
+            if port.numberAccepts < asked or time.monotonic() >= end:  # Twisted lowers it if there were fewer
                 break
 
     cast(Any, port).doRead = accept_some  # Any: a method, which the reactor looks up for each call

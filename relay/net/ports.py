@@ -18,7 +18,7 @@ from relay.config.config import Config
 from relay.net import left_behind
 from relay.net.addresses import address_name
 from relay.net.families import OwnFamily, needs_own_family
-from relay.net.listening import Exhausted, Transport, equip
+from relay.net.listening import MAX_ACCEPTS, Exhausted, Transport, equip
 from relay.net.unavailable import why
 
 ROLES = {
@@ -51,18 +51,20 @@ class Ports:
         keepalive: int,
         exhausted: Exhausted,
         ipv4: frozenset[int] = frozenset(),
+        count: int = 1,
     ) -> None:
         """Start without ports.
 
         `keepalive`: seconds of silence after which the kernel probes whether a peer is still there; 0 for never.
         `exhausted`: called when the system has no room for more connections. `ipv4`: the numbers of all ports that are
-        wanted with IPv4.
+        wanted with IPv4. `count`: of all ports that are wanted, which share what a turn may accept.
         """
         self.open: list[tuple[str, IListeningPort]] = []
         self._reactor = reactor
         self._keepalive = keepalive
         self._ipv4 = ipv4
         self.exhausted = exhausted
+        self._accepts = max(1, MAX_ACCEPTS // count)
 
     def listen(self, option: str, endpoint: str, factory: IProtocolFactory, transport: Transport) -> None:
         """Listen on `endpoint`. Raises CannotStart, and stops all ports, if that does not succeed at once.
@@ -80,7 +82,13 @@ class Ports:
             self.stop(*ROLES)
             raise CannotStart(f"relay cannot start: --{option} {endpoint}: {reason}")
         port = cast(IListeningPort, result)
-        equip(port, transport=transport, keepalive=self._keepalive, exhausted=self.exhausted)
+        equip(
+            port,
+            transport=transport,
+            keepalive=self._keepalive,
+            exhausted=self.exhausted,
+            accepts=self._accepts,
+        )
         if endpoint.startswith("haproxy:"):
             from relay.net.haproxy import guard  # Twisted's parser need not be loaded without it
 

@@ -18,7 +18,8 @@ from relay.wire.close_reason import CloseReason
 MAX_CONNECTIONS = 65_536
 """Default limit of connections: containers may have a hard limit of 10^9 descriptors, but not the memory for them."""
 RESERVE = 64
-"""Descriptors kept free for ports, logs, pipes and whatever libraries open."""
+"""Descriptors kept free for ports, logs, pipes and whatever libraries open, and for the connections over a limit that
+one turn accepts, all of which are closed in the next (`relay.net.listening.MAX_ACCEPTS`)."""
 HOST_BITS = 64
 """Bits of an IPv6 address that tell the hosts of one network apart."""
 MAX_WEB_CONNECTIONS = 500

@@ -81,7 +81,7 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (PROTOCOL, "sent a message of more than {4,096} bytes", websocket.MAX_MESSAGE),
     (PROTOCOL, "read at {8 KiB} a second", socket_dialogue.MAX_INPUT / SWEEP),
     (RELIABILITY, "{20} log lines of each kind a second", rate_limited_log.MAX_LINES / SWEEP),
-    (RELIABILITY, "accepted in the end, at most {64} a turn", listening.MAX_ACCEPTS),
+    (RELIABILITY, "accepted in the end, at most {32} a turn", listening.MAX_ACCEPTS),
     (RELIABILITY, "accepting pauses for {a} second", listening.BACK_OFF),
     (RELIABILITY, "Up to {1,000} subscribers, a turn", pace.MANY),
     (RELIABILITY, "reads of less than {16 KiB} would cost", pace.LEAST_READ),

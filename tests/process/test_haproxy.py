@@ -26,7 +26,7 @@ LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"  # the proxy itself, to see how we are
 
 @pytest.fixture(scope="module")
 def relay() -> Iterator[Relay]:
-    with Relay(publish="haproxy:tcp:0", subscribe="haproxy:tcp:0") as relay:
+    with Relay("--log-level", "debug", publish="haproxy:tcp:0", subscribe="haproxy:tcp:0") as relay:
         yield relay
 
 
