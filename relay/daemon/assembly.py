@@ -50,7 +50,6 @@ from relay.peers.registry import Registry
 from relay.peers.sessions import Sessions
 from relay.peers.subscriber import SubscriberFactory
 from relay.web.load import Access, Contents, load_site
-from relay.wire.framings import framing_name
 from relay.wire.position import new_epoch
 from relay.wire.raw import Raw
 
@@ -307,7 +306,7 @@ def _make_sessions(
         Acks(hub.flush, partial(reactor.callLater, 0), time.monotonic, journal),
         reactor.callLater,
         max_message=config.max_message,
-        framing=framing_name(config.framing),
+        framing=config.framing,
         frame_timeout=lambda: intake.frame_timeout,
         **_where(config),
     )

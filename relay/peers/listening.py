@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from relay.core.cursor import Lag
 from relay.core.start import Start, locate
 from relay.peers.dialogue import Silence
-from relay.peers.sessions import Sessions, whole_hello
+from relay.peers.sessions import Sessions
 from relay.peers.subscriber_session import SessionDialogue, SubscriberSession
+from relay.wire import control
 from relay.wire.answer import Error
 from relay.wire.close_reason import CloseReason
-from relay.wire.control import BadControl, frame
+from relay.wire.control import BadControl
 from relay.wire.hello import Opening, SubscriberHello
 
 if TYPE_CHECKING:
@@ -44,15 +46,14 @@ class Listening:
     def received(self, subscriber: Subscriber, data: bytes) -> None:
         if self._locating:
             return
-        opening = self._opening = self._opening or Opening()
-        if self._sessions.available:
-            data = opening.receive(data)
-            body = opening.body
-        else:
-            body = whole_hello(data)
-            opening.silent = body is None
-        if body is not None:
-            self._begin_session(subscriber, body)
+        opening = self._opening = self._opening or self._sessions.opening()
+        try:
+            data = self._sessions.read_opening(opening, data)
+        except BadControl as error:
+            self._refuse(subscriber, error, control.frame)
+            return
+        if opening.body is not None:
+            self._begin_session(subscriber, opening.body)
         elif opening.silent:
             subscriber.dialogue = silence = Silence(self._publish)
             silence.received(subscriber, data)
@@ -64,11 +65,15 @@ class Listening:
         try:
             hello = sessions.read(body, SubscriberHello)
         except BadControl as error:
-            subscriber.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
+            self._refuse(subscriber, error, sessions.frame)
             return
         self._opening = None
         self._locating = True
         locate(sessions.hub, sessions.starts.find(hello), partial(self._welcome, subscriber, hello))
+
+    def _refuse(self, subscriber: Subscriber, error: BadControl, frame: Callable[[bytes], bytes]) -> None:
+        """End a peer with an answer to its hello. `frame`: makes a control frame, as the hello was written."""
+        subscriber.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
 
     def _welcome(self, subscriber: Subscriber, hello: SubscriberHello, start: Start) -> None:
         """Begin the session of a subscriber that says `hello`, and so begins with `start`."""

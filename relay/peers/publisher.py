@@ -16,10 +16,11 @@ from relay.core.state import State
 from relay.peers.connection import Connection
 from relay.peers.publisher_session import PublisherSession
 from relay.peers.registry import Registry
-from relay.peers.sessions import Sessions, whole_hello
+from relay.peers.sessions import Sessions
+from relay.wire import control
 from relay.wire.answer import Error
 from relay.wire.close_reason import CloseReason
-from relay.wire.control import BadControl, frame
+from relay.wire.control import BadControl
 from relay.wire.delimited import Delimited
 from relay.wire.framing import BadFrame, Frames, Framing, MessageTooLong
 from relay.wire.framings import framing_name
@@ -79,7 +80,7 @@ class Publisher(Connection):
             framing.drop = self._drop
         self._publishers = publishers
         self._sessions = sessions
-        self._opening = Opening()
+        self._opening = Opening() if sessions is None else sessions.opening()
         self._receive = self._first if sessions is None else self._open
         self._pass_on = hub.publish
         self._complete = 0  # messages that were complete at the last sweep that looked for an incomplete one
@@ -145,16 +146,14 @@ class Publisher(Connection):
         """Take the first bytes of the stream: a hello, or messages. It stands in for the framing's `receive`."""
         assert self._sessions is not None
         opening = self._opening
-        if self._sessions.available:
-            rest = opening.receive(data)
-            body = opening.body
-        else:
-            body = whole_hello(data)
-            rest = data if body is None else b""
-            opening.silent = body is None
-        if body is not None:
+        try:
+            rest = self._sessions.read_opening(opening, data)
+        except BadControl as error:
+            self._refuse_hello(error, control.frame)
+            return []
+        if opening.body is not None:
             self._receive = self._framing.receive
-            self._begin_session(body, self._sessions)
+            self._begin_session(opening.body, self._sessions)
         elif opening.silent:
             self._receive = self._first
         return self._receive(rest) if rest and self.reason is None else []
@@ -177,7 +176,7 @@ class Publisher(Connection):
         try:
             hello = sessions.read(body, PublisherHello)
         except BadControl as error:
-            self.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
+            self._refuse_hello(error, sessions.frame)
             return
         self.name, self.in_session = hello.name, True
         self.session = PublisherSession(self, hello, sessions)
@@ -188,6 +187,10 @@ class Publisher(Connection):
             peer=self.who,
             accepted=self.session.accepted,
         )
+
+    def _refuse_hello(self, error: BadControl, frame: Callable[[bytes], bytes]) -> None:
+        """End with an answer to the hello. `frame`: makes a control frame, as the hello was written."""
+        self.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
 
     def readConnectionLost(self) -> None:
         """The peer has closed its sending half.

@@ -12,7 +12,6 @@ from relay.peers.sessions import SERVER, Sessions
 from relay.wire import answer
 from relay.wire.answer import Ack, Answer, Bye, Error, PublisherWelcome
 from relay.wire.close_reason import CloseReason
-from relay.wire.control import frame
 from relay.wire.framing import Frames
 from relay.wire.hello import PublisherHello
 
@@ -97,7 +96,7 @@ class PublisherSession:
             self._send(answer.Heartbeat(accepted=accepted))
 
     def _send(self, said: Answer) -> None:
-        self._publisher.link.write(frame(said.write()))
+        self._publisher.link.write(self._sessions.frame(said.write()))
 
     # Its end
 
@@ -112,7 +111,7 @@ class PublisherSession:
             retry = RETRY if reason is CloseReason.SHUTDOWN else None
             last.append(Bye(str(reason), accepted=accepted, retry=retry))
         self._acked = accepted or self._acked
-        farewell = b"".join(frame(said.write()) for said in last)
+        farewell = b"".join(self._sessions.frame(said.write()) for said in last)
         self._publisher.leave(reason, farewell, f"it sent {error}" if error else "")
 
     def stop(self) -> None:

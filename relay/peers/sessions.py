@@ -1,7 +1,7 @@
 """What the sessions of all peers share: names, acks, where subscribers begin, and what is counted of them.
 
 A session is what a peer asks for with a hello (`docs/protocol.md`): a subscriber that can go on where it stopped, or a
-publisher that is told what was accepted. Only the framing `int32` has room for one.
+publisher that is told what was accepted. Not every framing has room for one (`relay.wire.control.CARRIERS`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from relay.core.start import Start, Starts
 from relay.peers.acks import Acks
 from relay.peers.heartbeat import CallLater
 from relay.peers.names import Names
-from relay.wire.control import BadControl
+from relay.wire import control
+from relay.wire.control import CARRIERS, BadControl
+from relay.wire.counted import Int32
+from relay.wire.framing import Framing
+from relay.wire.framings import framing_name
 from relay.wire.hello import Hello, Opening, PublisherHello, SubscriberHello, read_hello
 
 SERVER = f"relay {__version__}"
@@ -42,12 +46,12 @@ class Sessions:
         call_later: CallLater,
         *,
         max_message: int,
-        framing: str = "int32",
+        framing: type[Framing] = Int32,
         frame_timeout: Callable[[], float] = lambda: 0.0,
         publish: str = "another port",
         subscribe: str = "another port",
     ) -> None:
-        """`max_message`: bytes that a message may have. `framing`: the word for it.
+        """`max_message`: bytes that a message may have. `framing`: how messages are told apart.
 
         `frame_timeout`: returns the seconds that a hello may take, 0 for no limit. `publish`, `subscribe`: where each
         role connects, as hints for peers that took the wrong port.
@@ -66,9 +70,9 @@ class Sessions:
         self.lost = 0
         """Messages that subscribers were told they have lost."""
         self.acks_sent = 0
-        self.available = framing == "int32"
-        """Whether the framing has room for control frames."""
-        self._framing = framing
+        self.carrier = next((carrier for carrier in CARRIERS if carrier is framing), None)
+        """The framing, if it has room for control frames."""
+        self._framing = framing_name(framing)
         self._elsewhere = {
             SubscriberHello: f"this port is for publishers: subscribers connect to {subscribe}",
             PublisherHello: f"this port is for subscribers: publishers connect to {publish}",
@@ -84,8 +88,32 @@ class Sessions:
 
     def check(self) -> None:
         """Raise BadControl, with words for the peer, if there are no sessions with this framing."""
-        if not self.available:
-            raise BadControl(f"this relay has the framing {self._framing}: sessions need int32 (--framing)")
+        if self.carrier is None:
+            *others, last = map(framing_name, CARRIERS)
+            needed = f"{', '.join(others)} or {last}"
+            raise BadControl(f"this relay has the framing {self._framing}: sessions need {needed} (--framing)")
+
+    def frame(self, body: bytes) -> bytes:
+        """The control frame for `body`, as the framing has it."""
+        return control.frame(body, self.carrier or Int32)
+
+    def opening(self) -> Opening:
+        """What reads the first bytes of a peer."""
+        return Opening(self.carrier or Int32)
+
+    def read_opening(self, opening: Opening, data: bytes) -> bytes:
+        """Have `opening` take the next bytes of a peer. Returns those that do not belong to a hello.
+
+        Raises BadControl, with words for the peer, if it says a hello as in `int32`, and the framing is another, of
+        which a client need not know. The hello must then be all of the data, because nearly every sequence of bytes is
+        a message in some framings.
+        """
+        opening.silent = opening.silent or self.carrier is None
+        rest = data if opening.silent else opening.receive(data)
+        if opening.silent and self.carrier is not Int32 and is_hello(rest):
+            self.check()
+            raise BadControl(f"this relay has the framing {self._framing}, and the hello is one of int32 (--framing)")
+        return rest
 
     def resume(self, start: Start, first: int) -> int | None:
         """Count that a subscriber begins with the message at `first`. Returns what it has lost; None: nobody knows."""
@@ -96,12 +124,8 @@ class Sessions:
         return lost
 
 
-def whole_hello(data: bytes) -> bytes | None:
-    """The body of the hello that `data` consists of; None if it is anything else.
-
-    It is for framings without sessions, where nearly every sequence of bytes is a message.
-    """
+def is_hello(data: bytes) -> bool:
+    """Whether `data` is a hello in `int32`, and nothing else."""
     opening = Opening()
     rest = opening.receive(data)
-    body = opening.body
-    return body if body is not None and not rest and b'"relay"' in body else None
+    return opening.body is not None and not rest and b'"relay"' in opening.body

@@ -14,7 +14,7 @@ from relay.core.start import Start
 from relay.peers.heartbeat import Heartbeat
 from relay.peers.publisher_session import RETRY
 from relay.peers.sessions import SERVER, Sessions
-from relay.wire import answer, control
+from relay.wire import answer
 from relay.wire.answer import Answer, Bye, Gap, SubscriberWelcome
 from relay.wire.close_reason import CloseReason
 from relay.wire.hello import SubscriberHello
@@ -32,13 +32,13 @@ class SubscriberSession:
         hello: SubscriberHello,
         start: Start,
         sessions: Sessions,
-        frame: Callable[[bytes], bytes] = control.frame,
+        frame: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        """`start`: what `hello` asks for. `frame`: makes a control frame of its body."""
+        """`start`: what `hello` asks for. `frame`: makes a control frame of its body; None: as the framing has it."""
         self.hello = hello
         self._start = start
         self._sessions = sessions
-        self._frame = frame
+        self._frame = frame or sessions.frame
         self._lost = 0  # messages in the latest gap
         self._subscriber: Subscriber | None = None
         self._heartbeat: Heartbeat | None = None

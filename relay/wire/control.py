@@ -1,7 +1,8 @@
 """Control frames: what the two ends of a session tell each other between messages (`docs/protocol.md`).
 
-A control frame is a header of 4 bytes, `0x80000000` plus a length, and that many bytes of UTF-8: one JSON object. It
-can stand wherever a frame of the framing `int32` can. No message is that long, so nothing has to be escaped.
+A control frame is a frame whose length is `0x80000000` plus `n`, and of which only `n` bytes follow: one JSON object in
+UTF-8. It can stand wherever a frame can. No message is that long, so nothing has to be escaped. Framings that can write
+such a length have control frames (`CARRIERS`).
 
 JSON (RFC 8259) leaves some things open. Here a key may come only once in an object, and NaN and the infinities, which
 are not JSON, are refused.
@@ -13,10 +14,15 @@ import json
 from collections.abc import Mapping
 from typing import NoReturn
 
-from relay.wire.counted import HEADER
+from relay.wire.counted import Int32
+from relay.wire.digits import Netstring, Octet
+from relay.wire.headed import Headed
+from relay.wire.varint import Varint
 
 CONTROL = 0x80000000
 """The bit in a header that says that no message follows, but a control frame. `--max-message` stays below it."""
+CARRIERS: tuple[type[Headed], ...] = (Int32, Varint, Octet, Netstring)
+"""The framings that can write the length of a control frame."""
 MAX_CONTROL = 4096
 """Most bytes of a control frame after its header: room for every key there is, and not worth an attack."""
 
@@ -25,14 +31,14 @@ class BadControl(Exception):  # noqa: N818  # named for what the peer did
     """What a peer sent is no control frame that can be understood; the words are for the peer."""
 
 
-def is_control(header: int) -> bool:
-    """Whether `header`, the first four bytes of a frame as a number, begins a control frame."""
-    return CONTROL <= header <= CONTROL + MAX_CONTROL
+def is_control(length: int) -> bool:
+    """Whether `length`, as the head of a frame says it, is that of a control frame."""
+    return CONTROL <= length <= CONTROL + MAX_CONTROL
 
 
-def frame(body: bytes) -> bytes:
-    """The control frame for `body`, the text of a JSON object."""
-    return HEADER.pack(CONTROL + len(body)) + body
+def frame(body: bytes, carrier: type[Headed] = Int32) -> bytes:
+    """The control frame for `body`, the text of a JSON object, in the framing `carrier`."""
+    return carrier.head(CONTROL + len(body)) + body + carrier.trailer
 
 
 def write(values: Mapping[str, object]) -> bytes:

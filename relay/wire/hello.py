@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from itertools import takewhile
 
 from relay.wire import control
 from relay.wire.control import BadControl
-from relay.wire.counted import HEADER
+from relay.wire.counted import Int32
+from relay.wire.headed import Headed
 from relay.wire.position import Position
 
 VERSION = 1
@@ -107,10 +110,25 @@ def read_hello(body: bytes) -> Hello:
     raise BadControl('a hello has "type": "subscribe" or "type": "publish"')
 
 
+def _common(one: bytes, other: bytes) -> bytes:
+    """What two heads begin with alike."""
+    return bytes(byte for byte, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+BEGINNINGS = {
+    carrier: reduce(_common, (carrier.head(control.CONTROL + size) for size in (0, 1, control.MAX_CONTROL)))
+    for carrier in control.CARRIERS
+}
+"""What all control frames begin with in each framing: a peer that begins otherwise is silent from its first byte. Of
+`varint` that is nothing: it has the lowest bits first."""
+
+
 class Opening:
     """Reads the beginning of what a peer sends, until it is known whether that is a hello."""
 
-    def __init__(self) -> None:
+    def __init__(self, carrier: type[Headed] = Int32) -> None:
+        """`carrier`: the framing in which the hello is written."""
+        self._carrier = carrier
         self._start = bytearray()
         self.silent = False
         """Whether the peer has begun without a hello."""
@@ -128,16 +146,30 @@ class Opening:
         start += data
         if not start:
             return b""
-        if start[0] != 0x80:  # the first byte of every header up to `CONTROL` + `MAX_CONTROL`
-            self.silent = True
-        if not self.silent and len(start) >= HEADER.size:
-            (header,) = HEADER.unpack_from(start)
-            self.silent = not control.is_control(header)
-            end = HEADER.size + header - control.CONTROL
-            if not self.silent and len(start) >= end:
-                self.body = bytes(start[HEADER.size : end])
-                return self._take(end)
+        begin = BEGINNINGS[self._carrier]
+        self.silent = start[: len(begin)] != begin[: len(start)]
+        if not self.silent and (end := self._end()):
+            return self._take(end)
         return self._take(0) if self.silent else b""
+
+    def _end(self) -> int:
+        """Where the control frame ends, once it is whole, with its body in `body`; 0 until then, or if it is none."""
+        carrier, start = self._carrier, bytes(self._start)
+        try:
+            measured = carrier.measure(start, 0)
+        except ValueError:
+            measured = 0, 0
+        if measured is None:
+            return 0
+        head, length = measured
+        end = head + length - control.CONTROL
+        whole = end + len(carrier.trailer)
+        self.silent = not control.is_control(length)
+        if self.silent or len(start) < whole:
+            return 0
+        self.silent = start[end:whole] != carrier.trailer
+        self.body = None if self.silent else start[head:end]
+        return 0 if self.silent else whole
 
     def _take(self, begin: int) -> bytes:
         rest = bytes(self._start[begin:])

@@ -14,7 +14,8 @@ from relay.peers.acks import Acks
 from relay.peers.names import Names
 from relay.peers.sessions import Sessions
 from relay.wire import control
-from relay.wire.counted import HEADER
+from relay.wire.counted import HEADER, Int32
+from relay.wire.framing import Framing
 
 EPOCH = "0123456789ab"
 
@@ -62,7 +63,7 @@ def make_sessions(
     timers: Timers | None = None,
     history: History | None = None,
     names: int = 10,
-    framing: str = "int32",
+    framing: type[Framing] = Int32,
     frame_timeout: float = 30.0,
 ) -> Sessions:
     """What the sessions of `hub` share. `clock`: the hub's; it serves for the time of the day too."""

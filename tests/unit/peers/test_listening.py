@@ -69,7 +69,7 @@ class ListeningTests(RelayCase):
             self.assertEqual((subscriber.reason, subscriber.state), (CloseReason.SESSION_ERROR, State.FINISHING))
 
     def test_with_another_framing_a_hello_is_answered_in_words_and_anything_else_is_not(self) -> None:
-        self.sessions.available = False
+        self.sessions.carrier = None
         subscriber, transport = self.subscriber()
         subscriber.dataReceived(hello("subscribe"))
         [error] = parts(transport.value())

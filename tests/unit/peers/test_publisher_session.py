@@ -99,7 +99,7 @@ class WelcomeTests(SessionCase):
         self.assertEqual(publisher.reason, CloseReason.FRAME_TIMEOUT)
 
     def test_with_another_framing_a_hello_is_answered_in_words_and_anything_else_is_not(self) -> None:
-        self.sessions.available = False
+        self.sessions.carrier = None
         publisher, transport = self.session()
         self.assertIn("error", [one["type"] for one in self.told(transport)])
         publisher, transport = self.connect()

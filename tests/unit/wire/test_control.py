@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.wire.control import CONTROL, MAX_CONTROL, BadControl, frame, is_control, read, write
+from relay.wire.control import CARRIERS, CONTROL, MAX_CONTROL, BadControl, frame, is_control, read, write
+from relay.wire.digits import Netstring, Octet
+from relay.wire.framing import MessageTooLong
+from relay.wire.varint import Varint
 
 keys = st.text(max_size=5).filter(lambda key: key != "lost")
 values = st.dictionaries(keys, st.one_of(st.integers(), st.text(), st.booleans()), max_size=5)
@@ -29,6 +32,16 @@ class ControlTests(SynchronousTestCase):
             *((CONTROL + MAX_CONTROL + 1, False), (0, False), (2**32 - 1, False)),
         ):
             self.assertIs(is_control(header), expected, header)
+
+    def test_in_each_framing_a_control_frame_is_longer_than_all_messages(self) -> None:
+        self.assertEqual(frame(b"{}", Varint), b"\x82\x80\x80\x80\x08{}")
+        self.assertEqual(frame(b"{}", Octet), b"2147483650 {}")
+        self.assertEqual(frame(b"{}", Netstring), b"2147483650:{},")
+        for carrier in CARRIERS:
+            _, length = carrier.measure(frame(bytes(MAX_CONTROL), carrier), 0) or (0, 0)
+            self.assertTrue(is_control(length))
+            self.assertEqual(length - CONTROL, MAX_CONTROL)
+            self.assertRaises(MessageTooLong, carrier(2**31 - 1).receive, frame(b"{}", carrier))
 
     def test_what_is_no_json_object_is_refused(self) -> None:
         for body in (

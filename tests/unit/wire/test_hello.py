@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.wire.control import BadControl, frame
-from relay.wire.hello import MAX_NAME, Opening, PublisherHello, SubscriberHello, read_hello
+from relay.wire.control import CARRIERS, CONTROL, MAX_CONTROL, BadControl, frame
+from relay.wire.digits import Netstring
+from relay.wire.headed import Headed
+from relay.wire.hello import BEGINNINGS, MAX_NAME, Opening, PublisherHello, SubscriberHello, read_hello
 from relay.wire.position import Position
 
 HELLOS = (
@@ -67,12 +69,12 @@ class HelloTests(SynchronousTestCase):
 
 
 class OpeningTests(SynchronousTestCase):
-    @given(st.binary(max_size=50), st.binary(max_size=20), st.integers(1, 60))
+    @given(st.sampled_from(CARRIERS), st.binary(max_size=50), st.binary(max_size=20), st.integers(1, 60))
     def test_a_hello_is_found_in_any_pieces_and_what_follows_it_is_returned(
-        self, body: bytes, rest: bytes, size: int
+        self, carrier: type[Headed], body: bytes, rest: bytes, size: int
     ) -> None:
-        stream = frame(body) + rest
-        opening = Opening()
+        stream = frame(body, carrier) + rest
+        opening = Opening(carrier)
         at = 0
         while opening.body is None:
             self.assertFalse(opening.silent)
@@ -97,3 +99,24 @@ class OpeningTests(SynchronousTestCase):
         opening = Opening()
         opening.receive(b"\x80\0")
         self.assertEqual(opening.partial, 2)
+
+    @given(st.sampled_from(CARRIERS), st.binary(max_size=300), st.integers(1, 60))
+    def test_no_message_is_taken_for_a_hello(self, carrier: type[Headed], message: bytes, size: int) -> None:
+        stream = carrier.frame(b"-" + message) + frame(b"{}", carrier)
+        opening = Opening(carrier)
+        at = 0
+        while not opening.silent:
+            found = opening.receive(stream[at : at + size])
+            at += size
+        self.assertEqual((opening.body, found + stream[at:]), (None, stream))
+
+    def test_what_all_control_frames_begin_with_is_known(self) -> None:
+        for carrier, beginning in BEGINNINGS.items():
+            for size in range(MAX_CONTROL + 1):
+                self.assertTrue(carrier.head(CONTROL + size).startswith(beginning))
+
+    def test_a_netstring_without_its_comma_is_no_hello(self) -> None:
+        opening = Opening(Netstring)
+        data = frame(b"{}", Netstring)[:-1] + b";"
+        self.assertEqual(opening.receive(data), data)
+        self.assertTrue(opening.silent)
