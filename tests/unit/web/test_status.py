@@ -143,6 +143,22 @@ class StatusTests(RelayCase):
             assert isinstance(rows, list)
             self.assertEqual([row["why"] for row in rows], [why])
 
+    def test_of_who_is_slow_it_is_said_how_fast_it_takes_and_how_long_that_lasts(self) -> None:
+        publisher = self.publisher()
+        _, transport = self.subscriber()
+        transport.full = True
+        self.publish(publisher, 1)
+        said = []
+        for _ in range(4):
+            rows = self.status.now()["slowest"]
+            assert isinstance(rows, list)
+            said += [row["why"] for row in rows]
+            self.publish(publisher, 10)
+            self.now += 1.0
+        room = (2**20 - 30 * FRAME) / (10 * FRAME)
+        slow = f"takes 0.0 kB/s, less than it is sent: too far behind in about {room / 60:.0f} min"
+        self.assertEqual(said, ["takes less than it is sent"] * 3 + [slow])
+
     def test_who_takes_what_it_is_given_is_catching_up(self) -> None:
         self.begin(replay=2)
         self.publish(self.publisher(), 2)
