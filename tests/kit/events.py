@@ -81,14 +81,15 @@ class Parser:
 
 def unchunked(stream: bytes) -> bytes:
     """What is in these chunks (RFC 9112, section 7.1), which have to be whole."""
-    data = b""
-    while stream:
-        size, found, stream = stream.partition(b"\r\n")
-        assert found, "a chunk without its size"
-        length = int(size, 16)
-        assert stream[length : length + 2] == b"\r\n", "a chunk does not end where it says"
-        data, stream = data + stream[:length], stream[length + 2 :]
-    return data
+    pieces, at = [], 0
+    while at < len(stream):
+        begin = stream.find(b"\r\n", at) + 2
+        assert begin > 1, "a chunk without its size"
+        end = begin + int(stream[at : begin - 2], 16)
+        assert stream[end : end + 2] == b"\r\n", "a chunk does not end where it says"
+        pieces.append(stream[begin:end])
+        at = end + 2
+    return b"".join(pieces)
 
 
 def events(chunks: bytes) -> list[Event]:
