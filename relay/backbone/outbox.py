@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Protocol
 
 from relay.backbone.proposal import PART_SIZE, Claim, Contribution, Part, again, encode_head
 from relay.core.journal import Key
 from relay.core.timing import Clock
+from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Frames
 from relay.wire.lengths import LENGTH, encode_lengths
 
@@ -32,6 +34,32 @@ PATIENCE = 2.0
 MOST_PATIENCE = 8.0
 
 
+class Claimant(Protocol):
+    """A publisher with a session."""
+
+    @property
+    def key(self) -> Key:
+        """Its name, which may be empty."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Messages that it has sent on this connection."""
+        ...
+
+    def admit(self, known: bool, accepted: int) -> None:
+        """Note whether its name was known, and what was accepted under it before this connection."""
+        ...
+
+    def acknowledge(self, accepted: int) -> None:
+        """Tell it that its first `accepted` messages are accepted. The first time, welcome it."""
+        ...
+
+    def leave(self, reason: CloseReason) -> None:
+        """End its connection."""
+        ...
+
+
 @dataclass(slots=True)
 class Waiting:
     """A contribution, or a claim, that is not proposed yet."""
@@ -40,7 +68,7 @@ class Waiting:
     size: int
     """Bytes that it takes in a proposal."""
     frames: list[Frames] = field(default_factory=list)
-    publisher: object = None
+    publisher: Claimant | None = None
     """Who is told when it is accepted; None if nobody is."""
     sent: int = 0
     """How many messages that publisher had sent then."""
@@ -52,7 +80,7 @@ class Proposed:
 
     number: int
     payload: bytes
-    told: list[tuple[object, int]]
+    told: list[tuple[Claimant, int]]
     """Who is told when it is folded, and how many messages it had sent then."""
     since: float
     """When it was proposed first."""
@@ -63,8 +91,11 @@ class Proposed:
 class Outbox:
     """Numbers proposals, and keeps them until they are folded."""
 
-    def __init__(self, relay: bytes, framing: str, self_delimiting: bool, clock: Clock) -> None:
-        """`relay`: 8 bytes that no other process has. `self_delimiting`: as in `Framing`."""
+    def __init__(self, relay: bytes, framing: str, self_delimiting: bool, clock: Clock, window: int = WINDOW) -> None:
+        """`relay`: 8 bytes that no other process has. `self_delimiting`: as in `Framing`.
+
+        `window`: bytes of proposals that may be on their way.
+        """
         self.relay = relay
         self.waiting = 0
         """Bytes that wait for room in the window."""
@@ -73,6 +104,7 @@ class Outbox:
         self._framing = framing
         self._self_delimiting = self_delimiting
         self._clock = clock
+        self._window = window
         self._queue: deque[Waiting] = deque()
         self._sent: deque[Proposed] = deque()
         self._in_flight = 0  # bytes of proposals on their way
@@ -88,6 +120,11 @@ class Outbox:
     def in_flight(self) -> int:
         """Bytes of proposals on their way."""
         return self._in_flight
+
+    @property
+    def overdue(self) -> bool:
+        """Whether what is on its way was given up for lost, and nothing of it has come back since."""
+        return self._patience > PATIENCE
 
     @property
     def empty(self) -> bool:
@@ -106,7 +143,7 @@ class Outbox:
         self._add(Waiting(claim, claim.size))
 
     def contribute(
-        self, frames: Sequence[Frames], claim: int = 0, first: int = 0, publisher: object = None, sent: int = 0
+        self, frames: Sequence[Frames], claim: int = 0, first: int = 0, publisher: Claimant | None = None, sent: int = 0
     ) -> None:
         """Have the frames of one read proposed.
 
@@ -143,7 +180,7 @@ class Outbox:
     def take(self) -> list[bytes]:
         """The proposals that go out now, encoded."""
         found = []
-        while self._queue and len(self._sent) < MOST and self._in_flight < WINDOW:
+        while self._queue and len(self._sent) < MOST and self._in_flight < self._window:
             proposed = self._encode(list(self._next_parts()))
             self._send(proposed)
             found.append(proposed.payload)
@@ -166,7 +203,7 @@ class Outbox:
         head = encode_head(self.relay, number, self.attempts, self._framing, [one.part for one in waiting])
         data: list[Buffer] = [frames.data for one in waiting for frames in one.frames]
         lengths = b"" if self._self_delimiting else encode_lengths(accumulate(map(len, data)))
-        told: dict[object, int] = {one.publisher: one.sent for one in waiting if one.publisher is not None}
+        told: dict[Claimant, int] = {one.publisher: one.sent for one in waiting if one.publisher is not None}
         now = self._clock()
         return Proposed(number, b"".join([head, lengths, *data]), list(told.items()), now, now)
 

@@ -12,13 +12,13 @@ from twisted.logger import LogLevel
 
 from relay.config.setting import Given
 from relay.config.settings import SETTINGS
-from relay.config.values import Network, Remote, show_size
+from relay.config.values import BackboneUrl, Network, Remote, show_size
 from relay.core.slow import SlowPolicy
 from relay.core.timing import SWEEP
 from relay.wire.counted import Int32
 from relay.wire.delimited import Delimited
 from relay.wire.framing import Framing
-from relay.wire.framings import framing_name
+from relay.wire.framings import FRAMINGS, framing_name
 
 MIN_BUFFER = 2**20
 """Bytes: a smaller buffer would hold little but bookkeeping."""
@@ -26,6 +26,10 @@ MIN_MESSAGES = 8
 """Messages of the maximum length that the buffer must have room for: what arrives in one turn has to fit in easily."""
 MIN_JOURNAL = 64 * 2**20
 """Bytes: with less, segments would be too small to be worth a file."""
+REPLICAS = (1, 3, 5)
+"""Servers that can keep a stream."""
+MIN_AGE = 300.0
+"""Seconds: relays write snapshots of an idle stream once a minute."""
 MIN_SEND_BUFFER = 4096
 """Bytes: with less, the kernel would wake the relay for every few packets."""
 MAX_SEND_BUFFER = 2**31 - 1
@@ -80,6 +84,14 @@ class Config:
     journal_age: float
     journal_sync: float
     """0: as fast as the disk can."""
+    backbone: BackboneUrl | None
+    """None: none."""
+    backbone_credentials: str
+    backbone_ca: str
+    backbone_certificate: str
+    backbone_replicas: int
+    backbone_size: int
+    backbone_age: float
     publish_tls: tuple[str, ...]
     subscribe_tls: tuple[str, ...]
     certificate: str
@@ -135,6 +147,14 @@ def check(config: Config, places: Mapping[str, str] = MappingProxyType({})) -> C
     return config
 
 
+def where(config: Config) -> dict[str, str]:
+    """Where each role connects, in words for people: by `publish` and `subscribe`."""
+    return {
+        "publish": " or ".join(config.publish + config.publish_tls),
+        "subscribe": " or ".join(config.subscribe + config.subscribe_tls),
+    }
+
+
 def shown_settings(config: Config) -> dict[str, object]:
     """The settings that the status page shows, by name, as values that JSON can represent."""
     values = {setting.name: getattr(config, setting.field) for setting in SETTINGS if setting.shown}
@@ -152,6 +172,10 @@ def _contradictions(config: Config) -> Iterator[Fault]:
     if (config.publish_tls or config.subscribe_tls) and not config.certificate:
         yield "certificate", "TLS needs one"
     yield from _wrong_remotes(config)
+    if config.backbone and config.journal:
+        yield "journal", "not with --backbone: there the stream keeps the messages, and the order is the stream's"
+    if config.backbone and framing_name(config.framing) not in FRAMINGS:
+        yield "framing", "one of the relay's own with --backbone: the other relays must know it"
     yield from _without_endpoint(config)
 
 
@@ -159,6 +183,12 @@ def _wrong_amounts(config: Config) -> Iterator[Fault]:
     longest = MIN_MESSAGES * config.max_message
     if config.journal_size < MIN_JOURNAL:
         yield "journal-size", f"{show_size(config.journal_size)} is too small: at least {show_size(MIN_JOURNAL)}"
+    if config.backbone_size < MIN_JOURNAL:
+        yield "backbone-size", f"{show_size(config.backbone_size)} is too small: at least {show_size(MIN_JOURNAL)}"
+    if config.backbone_replicas not in REPLICAS:
+        yield "backbone-replicas", "1, 3 or 5: with an even number, one more server may not fail"
+    if 0 < config.backbone_age < MIN_AGE:
+        yield "backbone-age", f"0, or at least {MIN_AGE:.0f} seconds: a relay must find a snapshot that is younger"
     if config.max_message < 1:
         yield "max-message", "at least 1 byte"
     if config.buffer < MIN_BUFFER:
@@ -221,6 +251,7 @@ def _without_endpoint(config: Config) -> Iterator[Fault]:
         (("publisher-ca",), config.publish_tls, "TLS endpoint"),
         (("subscriber-ca",), config.subscribe_tls, "TLS endpoint"),
         (("reach-ca", "reach-certificate", "reach-private-key"), _with_tls(config), "connection with TLS"),
+        (("backbone-credentials", "backbone-ca", "backbone-certificate"), config.backbone, "backbone"),
         (("web-token-file", "web-host", "web-origin"), config.web, "web port"),
     ):
         given = [name for name in names if getattr(config, name.replace("-", "_"))]

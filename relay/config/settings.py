@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel
 
+from relay.config.backbone_settings import BACKBONE
 from relay.config.setting import Part, Setting
 from relay.config.values import (
     count,
@@ -228,6 +229,7 @@ SETTINGS = (
         table="journal",
         reload=Part.JOURNAL,
     ),
+    *BACKBONE,
     Setting(
         "publish-tls",
         "none",

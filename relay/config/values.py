@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from twisted.internet.endpoints import clientFromString, serverFromString
 
@@ -72,6 +72,31 @@ def one_of(choices: Mapping[str, Value]) -> Callable[[str], Value]:
         return choices[text]
 
     return choose
+
+
+class BackboneUrl(NamedTuple):
+    """Where a stream of NATS JetStream is."""
+
+    servers: tuple[str, ...]
+    """URLs of servers of one cluster."""
+    stream: str
+
+    def __str__(self) -> str:
+        hosts = ",".join(server.partition("://")[2].rpartition("@")[2] for server in self.servers)
+        return f"{self.servers[0].partition('://')[0]}://{hosts}/{self.stream}"
+
+
+def backbone_url(text: str) -> BackboneUrl | None:
+    """Servers of NATS and a stream, from a text such as `nats://one:4222,two:4222/STREAM`; None for an empty text."""
+    if not text:
+        return None
+    match = re.fullmatch(r"(nats|tls)://([^/\s]+)/([A-Za-z0-9_-]{1,64})", text)
+    hosts = match[2].split(",") if match else []
+    if match is None or not all(
+        re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?", host) for host in hosts
+    ):
+        raise ValueError(f"{text!r} is no backbone: give servers and a stream, as in nats://one:4222,two:4222/RELAY")
+    return BackboneUrl(tuple(f"{match[1]}://{host}" for host in hosts), match[3])
 
 
 def endpoint(text: str) -> str:

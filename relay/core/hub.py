@@ -12,8 +12,7 @@ The log keeps the newest messages, within a budget. A subscriber whose place in 
 (`relay.core.past`), and has overrun when it is older than that.
 
 A subscriber that takes nothing at all for the stall timeout, while something waits for it, is ended whatever the
-policy. The hub knows nothing of Twisted: a subscriber is something that takes bytes, and the reactor is `call_soon` and
-`clock`.
+policy. The hub knows no Twisted: a subscriber is what takes bytes, and the reactor is `call_soon` and `clock`.
 """
 
 from __future__ import annotations
@@ -102,10 +101,16 @@ class Hub:
 
     def flush(self) -> bool:
         """Move what is pending into the log, if it can be, and deliver it. Returns whether nothing is pending then."""
-        log, size = self.log, self._pending.size
-        start = log.end
-        if not size or not self._pending.move_to(log, self._clock):
-            return not size
+        if self._pending.size:
+            self.deliver(self._pending)
+        return not self._pending.size
+
+    def deliver(self, pending: Pending) -> None:
+        """Move `pending`, which is not empty, into the log, if it can be, and give it to every live subscriber."""
+        log, start, before = self.log, self.log.end, self.log.size
+        if not pending.move_to(log, self._clock):
+            return
+        size = log.size - before
         pieces = [log.batch(number).data for number in range(start, log.end)]
         piece = pieces[0] if len(pieces) == 1 else None
         self._make_room(start)
@@ -119,7 +124,6 @@ class Hub:
                     self._fall_behind(subscription, start, taken)
         if self.slow.holds:
             self._throttle.look()
-        return True
 
     def _make_room(self, start: int) -> None:
         """Drop batches: all delivered ones if none is needed, else those over the limit, after the slow policy acted.
@@ -131,17 +135,14 @@ class Hub:
         log, budget = self.log, self.budget
         if not self._lagging and not budget.history:
             log.drop(start)
-            return
-        limit = budget.limit if self._lagging else budget.history
-        if log.held <= limit:
-            return
-        keep = min(log.within(limit), start)
-        if keep > self._slowest:
-            for subscription in tuple(self._lagging):
-                if subscription.cursor.needs(log) < keep:
-                    self._fall_out(subscription)
-            self._find_slowest()
-        log.drop(keep)
+        elif log.held > (limit := budget.limit if self._lagging else budget.history):
+            keep = min(log.within(limit), start)
+            if keep > self._slowest:
+                for subscription in tuple(self._lagging):
+                    if subscription.cursor.needs(log) < keep:
+                        self._fall_out(subscription)
+                self._find_slowest()
+            log.drop(keep)
 
     def _fall_out(self, subscription: Subscription) -> None:
         """The log is about to drop what a subscriber needs next: the journal may have it."""

@@ -64,8 +64,11 @@ class Starts:
         clock: Clock,
         now: Callable[[], float],
         resume: Callable[[Position, int], Resumption | None] | None = None,
+        shared: bool = False,
     ) -> None:
         """`epoch`: of the messages' positions. `clock`: the hub's. `now`: the time in seconds since 1970, UTC.
+
+        `shared`: whether other relays hand out the same messages under the same positions.
 
         `resume`: finds where one goes on that had everything up to a position, from the number that the next message
         gets; None if it does not know. By default only positions of `epoch` are known.
@@ -76,6 +79,12 @@ class Starts:
         self._clock = clock
         self._now = now
         self._resume = resume or self._resume_epoch
+        self._shared = shared
+
+    def early(self, hello: SubscriberHello) -> bool:
+        """Whether another relay has got further than this one, so that a subscriber that says `hello` has to wait."""
+        after = hello.after
+        return self._shared and after is not None and after.epoch == self.epoch and after.number >= self.hub.log.next
 
     def find(self, hello: SubscriberHello) -> Start:
         """What a subscriber wants that says `hello`. From now on the log keeps history, for when it comes back."""

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import LogLevelFilterPredicate
 
-from relay.config.config import Config, Faults, shown_settings
+from relay.config.config import Config, Faults, shown_settings, where
 from relay.core.budget import Budget
 from relay.core.chores import Chores
 from relay.core.history import KEPT, History
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.core.pace import MAX_READ
-from relay.core.pending import Journaled, Pending
+from relay.core.pending import Pending
 from relay.core.start import Starts
 from relay.core.timing import CallSoon, Every
 from relay.daemon.appliers import Appliers
+from relay.daemon.load import load_backbone, load_journal
 from relay.daemon.memory import Memory
 from relay.daemon.reach import Reaching
 from relay.daemon.reload import Reload
@@ -47,13 +48,14 @@ from relay.peers.names import Names
 from relay.peers.publisher import PublisherFactory
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
-from relay.peers.sessions import Sessions
+from relay.peers.sessions import Acceptance, Sessions
 from relay.peers.subscriber import SubscriberFactory
 from relay.web.load import Access, Contents, load_site
 from relay.wire.position import new_epoch
 from relay.wire.raw import Raw
 
 if TYPE_CHECKING:
+    from relay.daemon.backbone import Sharing
     from relay.daemon.journal import Recording
     from relay.journal.journal import DiskJournal
     from relay.web.site import Site
@@ -116,6 +118,8 @@ class Machinery(NamedTuple):
     chores: Chores
     journal: DiskJournal | None
     """None without a journal."""
+    sharing: Sharing | None
+    """None without a backbone."""
     publishers: Registry
     subscribers: Registry
     """Subscribers connected by TCP."""
@@ -125,6 +129,11 @@ class Machinery(NamedTuple):
     """Subscribers by WebSocket, at the web port."""
     reaching: Reaching
     """Makes the connections to others."""
+
+    @property
+    def trouble(self) -> str:
+        """Why publishers wait for the journal or the backbone, in words for people; empty while they do not."""
+        return (self.journal.trouble if self.journal else "") or (self.sharing.order.trouble if self.sharing else "")
 
     @property
     def all_subscribers(self) -> tuple[Registry, ...]:
@@ -157,9 +166,9 @@ class Relay(NamedTuple):
         machinery = self.machinery
         passing = (machinery.hub, machinery.history, machinery.intake, machinery.reaching.pulls)
         peers = (machinery.publishers, machinery.subscribers, self.subscribers, self.appliers.idle, machinery.lines)
-        journal = (machinery.journal,) if machinery.journal else ()
+        kept = filter(None, (machinery.journal, machinery.sharing and machinery.sharing.order))
         web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
-        return (*passing, *peers, *journal, *web, self.memory, self.totals, self.status)
+        return (*passing, *peers, *kept, *web, self.memory, self.totals, self.status)
 
     @property
     def entrances(self) -> tuple[Entrance, ...]:
@@ -206,7 +215,7 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
         publishers=PublisherFactory(
             machinery.publishers, machinery.hub, machinery.intake, partial(config.framing, config.max_message), sessions
         ),
-        subscribers=SubscriberFactory(machinery.subscribers, machinery.hub, _where(config)["publish"], sessions),
+        subscribers=SubscriberFactory(machinery.subscribers, machinery.hub, where(config)["publish"], sessions),
         site=site,
         ports=Ports(
             surroundings.reactor,
@@ -228,8 +237,9 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
 def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Surroundings
     call_soon = partial(reactor.callLater, 0)
     admission, lines, intake = Admission(), RateLimitedLog(), Intake(time.monotonic)
-    recording = _make_recording(config, intake, reactor)
-    hub = _make_hub(config, intake, recording, call_soon)
+    recording, sharing = load_journal(config, intake, reactor), load_backbone(config, intake, reactor)
+    kept = recording or sharing
+    hub = _make_hub(config, intake, kept, call_soon)
     history = History(hub)
     chores = Chores(hub.flush, call_soon, time.monotonic)
     cuts = chores.lane()
@@ -238,11 +248,11 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         feeds = Feeds(
             hub, config.framing, history, call_soon=call_soon, call_later=reactor.callLater, clock=time.monotonic
         )
-    sessions = _make_sessions(config, hub, history, intake, recording, reactor)
-    if recording:
+    sessions = _make_sessions(config, hub, history, intake, kept, reactor)
+    if kept:
         history.use()
-        recording.keeper.flush_hub = hub.flush
-        recording.keeper.acks = sessions.acks
+    if sharing:
+        sessions.ack = "replicated"
     subscribers = Registry("subscriber", admission, lines, cuts=cuts)
     return Machinery(
         hub=hub,
@@ -255,6 +265,7 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         turns=Turns(call_soon, time.monotonic),
         chores=chores,
         journal=recording.journal if recording else None,
+        sharing=sharing,
         publishers=Registry("publisher", admission, lines, cuts=cuts),
         subscribers=subscribers,
         events=Registry("subscriber", admission, lines, feed="events", cuts=cuts),
@@ -263,61 +274,44 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
     )
 
 
-def _make_recording(config: Config, intake: Intake, reactor: Any) -> Recording | None:  # Any: as in Surroundings
-    """The journal that `config` asks for; None if it asks for none, and then nothing of it is imported."""
-    if not config.journal:
-        return None
-    from relay.daemon.journal import Recording
-
-    return Recording(config, intake, reactor)
-
-
-def _make_hub(config: Config, intake: Intake, recording: Recording | None, call_soon: CallSoon) -> Hub:
-    budget, ends = Budget(config.buffer), config.framing.ends
-    log = recording.make_log(ends, budget.size * KEPT // 8, time.monotonic) if recording else Log(ends)
-    told = config.framing.self_delimiting
-    pending = Journaled(told, recording.journal) if recording else Pending(told)
+def _make_hub(config: Config, intake: Intake, kept: Recording | Sharing | None, call_soon: CallSoon) -> Hub:
+    budget, ends, told = Budget(config.buffer), config.framing.ends, config.framing.self_delimiting
     hub = Hub(
-        log,
+        kept.make_log(ends, budget.size * KEPT // 8, time.monotonic) if kept else Log(ends),
         budget,
         intake,
         call_soon=call_soon,
         clock=time.monotonic,
-        pending=pending,
+        pending=kept.make_pending(told) if kept else Pending(told),
         max_read=config.max_message if config.framing is Raw else MAX_READ,
         replay=config.replay,
     )
-    if recording:
-        recording.give_past(hub, ends, time.monotonic)
+    if kept:
+        kept.attach(hub, ends, time.monotonic)
     return hub
 
 
 def _make_sessions(
-    config: Config, hub: Hub, history: History, intake: Intake, recording: Recording | None, reactor: Any
+    config: Config, hub: Hub, history: History, intake: Intake, kept: Recording | Sharing | None, reactor: Any
 ) -> Sessions:  # Any: as in Surroundings
-    names, epoch, resume, journal = Names(), new_epoch(), None, None
-    if recording:
-        names.restore(recording.storage.names)
-        epoch, resume, journal = recording.epoch, recording.resume, recording.journal
+    names, epoch, call_soon = Names(), new_epoch(), partial(reactor.callLater, 0)
+    acks: Acceptance = Acks(hub.flush, call_soon, time.monotonic)
+    starts = Starts(hub, history, epoch, time.monotonic, time.time)
+    if kept:
+        names.restore(kept.names)
+        acks = kept.make_acks(hub.flush, call_soon, time.monotonic)
+        starts = Starts(hub, history, kept.epoch, time.monotonic, time.time, kept.resume, kept.shared)
     return Sessions(
         hub,
-        Starts(hub, history, epoch, time.monotonic, time.time, resume),
+        starts,
         names,
-        Acks(hub.flush, partial(reactor.callLater, 0), time.monotonic, journal),
+        acks,
         reactor.callLater,
         max_message=config.max_message,
         framing=config.framing,
         frame_timeout=lambda: intake.frame_timeout,
-        **_where(config),
+        **where(config),
     )
-
-
-def _where(config: Config) -> dict[str, str]:
-    """Where each role connects, in words for people: by `publish` and `subscribe`."""
-    return {
-        "publish": " or ".join(config.publish + config.publish_tls),
-        "subscribe": " or ".join(config.subscribe + config.subscribe_tls),
-    }
 
 
 def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> Appliers:
@@ -354,6 +348,7 @@ def _make_stats(machinery: Machinery, reload: Reload) -> Stats:
         journal=machinery.journal,
         pulls=machinery.reaching.pulls,
         reach=machinery.reaching.figures,
+        backbone=machinery.sharing.order if machinery.sharing else None,
     )
 
 
@@ -369,7 +364,7 @@ def _make_site(
         events=machinery.events,
         sockets=machinery.sockets,
         settings=lambda: shown_settings(reload.config),
-        unready=lambda: readiness.obstacle or (machinery.journal.trouble if machinery.journal else ""),
+        unready=lambda: readiness.obstacle or machinery.trouble,
         stopping=lambda: readiness.stopping,
         access=access,
         lines=machinery.lines,

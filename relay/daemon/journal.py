@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from os import _exit as end_at_once
@@ -26,11 +26,12 @@ from relay.config.config import Config
 from relay.config.values import show_size
 from relay.core.budget import Loan
 from relay.core.hub import Hub
-from relay.core.journal import Chunk
+from relay.core.journal import Chunk, Key
 from relay.core.log import Log
 from relay.core.past import Past
+from relay.core.pending import Journaled, Pending
 from relay.core.start import Resumption
-from relay.core.timing import Clock
+from relay.core.timing import CallSoon, Clock
 from relay.journal.disk import Disk
 from relay.journal.epochs import resume
 from relay.journal.journal import DiskJournal
@@ -39,7 +40,7 @@ from relay.journal.segment import Damaged, Segment, read_block
 from relay.journal.storage import Storage, segment_size
 from relay.net.ports import CannotStart
 from relay.peers.acks import Acks
-from relay.peers.intake import Intake
+from relay.peers.intake import JOURNAL, Intake
 from relay.wire.framing import Buffer
 from relay.wire.framings import framing_name
 from relay.wire.position import Position, new_epoch
@@ -81,10 +82,10 @@ class JournalKeeper:
     logger = Logger()
 
     def hold(self, reason: str) -> None:
-        self.intake.hold(reason)
+        self.intake.hold(JOURNAL, reason)
 
     def release(self) -> None:
-        self.intake.release()
+        self.intake.release(JOURNAL)
 
     def flush(self) -> None:
         self.flush_hub()
@@ -112,6 +113,9 @@ class JournalKeeper:
 
 class Recording:
     """The journal of a relay, and what a relay that begins needs to know of it."""
+
+    shared = False
+    """Whether other relays hand out the same messages under the same positions."""
 
     def __init__(self, config: Config, intake: Intake, reactor: Any) -> None:  # Any: as in Surroundings
         """Open the journal that `config` names. Raises CannotStart if it cannot be used."""
@@ -147,7 +151,22 @@ class Recording:
         fill(log, chunks, clock, microseconds())
         return log
 
-    def give_past(self, hub: Hub, ends: Callable[[Buffer], array[int]], clock: Clock) -> None:
+    @property
+    def names(self) -> Mapping[Key, int]:
+        """The names that are known, and how many messages were accepted under each."""
+        return self.storage.names
+
+    def make_pending(self, self_delimiting: bool) -> Pending:
+        """What is pending goes through the journal. `self_delimiting`: as in `Pending`."""
+        return Journaled(self_delimiting, self.journal)
+
+    def make_acks(self, flush: Callable[[], bool], call_soon: CallSoon, clock: Clock) -> Acks:
+        """Acks that wait for the journal. The parameters are those of `Acks`."""
+        self.keeper.flush_hub = flush
+        self.keeper.acks = acks = Acks(flush, call_soon, clock, self.journal)
+        return acks
+
+    def attach(self, hub: Hub, ends: Callable[[Buffer], array[int]], clock: Clock) -> None:
         """Have subscribers of `hub` that are older than its log go on in the journal. `ends`, `clock`: its own."""
         self._loan = hub.budget.loan()
         hub.past = self.keeper.past = past = Past(hub, self.journal.reader, ends, clock, self.keeper.damaged)

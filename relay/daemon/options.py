@@ -22,6 +22,7 @@ from relay.config.config import Config, Faults, configure
 from relay.config.file import read_file
 from relay.config.setting import Given, Setting
 from relay.config.settings import SETTINGS
+from relay.daemon.load import require_nats
 from relay.daemon.logs import output
 from relay.daemon.pid_file import take_over
 from relay.daemon.usage import usage
@@ -136,6 +137,7 @@ class Options(UsageOptions):
             if config.web:
                 require_packages()
             _check_folder(config.journal)
+            _check_backbone(config)
         except Faults as faults:
             print(*faults.lines, sep="\n", file=sys.stderr)
             sys.exit(1)
@@ -161,6 +163,22 @@ def _check_reach(config: Config) -> None:
         from relay.net.outgoing import load_client_credentials
 
         load_client_credentials(config)
+
+
+def _check_backbone(config: Config) -> None:
+    """Raise Faults if what the backbone needs is not there. NATS is not asked."""
+    if not config.backbone:
+        return
+    require_nats()
+    from relay.backbone.access import BadCredentials
+    from relay.daemon.backbone import access
+
+    try:
+        access(config).options()
+    except BadCredentials as error:
+        raise Faults([f"backbone: {error}"]) from None
+    except OSError as error:
+        raise Faults([f"backbone: {error.filename or config.backbone_ca}: {error.strerror}"]) from None
 
 
 def _require_writable(option: str, file: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
 from relay.config.values import show_size
@@ -77,6 +77,8 @@ class RelayService(Service):
         Signals are handled before the announcement, because whoever reads it may send one at once.
         """
         Signals(self._reactor, stop=self._stop, reload=self._reload).take()
+        if sharing := self.relay.machinery.sharing:
+            sharing.start()
         self.relay.readiness.obstacle = ""
         self.relay.machinery.reaching.start()
         self._announce()
@@ -103,6 +105,8 @@ class RelayService(Service):
             from relay.daemon.journal import announce
 
             announce(journal)
+        if sharing := self.relay.machinery.sharing:
+            sharing.announce()
 
     # While it runs
 
@@ -135,18 +139,27 @@ class RelayService(Service):
         relay.machinery.reaching.stop()
         stopped = relay.ports.stop(*ROLES.keys() - {"web"})
         relay.machinery.hub.flush()
+        sharing = relay.machinery.sharing
+        published = sharing.finish(timeout) if sharing else succeed(None)
+        return DeferredList([*stopped, published.addCallback(self._begin_drain).addCallback(self._close_log)])
+
+    def _begin_drain(self, published: None) -> Deferred[None]:
+        """Give subscribers what is left for them, now that all that was published is in the log."""
+        relay = self.relay
         if lagging := relay.stats.snapshot().lagging:
             self.logger.info(
                 "{lagging:,} subscribers lag: they have {seconds:g} s to read the rest",
                 lagging=lagging,
-                seconds=timeout,
+                seconds=relay.appliers.drain_timeout,
             )
         self._drain = relay.make_drain()
-        return DeferredList([*stopped, self._drain.begin().addCallback(self._close_journal)])
+        return self._drain.begin()
 
-    def _close_journal(self, drained: None) -> Deferred[Any]:  # Any: nobody looks at the result
-        """Close the journal, now that nobody publishes, and then the web port."""
-        journal = self.relay.machinery.journal
+    def _close_log(self, drained: None) -> Deferred[Any]:  # Any: nobody looks at the result
+        """Close the journal or leave the backbone, now that nobody publishes, and then close the web port."""
+        journal, sharing = self.relay.machinery.journal, self.relay.machinery.sharing
+        if sharing is not None:
+            return sharing.stop().addCallback(self._close_web)
         if journal is None:
             return self._close_web(None)
         from relay.daemon.journal import close_when_quiet

@@ -11,6 +11,7 @@ HEADINGS = {
     "": "Messages and endpoints",
     "limits": "Limits",
     "journal": "The journal",
+    "backbone": "The backbone",
     "tls": "TLS",
     "reach": "Other relays and servers",
     "web": "The web port",
@@ -18,7 +19,7 @@ HEADINGS = {
 }
 """For each table of the configuration file what its options are about."""
 OTHERS = "Others"
-INDENT = 24
+INDENT = 26
 """Columns before the explanations: two more than the longest option has."""
 STICKY = "\N{NO-BREAK SPACE}"
 NARROWEST = 60

@@ -23,6 +23,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
 from relay import __version__
+from relay.core.backbone import BackboneFigures
 from relay.core.journal import JournalFigures
 from relay.observe.stats import Role, Snapshot
 from relay.observe.turns import BOUNDS
@@ -75,6 +76,8 @@ class Metrics:
         )
         if now.journal:
             yield from _journal(now.journal)
+        if now.backbone:
+            yield from _backbone(now.backbone)
         yield _turns(now)
         yield _by("relay_reloads", "Reloads (SIGHUP).", {"succeeded": now.reloaded, "failed": now.reloads_failed})
         yield Counter("relay_log_lines_left_out", "Log lines left out because peers caused too many.", now.left_out)
@@ -111,6 +114,32 @@ def _journal(now: JournalFigures) -> Iterator[Metric]:
     yield Counter("relay_journal_reads", "Blocks of messages that were read from disk.", now.reads)
     yield Gauge("relay_journal_readers", "Subscribers that lack messages which only the journal has.", now.readers)
     yield Gauge("relay_journal_cuts", "Places in the journal that were mended when the relay started.", now.cuts)
+
+
+def _backbone(now: BackboneFigures) -> Iterator[Metric]:
+    yield Counter("relay_backbone_proposals", "Proposals of this relay, each counted once.", now.proposed)
+    yield Counter("relay_backbone_repeats", "How often this relay proposed again all that was on its way.", now.again)
+    yield Counter("relay_backbone_folded", "Proposals of all relays that counted.", now.folded)
+    ignored = Counter("relay_backbone_ignored", "Proposals, or parts of them, that were ignored.", labels=["cause"])
+    for cause, count in now.ignored.items():
+        ignored.add_metric([cause], count)
+    yield ignored
+    yield Gauge("relay_backbone_window", "Proposals of this relay that are on their way.", now.window)
+    yield Gauge("relay_backbone_window_bytes", "Bytes of the proposals that are on their way.", now.window_bytes)
+    yield Gauge("relay_backbone_waiting_bytes", "Bytes that are not proposed yet, for want of room.", now.waiting)
+    yield Histogram(
+        "relay_backbone_round_trip_seconds",
+        "How long proposals of this relay took to come back.",
+        list(zip([*map(str, now.bounds), "+Inf"], accumulate(map(float, now.trips)), strict=True)),
+        now.trip_seconds,
+    )
+    yield Gauge("relay_backbone_behind", "Messages of the stream that this relay has not read yet.", now.behind)
+    yield Gauge("relay_backbone_names", "Names of publishers that all relays know.", now.names)
+    yield Gauge("relay_backbone_sequence", "Number of the last message of the stream that was read.", now.sequence)
+    yield Gauge(
+        "relay_backbone_snapshot_sequence", "Number of the last message in this relay's newest snapshot.", now.snapshot
+    )
+    yield Gauge("relay_backbone_held", "1 while publishers wait for the backbone, else 0.", bool(now.trouble))
 
 
 def _by(name: str, meaning: str, results: dict[str, int]) -> Counter:

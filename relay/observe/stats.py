@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from relay.core.backbone import Backbone, BackboneFigures
 from relay.core.cursor import Lag, Tally
 from relay.core.hub import Hub
 from relay.core.journal import Journal, JournalFigures
@@ -124,6 +125,8 @@ class Snapshot:
     """The journal; None without one."""
     reach: tuple[ReachFigures, ...]
     """The other relays and servers that the relay connects to."""
+    backbone: BackboneFigures | None
+    """The backbone; None without one."""
 
 
 class Stats:
@@ -143,12 +146,13 @@ class Stats:
         journal: Journal | None = None,
         pulls: Registry | None = None,
         reach: Callable[[], Sequence[ReachFigures]] = tuple,
+        backbone: Backbone | None = None,
     ) -> None:
         """`subscribers`: a registry for each feed. `lines`: counts the log lines that are left out.
 
         `reloads`: how many reloads succeeded (True) and failed (False). `clock`: the hub's. `sessions`: counts those.
-        `journal`: None for none. `pulls`: the connections of pulls; None for none. `reach`: returns the figures of
-        other relays and servers.
+        `journal`, `backbone`: None for none. `pulls`: the connections of pulls; None for none. `reach`: returns the
+        figures of other relays and servers.
         """
         self.registries = (publishers, *subscribers, *([pulls] if pulls else ()))
         self.clock = clock
@@ -162,6 +166,7 @@ class Stats:
         self._sessions = sessions
         self._journal = journal
         self._reach = reach
+        self._backbone = backbone
         self._budget = hub.budget
 
     def connected(self, role: str) -> int:
@@ -185,11 +190,7 @@ class Stats:
             live=live,
             lagging=len(lags),
             lags=tuple(lag.seconds for lag in lags),
-            furthest=Lag(
-                messages=max((lag.messages for lag in lags), default=0),
-                bytes=max((lag.bytes for lag in lags), default=0),
-                seconds=max((lag.seconds for lag in lags), default=0.0),
-            ),
+            furthest=_furthest(lags),
             discarded=self._intake.discarded,
             incomplete=self._intake.incomplete,
             blocked=self._intake.paused,
@@ -207,6 +208,7 @@ class Stats:
             started=self._started,
             journal=self._journal.figures() if self._journal else None,
             reach=tuple(self._reach()),
+            backbone=self._backbone.figures() if self._backbone else None,
         )
 
     def _subscribed(self) -> tuple[Tally, int, list[Lag]]:
@@ -227,6 +229,15 @@ class Stats:
                 elif subscriber.state is State.LIVE:
                     live += 1
         return Tally(messages, size, skipped), live, lags
+
+
+def _furthest(lags: Sequence[Lag]) -> Lag:
+    """The most messages, the most bytes and the most seconds of all."""
+    return Lag(
+        messages=max((lag.messages for lag in lags), default=0),
+        bytes=max((lag.bytes for lag in lags), default=0),
+        seconds=max((lag.seconds for lag in lags), default=0.0),
+    )
 
 
 def _needed(hub: Hub) -> int:

@@ -11,11 +11,12 @@ line with all others. What the journal could not even take is looked at again wh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from relay.core.journal import Contributor, Journal, Key
 from relay.core.timing import CallSoon, Clock
+from relay.wire.framing import Frames
 
 WAIT = 0.005
 """Seconds that an ack may wait while the publisher keeps sending. An ack costs a system call of some 5 µs: at 200 a
@@ -24,6 +25,11 @@ second for each publisher it does not show."""
 
 class Acknowledged(Contributor, Protocol):
     """A publisher with a session."""
+
+    @property
+    def key(self) -> Key:
+        """Its name, which may be empty."""
+        ...
 
     def acknowledge(self, accepted: int) -> None:
         """Tell it that its first `accepted` messages are accepted."""
@@ -53,6 +59,11 @@ class Acks:
         """Note that `publisher`, which has the name `key`, is about to publish: the journal counts under names."""
         if self._journal is not None:
             self._journal.note(key, publisher)
+
+    def publishing(self, publisher: Acknowledged, frames: Sequence[Frames]) -> None:
+        """Note that `publisher` is about to publish `frames`."""
+        if publisher.key[1]:
+            self.contribute(publisher.key, publisher)
 
     def note(self, publisher: Acknowledged) -> None:
         """Note that messages of `publisher` were just published."""

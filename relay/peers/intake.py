@@ -1,4 +1,4 @@
-"""All publishers together: the slow policy and the journal may make them wait, and no message may take for ever."""
+"""All publishers together: they may have to wait for others, and no message may take for ever."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from relay.peers.publisher import Publisher
 
 SUBSCRIBERS = "subscribers"
 JOURNAL = "journal"
-"""What publishers can wait for. They go on when they wait for neither."""
+BACKBONE = "backbone"
+"""What publishers can wait for. They go on when they wait for none."""
 
 
 class Intake:
@@ -30,6 +31,7 @@ class Intake:
         self._clock = clock
         self._publishers: dict[Publisher, None] = {}
         self._waits_for: set[str] = set()
+        self._told = False  # whether the log says that publishers wait
         self._paused_since: float | None = None
         self._paused_before = 0.0  # seconds in all pauses that are over
 
@@ -67,6 +69,7 @@ class Intake:
     def pause(self, lag: Lag) -> None:
         """Stop reading from all publishers, present and future: the slowest subscriber is `lag` behind."""
         self._hold(SUBSCRIBERS)
+        self._told = True
         self.logger.warn(
             "publishers wait: the slowest subscriber is {messages:,} messages, {bytes:,} bytes, {seconds:.1f} s behind",
             messages=lag.messages,
@@ -78,17 +81,19 @@ class Intake:
         """Read from all publishers again, if they wait for nothing else."""
         self._release(SUBSCRIBERS)
 
-    def hold(self, reason: str) -> None:
-        """Stop reading from all publishers: the journal takes nothing for now. `reason`: why, for people.
+    def hold(self, whom: str, reason: str) -> None:
+        """Stop reading from all publishers: `whom`, the journal or the backbone, takes nothing for now.
 
-        May be called again with another reason.
+        `reason`: why, for people; empty if that happens too often to be worth a line. May be called again.
         """
-        self._hold(JOURNAL)
-        self.logger.warn("publishers wait: {reason}", reason=reason)
+        self._hold(whom)
+        if reason:
+            self._told = True
+            self.logger.warn("publishers wait: {reason}", reason=reason)
 
-    def release(self) -> None:
-        """The journal takes messages again: read from all publishers, if they wait for nothing else."""
-        self._release(JOURNAL)
+    def release(self, whom: str) -> None:
+        """What publishers waited for takes messages again: read from all, if they wait for nothing else."""
+        self._release(whom)
 
     def _hold(self, whom: str) -> None:
         if not self._waits_for:
@@ -106,7 +111,9 @@ class Intake:
         self._paused_since = None
         for publisher in self._publishers:
             publisher.resume()
-        self.logger.info("publishers go on, after {seconds:.1f} s", seconds=waited)
+        if self._told:
+            self._told = False
+            self.logger.info("publishers go on, after {seconds:.1f} s", seconds=waited)
 
     def register(self, every: Every) -> None:
         """Have `sweep` called every `SWEEP` seconds."""

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from relay.peers.subscriber import Subscriber
 
 
+EARLY = 5.0
+"""Seconds that a subscriber waits for its welcome, if it comes from a relay of the same order that has got further."""
+LOOK = 0.02
+"""Seconds between two looks at whether this one has got as far."""
+
+
 class Listening:
     """Waits for the first bytes. Most subscribers never send any."""
 
@@ -69,7 +75,15 @@ class Listening:
             return
         self._opening = None
         self._locating = True
-        locate(sessions.hub, sessions.starts.find(hello), partial(self._welcome, subscriber, hello))
+        self._locate(subscriber, hello, int(EARLY / LOOK))
+
+    def _locate(self, subscriber: Subscriber, hello: SubscriberHello, looks: int) -> None:
+        """Find where a session begins; one with later messages than this relay has when those are here: `looks`."""
+        sessions = self._sessions
+        if looks and sessions.starts.early(hello):
+            sessions.call_later(LOOK, lambda: self._locate(subscriber, hello, looks - 1))
+        else:
+            locate(sessions.hub, sessions.starts.find(hello), partial(self._welcome, subscriber, hello))
 
     def _refuse(self, subscriber: Subscriber, error: BadControl, frame: Callable[[bytes], bytes]) -> None:
         """End a peer with an answer to its hello. `frame`: makes a control frame, as the hello was written."""

@@ -35,12 +35,12 @@ class PublisherSession:
         self._publisher = publisher
         self._sessions = sessions
         self._full = False  # whether the transport has said pause
-        self._key = publisher.subject, hello.name
+        self.key = publisher.subject, hello.name
         self._before = 0  # messages accepted under the name before this connection
         known = False
         if hello.name:
-            known = self._key in sessions.names
-            name, older = sessions.names.take(self._key, self)
+            known = self.key in sessions.names
+            name, older = sessions.names.take(self.key, self)
             self._before = name.count
             if isinstance(older, PublisherSession):
                 older.leave(CloseReason.REPLACED)
@@ -60,14 +60,22 @@ class PublisherSession:
         return self._before + self._publisher.messages
 
     @property
+    def sent(self) -> int:
+        """Messages that the publisher has sent on this connection."""
+        return self._publisher.messages
+
+    def admit(self, known: bool, accepted: int) -> None:
+        """Note whether the name was known, and what was accepted under it before this connection."""
+        self._known, self._before, self._acked = known, accepted, accepted
+
+    @property
     def unacknowledged(self) -> int:
         """Messages that the publisher has sent and was not told of."""
         return self.accepted - self._acked
 
     def publish(self, frames: list[Frames]) -> None:
         """Publish the frames of one read, and acknowledge them once they are accepted."""
-        if self.name:
-            self._sessions.acks.contribute(self._key, self)
+        self._sessions.acks.publishing(self, frames)
         self._sessions.hub.publish(frames)
         self._sessions.acks.note(self)
 
@@ -126,7 +134,7 @@ class PublisherSession:
         self._sessions.acks.forget(self)
         self._sessions.open[self._publisher.role, self._publisher.feed] -= 1
         if self.name:
-            self._sessions.names.release(self._key, self)
+            self._sessions.names.release(self.key, self)
 
     # What the transport calls
 

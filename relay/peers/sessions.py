@@ -7,21 +7,24 @@ publisher that is told what was accepted. Not every framing has room for one (`r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from relay import __version__
 from relay.core.hub import Hub
+from relay.core.journal import Contributor, Key
 from relay.core.start import Start, Starts
-from relay.peers.acks import Acks
 from relay.peers.heartbeat import CallLater
 from relay.peers.names import Names
 from relay.wire import control
 from relay.wire.control import CARRIERS, BadControl
 from relay.wire.counted import Int32
-from relay.wire.framing import Framing
+from relay.wire.framing import Frames, Framing
 from relay.wire.framings import framing_name
 from relay.wire.hello import Hello, Opening, PublisherHello, SubscriberHello, read_hello
+
+if TYPE_CHECKING:
+    from relay.peers.publisher_session import PublisherSession
 
 SERVER = f"relay {__version__}"
 """What the relay calls itself."""
@@ -31,18 +34,46 @@ OUTCOMES = ("complete", "incomplete", "unknown")
 Role = TypeVar("Role", SubscriberHello, PublisherHello)
 
 
+class Acceptance(Protocol):
+    """Says when messages of publishers are accepted: a relay on its own does (`relay.peers.acks`), or its backbone."""
+
+    def begin(self, publisher: PublisherSession) -> None:
+        """Welcome `publisher`, as soon as it is known what was accepted of it before."""
+        ...
+
+    def contribute(self, key: Key, publisher: Contributor) -> None:
+        """Note that what counts as `key`, and is no session's name, has gone on with what is about to be published."""
+        ...
+
+    def publishing(self, publisher: PublisherSession, frames: Sequence[Frames]) -> None:
+        """Note that `publisher` is about to publish `frames`."""
+        ...
+
+    def note(self, publisher: PublisherSession) -> None:
+        """Note that messages of `publisher` were just published."""
+        ...
+
+    def accepted(self, publisher: PublisherSession, known: int) -> int:
+        """How many messages of `publisher` are accepted by now, of which `known` have been so far."""
+        ...
+
+    def forget(self, publisher: PublisherSession) -> None:
+        """Note that `publisher` is gone."""
+        ...
+
+
 class Sessions:
     """What all sessions of one relay have in common."""
 
     ack = "relayed"
-    """What an ack promises: `relayed`, `written` or `synced`."""
+    """What an ack promises: `relayed`, `written`, `synced` or `replicated`."""
 
     def __init__(
         self,
         hub: Hub,
         starts: Starts,
         names: Names,
-        acks: Acks,
+        acks: Acceptance,
         call_later: CallLater,
         *,
         max_message: int,

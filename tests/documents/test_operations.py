@@ -91,7 +91,7 @@ def test_the_example_file_says_of_each_setting_what_a_reload_does(tmp_path: Path
 
 
 def test_the_example_file_is_one_that_the_relay_takes_as_it_is() -> None:
-    tables = ("limits", "journal", "tls", "reach", "web", "log")
+    tables = ("limits", "journal", "backbone", "tls", "reach", "web", "log")
     assert tomllib.loads(EXAMPLE.read_text()) == {table: {} for table in tables}
     check = subprocess.run(
         [TWISTD, "relay", "--check", "--config", EXAMPLE], capture_output=True, text=True, timeout=DEADLINE

@@ -186,6 +186,10 @@ class Proxy:
         self._vanished = True
         self._wake.send(b"!")
 
+    def heal(self) -> None:
+        """From now on new connections are well again. Those that are black holes stay so."""
+        self._vanished = False
+
     def _run(self) -> None:
         while not self._closed:
             now = time.monotonic()
@@ -223,7 +227,12 @@ class Proxy:
     def _accept(self) -> None:
         peer, _ = self._listener.accept()
         server = _small(socket.socket())
-        server.connect(self._to)
+        try:
+            server.connect(self._to)
+        except ConnectionRefusedError:
+            peer.close()
+            server.close()
+            return
         for end in (peer, server):
             end.setblocking(False)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -6,6 +6,7 @@ means that the relay broke a promise. What ends a connection is counted in `ends
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -52,6 +53,10 @@ class ResumingSubscriber:
         self._patience = patience
         self._heartbeat = heartbeat
         self._room = room
+
+    def move(self, port: int) -> None:
+        """Connect to another port from the next connection on."""
+        self._port = port
 
     def run(self, done: Callable[[], bool]) -> None:
         """Subscribe over one connection after the other. `done`: asked between two reads."""
@@ -140,11 +145,20 @@ class AcknowledgedPublisher:
         self.ends: Counter[str] = Counter()
         """How connections ended."""
         self._port = port
+        self._last: float = math.inf
         self._name = name
         self._message = message
         self._window = window
         self._others = others
         self._patience = patience
+
+    def move(self, port: int) -> None:
+        """Connect to another port from the next connection on."""
+        self._port = port
+
+    def limit(self, last: int) -> None:
+        """Send no message behind number `last`."""
+        self._last = last
 
     def run(self, done: Callable[[], bool]) -> None:
         """Publish over one connection after the other until `done`, and until all that was sent is accepted."""
@@ -167,7 +181,7 @@ class AcknowledgedPublisher:
             finishing = done()
             if following and finishing and self.accepted >= self.sent:
                 return "done"
-            while following and not finishing and following <= self.accepted + self._window:
+            while following and not finishing and following <= min(self.accepted + self._window, self._last):
                 message = self._message(following)
                 out += pack("!I", len(message)) + message
                 self.sent = max(self.sent, following)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from relay.core.backbone import BackboneFigures
 from relay.core.cursor import Lag, Tally
 from relay.core.journal import JournalFigures
 from relay.observe.stats import ReachFigures, Role, Snapshot
@@ -56,4 +57,21 @@ NOW = Snapshot(
         trouble="",
     ),
     reach=(ReachFigures("pull", "session:tcp:far.example:8002", True, 3, Tally(20, 2000, 0), 5),),
+    backbone=BackboneFigures(
+        proposed=20,
+        again=3,
+        folded=50,
+        ignored={"repeated": 1, "early": 2, "foreign": 3, "stale": 4},
+        window=5,
+        window_bytes=512,
+        waiting=256,
+        bounds=(0.001, 0.01),
+        trips=(7, 2, 1),
+        trip_seconds=0.5,
+        behind=11,
+        names=12,
+        sequence=60,
+        snapshot=55,
+        trouble="",
+    ),
 )

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from relay.backbone.fold import Fold, Verdict
 from relay.backbone.outbox import MOST_PATIENCE, Outbox
 from relay.backbone.snapshot import decode_snapshot, encode_snapshot
+from relay.wire.close_reason import CloseReason
 from tests.kit.backbones import messages_in
 from tests.kit.fakes import frames
 
@@ -31,8 +32,13 @@ class Publisher:
     def __init__(self, name: str, claim: int) -> None:
         self.name = name
         self.claim = claim
+        self.key = "", name
         self.before: int | None = None  # what was accepted when it was welcomed
         self.sent = 0
+
+    def admit(self, known: bool, accepted: int) -> None: ...
+    def acknowledge(self, accepted: int) -> None: ...
+    def leave(self, reason: CloseReason) -> None: ...
 
 
 class Member:

@@ -7,8 +7,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.backbone.outbox import JOINED, MOST, MOST_PATIENCE, PATIENCE, WINDOW, Outbox
 from relay.backbone.proposal import Claim, Contribution, decode
 from relay.wire.framing import Frames
-from tests.kit.backbones import RELAY_A, Stream, messages_in
+from tests.kit.backbones import RELAY_A, FakeClaimant, Member, Stream, messages_in
 from tests.kit.fakes import frames
+
+CLAIMANT = FakeClaimant(Member())
 
 
 class OutboxTests(SynchronousTestCase):
@@ -56,8 +58,8 @@ class OutboxTests(SynchronousTestCase):
 
     def test_messages_of_one_publisher_that_follow_each_other_are_one_contribution(self) -> None:
         self.outbox.claim(3, ("", "x"))
-        self.outbox.contribute(frames(b"a", b"b"), claim=3, first=1, publisher="x", sent=2)
-        self.outbox.contribute(frames(b"c"), claim=3, first=3, publisher="x", sent=3)
+        self.outbox.contribute(frames(b"a", b"b"), claim=3, first=1, publisher=CLAIMANT, sent=2)
+        self.outbox.contribute(frames(b"c"), claim=3, first=3, publisher=CLAIMANT, sent=3)
         self.outbox.contribute(frames(b"d"))
         (payload,) = self.outbox.take()
         self.assertEqual(
@@ -65,7 +67,7 @@ class OutboxTests(SynchronousTestCase):
         )
         proposed = self.outbox.folded(1)
         assert proposed is not None
-        self.assertEqual(proposed.told, [("x", 3)])
+        self.assertEqual(proposed.told, [(CLAIMANT, 3)])
 
     def test_raw_messages_go_with_their_lengths(self) -> None:
         outbox = Outbox(RELAY_A, "raw", False, lambda: self.now)

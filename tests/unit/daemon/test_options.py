@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted
 from relay import __version__
 from relay.config.config import Config
-from relay.config.values import Remote
+from relay.config.values import BackboneUrl, Remote
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.options import Options
 from relay.wire.counted import Int32
@@ -49,6 +49,13 @@ class OptionsTests(SynchronousTestCase):
                 journal_size=10 * 2**30,
                 journal_age=0.0,
                 journal_sync=0.0,
+                backbone=None,
+                backbone_credentials="",
+                backbone_ca="",
+                backbone_certificate="",
+                backbone_replicas=1,
+                backbone_size=10 * 2**30,
+                backbone_age=0.0,
                 keepalive=60,
                 idle_seconds=0.0,
                 idle_message="",
@@ -90,7 +97,10 @@ class OptionsTests(SynchronousTestCase):
             *("--subscribe-tls", "tcp:5", "--certificate", "chain.pem", "--private-key", "key.pem"),
             *("--publisher-ca", "one.pem", "--subscriber-ca", "other.pem", "--tls-timeout", "2"),
             *("--publisher-names", "5"),
-            *("--journal", "/var/lib/relay", "--journal-size", "1GiB", "--journal-age", "86400"),
+            *("--journal-size", "1GiB", "--journal-age", "86400"),
+            *("--backbone", "tls://one:4222,[::1]:1/RELAY", "--backbone-credentials", "nats.creds"),
+            *("--backbone-ca", "nats-ca.pem", "--backbone-certificate", "nats.pem"),
+            *("--backbone-replicas", "3", "--backbone-size", "2GiB", "--backbone-age", "3600"),
             *("--journal-sync", "0.5"),
             *("--pull", "tcp:far.example:2947", "--pull", "tls:far.example:8002"),
             *("--reach-ca", "authority.pem", "--reach-certificate", "own.pem", "--reach-private-key", "own.key"),
@@ -115,10 +125,17 @@ class OptionsTests(SynchronousTestCase):
                 frame_timeout=1.5,
                 too_long="discard",
                 publisher_names=5,
-                journal="/var/lib/relay",
+                journal="",
                 journal_size=2**30,
                 journal_age=86_400.0,
                 journal_sync=0.5,
+                backbone=BackboneUrl(("tls://one:4222", "tls://[::1]:1"), "RELAY"),
+                backbone_credentials="nats.creds",
+                backbone_ca="nats-ca.pem",
+                backbone_certificate="nats.pem",
+                backbone_replicas=3,
+                backbone_size=2**31,
+                backbone_age=3600.0,
                 keepalive=0,
                 idle_seconds=25.5,
                 idle_message="# idle",
@@ -177,6 +194,14 @@ class OptionsTests(SynchronousTestCase):
             (["--max-message", "-1"], ["--max-message", "'-1'"]),
             (["--journal-size", "63MiB"], ["--journal-size", "63 MiB", "at least 64 MiB"]),
             (["--journal-sync", "often"], ["--journal-sync", "'often'"]),
+            (["--backbone", "one:4222/RELAY"], ["--backbone", "'one:4222/RELAY'", "nats://one:4222,two:4222/RELAY"]),
+            (["--backbone", "nats://one,/RELAY"], ["--backbone", "no backbone"]),
+            (["--backbone", "nats://one/RE.LAY"], ["--backbone", "no backbone"]),
+            (["--backbone", "nats://one/X", "--journal", "/tmp"], ["--journal", "not with --backbone"]),
+            (["--backbone-replicas", "2"], ["--backbone-replicas", "1, 3 or 5"]),
+            (["--backbone-size", "1MiB"], ["--backbone-size", "at least 64 MiB"]),
+            (["--backbone-age", "60"], ["--backbone-age", "at least 300"]),
+            (["--backbone-ca", "ca.pem"], ["--backbone-ca", "no backbone that it could be for"]),
             (["--max-message", "0"], ["--max-message", "at least 1"]),
             (["--stall-timeout", "-1"], ["--stall-timeout", "'-1'"]),
             (["--stall-timeout", "soon"], ["--stall-timeout", "'soon'"]),

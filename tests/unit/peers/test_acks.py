@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.peers.acks import WAIT, Acks
-from tests.kit.fakes import FakeJournal, Turns
+from tests.kit.fakes import FakeJournal, Turns, frames
 
 
 class Publisher:
@@ -13,6 +13,7 @@ class Publisher:
 
     def __init__(self, acks: Acks) -> None:
         self.accepted = 0
+        self.key = "", "p"
         self.told: list[int] = []
         self._acks = acks
 
@@ -100,7 +101,7 @@ class JournalTests(SynchronousTestCase):
 
     def send(self, publisher: Publisher, messages: int = 1) -> None:
         self.pending += messages
-        self.acks.contribute(("", "p"), publisher)
+        self.acks.publishing(publisher, frames(b"x"))
         publisher.send(messages)
         self.turns.run_all()
 

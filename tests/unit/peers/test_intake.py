@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from relay.core.cursor import Lag
 from relay.core.state import State
 from relay.core.timing import SWEEP
+from relay.peers.intake import BACKBONE, JOURNAL
 from relay.peers.publisher import PublisherFactory
 from relay.wire.counted import Int32
 from tests.kit.connections import PublisherCase
@@ -46,10 +47,10 @@ class IntakeTests(PublisherCase):
     def test_two_reasons_to_wait_do_not_undo_each_other(self) -> None:
         publisher, _ = self.connect()
         for first, second in (
-            (self.intake.resume, self.intake.release),
-            (self.intake.release, self.intake.resume),
+            (self.intake.resume, lambda: self.intake.release(JOURNAL)),
+            (lambda: self.intake.release(JOURNAL), self.intake.resume),
         ):
-            self.intake.hold("the disk is full")
+            self.intake.hold(JOURNAL, "the disk is full")
             self.intake.pause(Lag(1, 1, 1.0))
             first()
             self.assertEqual((publisher.state, self.intake.paused), (State.HELD, True))
@@ -59,8 +60,8 @@ class IntakeTests(PublisherCase):
     def test_the_journal_may_say_anew_why_they_wait(self) -> None:
         publisher, _ = self.connect()
         with capturedLogs() as events:
-            self.intake.hold("the disk is slow")
-            self.intake.hold("the disk is full")
+            self.intake.hold(JOURNAL, "the disk is slow")
+            self.intake.hold(JOURNAL, "the disk is full")
         self.assertEqual(
             said(events),
             [
@@ -69,9 +70,17 @@ class IntakeTests(PublisherCase):
             ],
         )
         self.now = 3.0
-        self.intake.release()
-        self.intake.release()
+        self.intake.release(JOURNAL)
+        self.intake.release(JOURNAL)
         self.assertEqual((publisher.state, self.intake.seconds_paused), (State.OPEN, 3.0))
+
+    def test_what_happens_in_each_flood_is_not_logged(self) -> None:
+        publisher, _ = self.connect()
+        with capturedLogs() as events:
+            self.intake.hold(BACKBONE, "")
+            self.assertEqual(publisher.state, State.HELD)
+            self.intake.release(BACKBONE)
+        self.assertEqual((publisher.state, events), (State.OPEN, []))
 
     def test_whoever_waits_is_held_and_then_open_again(self) -> None:
         publisher, _ = self.connect()

@@ -1,0 +1,119 @@
+"""How NATS is reached: servers, credentials, certificates. Needs nats-py."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.errors import NoServersError
+
+CONNECT = 3
+"""Seconds within which a server must answer when a connection is made."""
+PING = 2
+"""Seconds between two pings of a connection. Two that are not answered end it."""
+
+
+class BadCredentials(ValueError):  # noqa: N818  # named for what was found
+    """A file does not have what it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the stream is, what it should be like, and as whom this relay comes."""
+
+    servers: tuple[str, ...]
+    """URLs of servers of one cluster."""
+    stream: str
+    replicas: int = 1
+    """Servers on which the stream is kept, if it is made."""
+    size: int = 10 * 2**30
+    """Bytes that the stream may have, if it is made."""
+    age: float = 0.0
+    """Seconds for which messages stay in the stream, if it is made; 0: for ever."""
+    credentials: str = ""
+    """A file; empty for none."""
+    ca: str = ""
+    """A file with the authorities that sign the servers' certificates; empty: those of the system."""
+    certificate: str = ""
+    """A file with this relay's certificate and private key; empty for none."""
+
+    @property
+    def subject(self) -> str:
+        """The subject of proposals."""
+        return f"{self.stream}.proposals"
+
+    @property
+    def bucket(self) -> str:
+        """The bucket of snapshots."""
+        return f"{self.stream}-snapshots"
+
+    def options(self) -> dict[str, Any]:  # Any: each option of nats-py has a type of its own
+        """What nats-py is told, besides the server. Raises OSError and BadCredentials."""
+        found = read_credentials(self.credentials) if self.credentials else {}
+        if self.ca or self.certificate or any(server.startswith("tls:") for server in self.servers):
+            found["tls"] = _tls(self.ca, self.certificate)
+        return found
+
+
+async def connect(access: Access, server: str, failed: Callable[[Exception], Awaitable[None]]) -> Client:
+    """Connect to one server. The connection is not renewed when it ends. Raises what nats-py and asyncio raise.
+
+    `failed`: told of errors on the connection.
+    """
+    reasons: list[Exception] = []
+
+    async def note(error: Exception) -> None:
+        reasons.append(error)
+        await failed(error)
+
+    connecting = nats.connect(
+        servers=[server],
+        name="relay",
+        allow_reconnect=False,
+        max_reconnect_attempts=1,  # nats-py tries a server that refuses connections again all the same: here once
+        reconnect_time_wait=0,
+        connect_timeout=CONNECT,
+        ping_interval=PING,
+        max_outstanding_pings=2,
+        error_cb=note,
+        **access.options(),
+    )
+    try:
+        return await asyncio.wait_for(connecting, CONNECT)
+    except NoServersError:
+        raise reasons[-1] if reasons else ConnectionRefusedError(f"{server} takes no connections") from None
+
+
+def read_credentials(path: str) -> dict[str, Any]:
+    """The options of nats-py for the credentials in a file. Raises OSError and BadCredentials.
+
+    The file is one of NATS' own (a JWT and a seed), or has one line: the seed of an nkey, `USER:PASSWORD`, or a token.
+    """
+    text = Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    if "-----BEGIN NATS" in text:
+        return {"user_credentials": path}
+    if not text or len(text.split()) != 1:
+        raise BadCredentials(f"{path}: no credentials of NATS, nor one line with a seed, USER:PASSWORD or a token")
+    if text.startswith("SU") and len(text) == 58:
+        return {"nkeys_seed_str": text}
+    user, colon, password = text.partition(":")
+    return {"user": user, "password": password} if colon else {"token": text}
+
+
+def _tls(ca: str, certificate: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca or None)
+    except ssl.SSLError as error:
+        raise BadCredentials(f"{ca}: no certificates of authorities: {error.reason}") from None
+    if certificate:
+        try:
+            context.load_cert_chain(certificate)
+        except ssl.SSLError as error:
+            raise BadCredentials(f"{certificate}: no certificate with its private key: {error.reason}") from None
+    return context

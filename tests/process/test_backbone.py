@@ -1,0 +1,187 @@
+"""Relays on a real server of NATS: one order, names that go from relay to relay, restarts, and NATS that is away."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from socket import create_connection
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from tests.kit.nats import Nats, needs_nats
+from tests.kit.process import DEADLINE, TWISTD, Relay, lasting, wait_until
+from tests.kit.session_peers import (
+    AcknowledgedPublisher,
+    ResumingSubscriber,
+    check_messages,
+    position,
+    sized,
+    within,
+)
+
+pytestmark = needs_nats
+WEB = ("--web", "tcp:0:interface=127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    with Nats(tmp_path_factory.mktemp("nats")) as running:
+        yield running
+
+
+def options(nats: Nats, stream: str) -> tuple[str, ...]:
+    return ("--backbone", nats.url(stream), "--backbone-size", "64MiB")
+
+
+def publish(
+    relay: Relay, name: str, upto: int, publisher: AcknowledgedPublisher | None = None
+) -> AcknowledgedPublisher:
+    """Publish up to message `upto` under `name`, and wait until all is accepted."""
+    publisher = publisher or AcknowledgedPublisher(relay.publish_port, name, sized, window=upto)
+    publisher.move(relay.publish_port)
+    publisher.limit(upto)
+    done = within(DEADLINE, lambda: publisher.sent >= upto)
+    while publisher.accepted < upto:
+        publisher.connect_once(done)
+    return publisher
+
+
+def subscribe(subscriber: ResumingSubscriber, relay: Relay, upto: int) -> None:
+    """Have `subscriber` go on at `relay`, until it has message `upto`."""
+    subscriber.move(relay.subscribe_port)
+    subscriber.run(within(DEADLINE, lambda: subscriber.next > upto))
+
+
+def ready(port: int) -> str:
+    """What `/readyz` says."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=DEADLINE) as answer:
+            return str(answer.read().decode()).strip()
+    except HTTPError as error:
+        return error.read().decode().strip()
+
+
+def web_port(relay: Relay) -> int:
+    """The port of its web port."""
+    return int(relay.log.wait_for(r"listening for web on 127\.0\.0\.1:(\d+)")[1])
+
+
+def test_publishers_and_subscribers_go_from_relay_to_relay(nats: Nats) -> None:
+    with Relay(*options(nats, "WALK")) as one, Relay(*options(nats, "WALK")) as two:
+        subscriber = ResumingSubscriber(one.subscribe_port, position(one.subscribe_port))
+        publisher = publish(one, "p", 100)
+        subscribe(subscriber, two, 100)
+        publish(two, "p", 200, publisher)
+        subscribe(subscriber, one, 200)
+        publish(one, "p", 300, publisher)
+        subscribe(subscriber, two, 300)
+    check_messages(subscriber, 300)
+    assert not subscriber.lost
+
+
+def test_a_relay_that_begins_knows_what_was_before_and_one_that_stops_loses_nothing(nats: Nats) -> None:
+    with Relay(*options(nats, "BEGIN")) as one:
+        subscriber = ResumingSubscriber(one.subscribe_port, position(one.subscribe_port))
+        publisher = publish(one, "p", 1000)
+    with Relay(*options(nats, "BEGIN")) as two:
+        publish(two, "p", 1500, publisher)
+        subscribe(subscriber, two, 1500)
+        two.log.process.kill()
+    with Relay(*options(nats, "BEGIN")) as three:
+        three.log.wait_for("backbone: stream BEGIN, read up to its message .*, next message 1,501, epoch")
+        publish(three, "p", 1600, publisher)
+        subscribe(subscriber, three, 1600)
+    check_messages(subscriber, 1600)
+    assert not subscriber.lost
+
+
+def test_what_silent_publishers_send_reaches_the_subscribers_of_all(nats: Nats) -> None:
+    framing = ("--framing", "line")
+    with (
+        Relay(*options(nats, "LINES"), *framing) as one,
+        Relay(*options(nats, "LINES"), *framing) as two,
+        create_connection(("127.0.0.1", two.subscribe_port), DEADLINE) as subscriber,
+    ):
+        two.log.wait_for("subscriber .* connected")
+        with create_connection(("127.0.0.1", one.publish_port), DEADLINE) as publisher:
+            publisher.sendall(b"one\ntwo\n")
+            one.log.wait_for("publisher .* connected")
+        got = b""
+        while got != b"one\ntwo\n":
+            got += subscriber.recv(100)
+
+
+def test_while_nats_is_away_publishers_wait_and_readiness_says_why(tmp_path: Path) -> None:
+    with Nats(tmp_path) as nats, lasting(*options(nats, "AWAY"), *WEB) as relay:
+        port = web_port(relay)
+        wait_until(lambda: ready(port) == "ok", "ready")
+        subscriber = ResumingSubscriber(relay.subscribe_port, position(relay.subscribe_port))
+        publisher = publish(relay, "p", 10)
+        nats.nodes[0].kill()
+        relay.log.wait_for("publishers wait: the backbone cannot be reached")
+        assert "the backbone cannot be reached" in ready(port)
+        nats.nodes[0].start()
+        relay.log.wait_for("publishers go on")
+        wait_until(lambda: ready(port) == "ok", "ready again")
+        publish(relay, "p", 20, publisher)
+        subscribe(subscriber, relay, 20)
+    check_messages(subscriber, 20)
+
+
+def started(*arguments: str) -> tuple[int, str]:
+    """The status and the last line of a relay that cannot start."""
+    ports = ("--publish", "tcp:0:interface=127.0.0.1", "--subscribe", "tcp:0:interface=127.0.0.1")
+    ended = subprocess.run(
+        [TWISTD, "-n", "--pidfile=", "relay", *ports, *arguments], capture_output=True, text=True, timeout=DEADLINE
+    )
+    return ended.returncode, ended.stderr.strip()
+
+
+def test_what_does_not_fit_ends_the_start_with_a_line(nats: Nats) -> None:
+    with Relay(*options(nats, "FITS")):
+        for other, words in (
+            (("--framing", "line"), "the stream FITS has the framing int32, and this relay line"),
+            (("--max-message", "2MiB"), "and NATS takes 1,048,576: raise max_payload there"),
+        ):
+            status, line = started(*options(nats, "FITS"), *other)
+            assert status == 1
+            assert line.startswith("relay cannot start: the backbone FITS: ")
+            assert words in line
+            assert "\n" not in line
+
+
+def test_nobody_gets_in_without_the_credentials_that_nats_asks_for(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("opensesame\n")
+    secret = ("--backbone-credentials", str(token))
+    with (
+        Nats(tmp_path, extra='authorization { token: "opensesame" }') as nats,
+        Relay(*options(nats, "SECRET"), *secret) as relay,
+    ):
+        publish(relay, "p", 10)
+        token.write_text("open_barley\n")
+        nats.nodes[0].kill()
+        nats.nodes[0].start()
+        relay.log.wait_for("publishers wait: the backbone cannot be reached: ")
+
+
+def test_a_subscriber_that_comes_from_a_relay_that_is_further_waits_until_this_one_is_as_far(nats: Nats) -> None:
+    with Relay(*options(nats, "FURTHER")) as one, Relay(*options(nats, "FURTHER")) as two:
+        subscriber = ResumingSubscriber(one.subscribe_port, position(one.subscribe_port))
+        publisher = publish(one, "p", 50)
+        subscribe(subscriber, one, 50)
+        two.log.process.send_signal(signal.SIGSTOP)
+        publish(one, "p", 150, publisher)
+        subscribe(subscriber, one, 150)
+        listening = threading.Thread(target=subscribe, args=(subscriber, two, 160), daemon=True)
+        listening.start()
+        two.log.process.send_signal(signal.SIGCONT)
+        publish(one, "p", 160, publisher)
+        listening.join(DEADLINE)
+    check_messages(subscriber, 160)
+    assert not subscriber.lost

@@ -1,0 +1,59 @@
+"""How NATS is reached: credentials are told apart by what is in the file, and what is wrong with one is said."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import replace
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.backbone.access import Access, BadCredentials, read_credentials
+from tests.kit.certificates import Authority
+from tests.kit.folders import temporary_folder
+
+SEED = "SU" + "A" * 56
+
+
+class AccessTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = temporary_folder(self)
+        self.access = Access(("nats://one:4222",), "RELAY")
+
+    def written(self, text: str) -> str:
+        file = self.folder / "credentials"
+        file.write_text(text)
+        return str(file)
+
+    def test_each_kind_of_credentials_is_recognized(self) -> None:
+        for text, options in (
+            ("secret\n", {"token": "secret"}),
+            ("me:it:is\n", {"user": "me", "password": "it:is"}),
+            (SEED + "\n", {"nkeys_seed_str": SEED}),
+        ):
+            self.assertEqual(read_credentials(self.written(text)), options)
+        path = self.written("-----BEGIN NATS USER JWT-----\nx\n")
+        self.assertEqual(read_credentials(path), {"user_credentials": path})
+
+    def test_a_file_with_anything_else_is_refused(self) -> None:
+        for text in ("", "two words", "one\ntwo"):
+            with self.assertRaises(BadCredentials):
+                read_credentials(self.written(text))
+        with self.assertRaises(OSError):
+            read_credentials(str(self.folder / "none"))
+
+    def test_the_subject_and_the_bucket_are_named_after_the_stream(self) -> None:
+        self.assertEqual((self.access.subject, self.access.bucket), ("RELAY.proposals", "RELAY-snapshots"))
+
+    def test_tls_is_used_if_it_is_asked_for(self) -> None:
+        self.assertEqual(self.access.options(), {})
+        tls = replace(self.access, servers=("tls://one:4222",)).options()["tls"]
+        self.assertEqual((tls.verify_mode, tls.check_hostname), (ssl.CERT_REQUIRED, True))
+        authority = Authority(self.folder)
+        options = replace(self.access, ca=str(authority.ca), certificate=str(authority.issue("relay"))).options()
+        self.assertIsInstance(options["tls"], ssl.SSLContext)
+
+    def test_certificates_that_cannot_be_read_are_refused(self) -> None:
+        nonsense = self.written("nonsense")
+        for access in (replace(self.access, ca=nonsense), replace(self.access, certificate=nonsense)):
+            with self.assertRaises(BadCredentials):
+                access.options()
