@@ -27,6 +27,8 @@ class JournalFigures:
     """What it takes on disk."""
     limit: int
     """What it may take."""
+    free: int
+    """What the disk has left for it."""
     segments: int
     """Files that it has."""
     oldest: int
@@ -49,6 +51,8 @@ class JournalFigures:
     """Places that were mended when the relay started."""
     trouble: str
     """Why publishers wait for it, in words for people; empty while they do not."""
+    held_seconds: float
+    """How long publishers have waited for it, in all."""
 
 
 class Chunk(NamedTuple):

@@ -92,9 +92,11 @@ class DiskJournal:
         self._keeper = keeper
         self._time = time
         self._call_later = call_later
+        self._clock = clock
         self._writable = True  # whether the last write succeeded
         self._there = True  # whether its newest segment was in the folder at the last look
         self._over = False  # whether a sync has failed, or the journal is closed
+        self._held = 0.0  # seconds in which publishers waited; while they do, without the time by `clock`
         self._contributors: dict[Key, Contributor] = {}  # to the next batch
 
     @property
@@ -160,12 +162,15 @@ class DiskJournal:
 
     def _hold(self, reason: str) -> None:
         held, self.trouble = self.trouble, reason
+        if not held:
+            self._held -= self._clock()
         if reason != held:
             self._keeper.hold(reason)
 
     def _release_if_possible(self) -> None:
         if self.trouble and self._writable and self._there and self.syncing.unsynced <= self.syncing.most:
             self.trouble = ""
+            self._held += self._clock()
             self._keeper.release()
 
     # Keeping
@@ -208,6 +213,7 @@ class DiskJournal:
         return JournalFigures(
             size=storage.size,
             limit=self.housekeeping.size,
+            free=storage.free,
             segments=len(storage.segments),
             oldest=storage.oldest,
             oldest_time=(index[0].time if len(index) else self._time()) / MICROSECONDS,
@@ -219,6 +225,7 @@ class DiskJournal:
             readers=self.readers(),
             cuts=storage.cuts,
             trouble=self.trouble,
+            held_seconds=self._held + (self._clock() if self.trouble else 0.0),
         )
 
     def stop(self) -> None:

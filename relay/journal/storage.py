@@ -174,6 +174,14 @@ class Storage:
         spare = self.spare.segment.room if self.spare else 0
         return sum([segment.room for segment in self.segments]) + spare
 
+    @property
+    def free(self) -> int:
+        """Bytes that the disk has left; 0 if the folder is not there any more."""
+        try:
+            return self._disk.free(self._folder)
+        except OSError:
+            return 0
+
     def segment(self, position: int) -> Segment:
         """The segment with the message at `position`, which must be there; the newest for `next`."""
         return self.segments[bisect_right(self.segments, position, key=attrgetter("first")) - 1]

@@ -96,6 +96,7 @@ def _turns(now: Snapshot) -> Histogram:
 def _journal(now: JournalFigures) -> Iterator[Metric]:
     yield Gauge("relay_journal_bytes", "What the journal takes on disk.", now.size)
     yield Gauge("relay_journal_limit_bytes", "What the journal may take on disk (--journal-size).", now.limit)
+    yield Gauge("relay_journal_free_bytes", "What the disk has left for the journal.", now.free)
     yield Gauge("relay_journal_segments", "Files of the journal.", now.segments)
     yield Gauge("relay_journal_oldest_position", "Position of the oldest message in the journal.", now.oldest)
     yield Gauge(
@@ -105,6 +106,9 @@ def _journal(now: JournalFigures) -> Iterator[Metric]:
     )
     yield Gauge("relay_journal_unsynced_bytes", "What is written and not known to be on disk.", now.unsynced)
     yield Gauge("relay_journal_held", "1 while publishers wait for the journal, else 0.", bool(now.trouble))
+    yield Counter(
+        "relay_journal_held_seconds", "Seconds during which publishers waited for the journal.", now.held_seconds
+    )
     yield Histogram(
         "relay_journal_sync_seconds",
         "How long the disk took to sync.",

@@ -168,7 +168,7 @@ class FakeJournal:
         return True
 
     def figures(self) -> JournalFigures:
-        return JournalFigures(0, 100, 1, 1, 0.0, 0, (), (0,), 0.0, 0, 0, 0, "")
+        return JournalFigures(0, 100, 1000, 1, 1, 0.0, 0, (), (0,), 0.0, 0, 0, 0, "", 0.0)
 
 
 class FakeIntake:

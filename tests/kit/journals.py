@@ -116,6 +116,10 @@ class MemoryDisk(Disk):
     def same(self, path: str, descriptor: int) -> bool:
         return self.files.get(path) is self._open[descriptor]
 
+    def free(self, folder: str) -> int:
+        self.fail("free")
+        return self.room - sum(len(file.data) for file in self.files.values())
+
     def read(self, path: str, offset: int, size: int) -> bytes:
         self.fail("read")
         return bytes(self._file(path).data[offset : offset + size])

@@ -44,6 +44,7 @@ NOW = Snapshot(
     journal=JournalFigures(
         size=4096,
         limit=8192,
+        free=65536,
         segments=3,
         oldest=2,
         oldest_time=999_999_999.5,
@@ -55,6 +56,7 @@ NOW = Snapshot(
         readers=2,
         cuts=1,
         trouble="",
+        held_seconds=3.5,
     ),
     reach=(ReachFigures("pull", "session:tcp:far.example:8002", True, 3, Tally(20, 2000, 0), 5),),
     backbone=BackboneFigures(

@@ -32,6 +32,9 @@ class DiskTests(SynchronousTestCase):
         self.disk.close(descriptor)
         return self.path()
 
+    def test_there_is_room_on_the_disk_of_a_folder(self) -> None:
+        self.assertGreater(self.disk.free(self.folder), 0)
+
     def test_what_is_written_is_read(self) -> None:
         path = self.written(b"one", memoryview(b"two"), b"")  # type: ignore[arg-type]
         self.assertEqual(self.disk.size(path), 6)

@@ -203,6 +203,30 @@ class JournalTests(SynchronousTestCase):
         found = self.journal.figures()
         self.assertEqual((found.unsynced, sum(found.syncs)), (0, 2))
         self.assertEqual(found.size, self.storage.size)
+        self.assertEqual(found.free, self.disk.room - found.size)
+
+    def test_it_tells_how_long_publishers_have_waited_for_it(self) -> None:
+        self.keeper.flushing = self.append
+        for tries in (1, 2):
+            self.fill()
+            self.append()
+            self.clock.pump([RETRY] * tries)
+            self.disk.room = 1 << 30
+            self.clock.advance(RETRY)
+            self.clock.advance(10 * RETRY)
+        self.assertEqual((self.journal.figures().held_seconds, self.journal.trouble), (5 * RETRY, ""))
+        self.fill()
+        self.append()
+        self.clock.advance(RETRY / 2)
+        self.assertEqual(self.journal.figures().held_seconds, 5.5 * RETRY)
+
+    def test_in_a_folder_that_is_gone_there_is_no_room(self) -> None:
+        def gone(name: str) -> None:
+            if name == "free":
+                raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+        self.disk.fail = gone
+        self.assertEqual(self.journal.figures().free, 0)
 
     def test_it_asks_for_its_sweeps(self) -> None:
         asked: list[object] = []

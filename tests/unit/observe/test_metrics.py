@@ -77,6 +77,7 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual((buckets, value("relay_journal_sync_seconds_sum")), ([4, 6, 7], 0.25))
         self.assertEqual((value("relay_journal_reads_total"), value("relay_journal_cuts")), (6, 1))
         self.assertEqual((value("relay_journal_readers"), value("relay_journal_limit_bytes")), (2, 8192))
+        self.assertEqual((value("relay_journal_free_bytes"), value("relay_journal_held_seconds_total")), (65536, 3.5))
         self.assertNotIn("relay_journal", scrape(replace(NOW, journal=None))[0])
 
     def test_those_of_the_backbone_are_there_if_there_is_one(self) -> None:
