@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from relay import __version__
 from relay.core.cursor import Lag
+from relay.core.journal import JournalFigures
 from relay.core.log import Log
 from relay.core.state import WORDS, State
 from relay.core.timing import SWEEP
@@ -181,6 +182,7 @@ def _numbers(now: Snapshot) -> dict[str, object]:
         "live": now.live,
         "lagging": now.lagging,
         "buffer": _buffer(now),
+        "journal": now.journal and _journal(now.journal),
         "furthest": asdict(now.furthest),
         "sessions": _sessions(now),
         "reach": [_reach(one) for one in now.reach],
@@ -192,6 +194,21 @@ def _numbers(now: Snapshot) -> dict[str, object]:
 
 def _buffer(now: Snapshot) -> dict[str, int]:
     return {"used": now.held, "needed": now.needed, "limit": now.buffer, "oldest": now.oldest, "next": now.next}
+
+
+def _journal(now: JournalFigures) -> dict[str, object]:
+    """The journal, with its words for why publishers wait for it: null while they do not."""
+    return {
+        "used": now.size,
+        "limit": now.limit,
+        "free": now.free,
+        "oldest": now.oldest,
+        "oldest_time": now.oldest_time,
+        "unsynced": now.unsynced,
+        "readers": now.readers,
+        "trouble": now.trouble or None,
+        "held_seconds": now.held_seconds,
+    }
 
 
 def _sessions(now: Snapshot) -> dict[str, object]:

@@ -56,6 +56,23 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class Journal:
+    """What a relay tells of its journal. Sizes are in bytes."""
+
+    used: float
+    limit: float
+    oldest: int
+    """Position of its oldest message."""
+    since: float
+    """When that was published, in seconds since 1970, UTC."""
+    unsynced: float
+    readers: int
+    """Subscribers that lack messages which only the journal has."""
+    held: bool
+    """Whether publishers wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scrape:
     """A relay at one moment. Totals are since its start; sizes are in bytes, times in seconds."""
 
@@ -91,6 +108,7 @@ class Scrape:
     """Connections that have ended."""
     sessions: Sessions = Sessions()
     reach: Reach = Reach()
+    journal: Journal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +220,19 @@ def _scrape(samples: _Samples, at: float) -> Scrape:
         ended=samples.count("relay_connections_closed_total"),
         sessions=_sessions(samples) if "relay_sessions" in samples else Sessions(),
         reach=_reach(samples) if "relay_reach_connected" in samples else Reach(),
+        journal=_journal(samples) if "relay_journal_bytes" in samples else None,
+    )
+
+
+def _journal(samples: _Samples) -> Journal:
+    return Journal(
+        used=samples.sum("relay_journal_bytes"),
+        limit=samples.sum("relay_journal_limit_bytes"),
+        oldest=samples.count("relay_journal_oldest_position"),
+        since=samples.sum("relay_journal_oldest_time_seconds"),
+        unsynced=samples.sum("relay_journal_unsynced_bytes"),
+        readers=samples.count("relay_journal_readers"),
+        held=samples.sum("relay_journal_held") > 0,
     )
 
 

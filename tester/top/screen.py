@@ -15,7 +15,7 @@ from rich.styled import Styled
 from rich.table import Table
 from rich.text import Text
 
-from tester.top.figures import Flow, Rates, Reach, Scrape, Sessions
+from tester.top.figures import Flow, Journal, Rates, Reach, Scrape, Sessions
 from tester.top.tables import ended_table, slowest_table
 from tester.top.watch import View
 from tester.top.words import harmless, megabytes, pace, size, span
@@ -104,6 +104,8 @@ def _figures(lines: Lines, scrape: Scrape, rates: Rates | None, width: int, asci
     if scrape.reach.remotes:
         lines.add(_reach(scrape.reach))
     lines.add(_buffer(scrape, width, ascii_only))
+    if scrape.journal:
+        lines.add(_journal(scrape.journal))
     lines.add(Text(""))
 
 
@@ -114,6 +116,20 @@ def _reach(reach: Reach) -> Text:
         (f"{reach.connected:,} of {reach.remotes:,} others connected", "yellow" if missing else ""),
         f"; {reach.messages:,.0f} messages",
         (f", {reach.lost:,.0f} lost" if reach.lost else "", "yellow"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _journal(journal: Journal) -> Text:
+    """How large it is and how far it reaches, and what is to be watched: a narrow terminal cuts the end off."""
+    readers = f"; {journal.readers:,} read from disk" if journal.readers else ""
+    return Text.assemble(
+        ("journal".ljust(LABEL), "dim"),
+        f"{size(journal.used)} of {size(journal.limit)}",
+        f"; from message {journal.oldest:,} on, {span(time.time() - journal.since)} old",
+        (f"; {size(journal.unsynced)} not synced", "red" if journal.held else ""),
+        (readers, "yellow"),
         no_wrap=True,
         overflow="ellipsis",
     )
@@ -149,9 +165,10 @@ def _publishers(scrape: Scrape, rates: Rates | None) -> Text:
     """Whether publishers are read now, and how long they were not."""
     if not scrape.blocked and not scrape.blocked_seconds:
         return Text("not blocked")
-    now = ("blocked", "bold red") if scrape.blocked else ("not blocked", "")
+    whom = "the journal" if scrape.journal and scrape.journal.held else "a subscriber"
+    now = (f"blocked by {whom}", "bold red") if scrape.blocked else ("not blocked now", "")
     lately = f"{rates.blocked:.0%} of the time, " if rates else ""
-    return Text.assemble(now, f" now; {lately}{scrape.blocked_seconds:,.1f} s since the start")
+    return Text.assemble(now, f"; {lately}{scrape.blocked_seconds:,.1f} s in all")
 
 
 def _sessions(sessions: Sessions) -> Text:

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.budget import Budget
 from relay.core.hub import Hub
+from relay.core.journal import Journal
 from relay.core.log import Log
 from relay.observe.stats import Stats
 from relay.observe.turns import Turns as Measured
@@ -35,6 +36,9 @@ class RelayCase(SynchronousTestCase):
 
     feeds: tuple[str, ...] = ("tcp",)
     """Those of its subscribers, each with a registry; all are given messages as they were published."""
+
+    journal: Journal | None = None
+    """What its numbers tell of one; nothing is written to it."""
 
     def setUp(self) -> None:
         self.begin()
@@ -73,6 +77,7 @@ class RelayCase(SynchronousTestCase):
             clock=lambda: self.now,
             turns=self.measured,
             sessions=self.sessions,
+            journal=self.journal,
         )
 
     def publisher(self) -> Publisher:

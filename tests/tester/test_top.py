@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tester.top.connections import PAGES, Connection, Ended, Lagging, Slowest, ended, slowest
-from tester.top.figures import Flow, NotARelayError, Rates, Reach, Scrape, Sessions, rates, read, same_run
+from tester.top.figures import Flow, Journal, NotARelayError, Rates, Reach, Scrape, Sessions, rates, read, same_run
 from tester.top.watch import View, Watch
 from tester.top.web import WebError
 from tester.top.words import megabytes, moment, pace, size, span
@@ -65,6 +65,19 @@ class FiguresTests(SynchronousTestCase):
             'relay_reach_lost_messages_total{role="pull",remote="tcp:b:1"}': 0,
         }
         self.assertEqual(read(metrics(told), 0).reach, Reach(remotes=2, connected=1, messages=23, lost=4))
+
+    def test_the_journal_is_told_of_if_there_is_one(self) -> None:
+        self.assertIsNone(scrape().journal)
+        told: dict[str, float] = {
+            "relay_journal_bytes": 4096,
+            "relay_journal_limit_bytes": 8192,
+            "relay_journal_oldest_position": 17,
+            "relay_journal_oldest_time_seconds": 1234.5,
+            "relay_journal_unsynced_bytes": 10,
+            "relay_journal_readers": 3,
+            "relay_journal_held": 1,
+        }
+        self.assertEqual(read(metrics(told), 0).journal, Journal(4096, 8192, 17, 1234.5, 10, 3, held=True))
 
     def test_sessions_are_counted_over_all_feeds_if_the_relay_tells_of_them(self) -> None:
         self.assertEqual(scrape().sessions, Sessions())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import replace
@@ -11,7 +12,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from tester.top.connections import Connection, Ended, Lagging, Slowest
-from tester.top.figures import Flow, Rates, Reach, Sessions
+from tester.top.figures import Flow, Journal, Rates, Reach, Sessions
 from tester.top.options import parse
 from tester.top.screen import Screen
 from tester.top.watch import View
@@ -86,7 +87,7 @@ class ScreenTests(SynchronousTestCase):
         )
         self.assertEqual(
             " ".join(self.line(lines, "publishers")),
-            "publishers 2 blocked now; 25% of the time, 1.5 s since the start",
+            "publishers 2 blocked by a subscriber; 25% of the time, 1.5 s in all",
         )
         self.assertIn("80 of 100 are among the oldest 3,000 connections", "\n".join(lines))
         (bar,) = (line for line in lines if line.startswith("buffer"))
@@ -120,6 +121,19 @@ class ScreenTests(SynchronousTestCase):
         lines = drawn(replace(view, scrape=replace(view.scrape, reach=reach)), 132)
         self.assertEqual(len(lines), 24)
         self.assertEqual(" ".join(self.line(lines, "reach")), "reach 2 of 3 others connected; 1,234 messages, 5 lost")
+
+    def test_the_journal_takes_a_line_and_may_be_what_publishers_wait_for(self) -> None:
+        view = full()
+        assert view.scrape is not None
+        since = time.time() - 3723.5
+        journal = Journal(used=3.2e9, limit=1e10, oldest=1_234, since=since, unsynced=6.7e7, readers=3, held=True)
+        lines = drawn(replace(view, scrape=replace(view.scrape, journal=journal)), 132)
+        self.assertEqual(len(lines), 24)
+        self.assertEqual(
+            " ".join(self.line(lines, "journal")),
+            "journal 3.2 GB of 10.0 GB; from message 1,234 on, 01:02:03 old; 67.0 MB not synced; 3 read from disk",
+        )
+        self.assertIn("blocked by the journal; ", " ".join(self.line(lines, "publishers")))
 
     def test_totals_of_sessions_take_a_line(self) -> None:
         view = full()

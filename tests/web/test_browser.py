@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -201,6 +202,25 @@ def test_what_nobody_needs_is_not_shown_as_needed(browser: Browser) -> None:
         expect(buffer).to_contain_text(re.compile(r"Needed by who lags[1-9][0-9]* KiB, [1-9][0-9] %"))
         receive(stuck, 10 * 50_004)
         expect(buffer).to_contain_text("Needed by who lagsnothing")
+        assert said == []
+
+
+def test_the_journal_is_shown_with_how_far_it_reaches_and_who_reads_it(browser: Browser, tmp_path: Path) -> None:
+    with (
+        Relay(*WEB_PORT, "--journal", str(tmp_path), "--buffer", "1MiB", "--send-buffer", "4KiB") as relay,
+        connection(relay.publish_port) as publisher,
+        roomy(relay.subscribe_port, 4096) as stuck,
+        opened(browser, web_port(relay), width=390) as (page, said),
+    ):
+        journal = page.locator("#journal")
+        expect(journal).to_contain_text("Reaches back tonothing yet")
+        expect(journal).to_contain_text("Read from disk bynobody")
+        publisher.sendall(frame(bytes(50_000)) * 100)
+        expect(journal).to_contain_text(re.compile(r"Reaches back tomessage 1, \d+(\.\d)? s ago"))
+        expect(journal).to_contain_text(re.compile(r"On disk[\d.]+ MiB of 10 GiB"))
+        expect(journal).to_contain_text("Read from disk by1 subscriber")
+        receive(stuck, 100 * 50_004)
+        expect(journal).to_contain_text("Read from disk bynobody")
         assert said == []
 
 

@@ -210,9 +210,10 @@ function showCounts() {
   const row = (name, of) => [name, ...FEEDS.map((feed) => number(of[feed] ?? 0)), number(sum(of))];
   fill(byId("counts"), [row("Publishers", publisher), row("Subscribers", subscriber)]);
   const others = sum(subscriber) - now.live - now.lagging;
+  const whom = now.journal?.trouble ? "the journal" : "the slowest subscriber";
   const blocked = now.blocked_seconds ? `; blocked for ${duration(now.blocked_seconds)} in all` : "";
   define(byId("states"), [
-    ["Publishers are", (now.blocked ? "blocked" : "read") + blocked, now.blocked ? "warn" : ""],
+    ["Publishers", (now.blocked ? `wait for ${whom}` : "are read") + blocked, now.blocked ? "warn" : ""],
     ["Subscribers live", whole.format(now.live)],
     ["Lagging", whole.format(now.lagging), now.lagging ? "warn" : ""],
     ...(others > 0 ? [["Beginning or ending", whole.format(others)]] : []),
@@ -238,14 +239,19 @@ function showSessions() {
   ]);
 }
 
+/** Fill a meter up to `value` of `limit`, and more lightly up to `more`. Returns the percentage of `value`. */
+function measure(meter, value, more, limit, text) {
+  const share = Math.min(100, (value / limit) * 100);
+  meter.setAttribute("aria-valuenow", share.toFixed(0));
+  meter.setAttribute("aria-valuetext", text);
+  meter.firstElementChild.style.width = `${share}%`;
+  meter.lastElementChild.style.width = `${Math.max(0, Math.min(100, (more / limit) * 100) - share)}%`;
+  return share;
+}
+
 function showBuffer() {
   const { used, needed, limit, oldest, next } = now.buffer;
-  const share = Math.min(100, (needed / limit) * 100);
-  const meter = byId("fill");
-  meter.setAttribute("aria-valuenow", share.toFixed(0));
-  meter.setAttribute("aria-valuetext", `${size(needed)} of ${size(limit)} needed`);
-  meter.firstElementChild.style.width = `${share}%`;
-  meter.lastElementChild.style.width = `${Math.min(100, (used / limit) * 100) - share}%`;
+  const share = measure(byId("fill"), needed, used, limit, `${size(needed)} of ${size(limit)} needed`);
   const { messages, bytes, seconds } = now.furthest;
   define(byId("buffer"), [
     ["Needed by who lags", needed ? `${size(needed)}, ${share < 1 ? "less than 1" : whole.format(share)} %` : "nothing"],
@@ -253,6 +259,27 @@ function showBuffer() {
     ["Messages kept", next > oldest ? `${whole.format(oldest)} to ${whole.format(next - 1)}` : "none"],
     ["Furthest behind",
       now.lagging ? `${count(messages, "message", "messages")}, ${size(bytes)}, ${duration(seconds)}` : "nobody is"],
+  ]);
+}
+
+/** Shown only if there is one. */
+function showJournal() {
+  const { journal, buffer } = now;
+  byId("journal").hidden = !journal;
+  if (!journal) return;
+  const { used, limit, free, oldest, unsynced, readers, trouble, held_seconds } = journal;
+  const room = used + free; // what the journal could have if nothing else is written to the disk
+  const taken = `${size(used)} of ${size(limit)}`;
+  measure(byId("journal").querySelector(".fill"), used, used, limit, taken);
+  const age = duration(Math.max(0, now.time - journal.oldest_time));
+  const held = held_seconds ? `${trouble ? "; " : ""}${duration(held_seconds)} in all` : "";
+  define(byId("journal").querySelector("dl"), [
+    ["Reaches back to", buffer.next > oldest ? `message ${whole.format(oldest)}, ${age} ago` : "nothing yet"],
+    ["On disk", taken],
+    ["Left on the disk", `${size(free)}${room < limit ? ", too little for all of it" : ""}`, room < limit ? "warn" : ""],
+    ["Not synced yet", unsynced ? size(unsynced) : "nothing"],
+    ["Read from disk by", readers ? count(readers, "subscriber", "subscribers") : "nobody"],
+    ...(held ? [["Publishers have waited", (trouble ?? "") + held, trouble ? "warn" : ""]] : []),
   ]);
 }
 
@@ -388,7 +415,8 @@ function receive(status) {
   samples.push({ time, published, delivered, blocked_seconds, closed });
   samples = samples.filter((sample) => status.time - sample.time <= WINDOW);
   document.body.classList.remove("stale");
-  const parts = [showVerdict, showTraffic, showCounts, showSessions, showReach, showBuffer, showPeers, showTail, showSettings];
+  const parts = [showVerdict, showTraffic, showCounts, showSessions, showReach, showBuffer, showJournal, showPeers, showTail,
+    showSettings];
   for (const show of parts) show();
 }
 

@@ -21,7 +21,7 @@ from relay.wire.counted import Int32
 from relay.wire.delimited import Line
 from relay.wire.framing import Buffer, Framing
 from relay.wire.raw import Raw
-from tests.kit.fakes import frame
+from tests.kit.fakes import FakeJournal, frame
 from tests.kit.relays import FRAME, START, RelayCase
 
 STARTED = "2001-09-09T01:46:40.000+00:00"  # `date --utc --date @1000000000`
@@ -56,6 +56,7 @@ class StatusTests(RelayCase):
                 "live": 0,
                 "lagging": 0,
                 "buffer": {"used": 0, "needed": 0, "limit": 2**20, "oldest": 1, "next": 1},
+                "journal": None,
                 "furthest": {"messages": 0, "bytes": 0, "seconds": 0.0},
                 "sessions": {
                     "open": {"publisher": 0, "subscriber": 0},
@@ -75,6 +76,24 @@ class StatusTests(RelayCase):
             },
         )
         self.assertEqual(json.loads(json.dumps(now)), now)
+
+    def test_the_journal_is_told_of_if_there_is_one(self) -> None:
+        self.journal = FakeJournal()
+        self.begin()
+        self.assertEqual(
+            self.status.now()["journal"],
+            {
+                "used": 0,
+                "limit": 100,
+                "free": 1000,
+                "oldest": 1,
+                "oldest_time": 0.0,
+                "unsynced": 0,
+                "readers": 0,
+                "trouble": None,
+                "held_seconds": 0.0,
+            },
+        )
 
     def test_what_changes_is_told_as_it_is_now(self) -> None:
         self.unready = "draining"
