@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from signal import SIGINT
 from typing import NoReturn
 
 from relay import __version__
@@ -43,7 +44,7 @@ def main() -> None:
 
     The command finds its own name in `sys.argv[0]`, as in `relay publish`, and its arguments behind it. If there is no
     such command, this ends the program with status 2 and two lines. It is no error if the reader of the output has
-    enough, as `head` has.
+    enough, as `head` has. Ctrl-C ends a command that does not mind it without a word.
     """
     try:
         try:
@@ -52,6 +53,8 @@ def main() -> None:
             sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
+    except KeyboardInterrupt:
+        sys.exit(128 + SIGINT)  # as a shell says it
 
 
 def _run() -> None:

@@ -43,9 +43,12 @@ class Listed:
 
 
 def sequences(disk: Disk, folder: str) -> list[int]:
-    """The numbers of all segments in a folder, ascending. Raises OSError."""
-    found = (sequence_of(name) for name in disk.list(folder))
-    return sorted(sequence for sequence in found if sequence is not None)
+    """The numbers of all segments in a folder, ascending, at least one. Raises Unreadable and OSError."""
+    named = (sequence_of(name) for name in disk.list(folder))
+    found = sorted(sequence for sequence in named if sequence is not None)
+    if not found:
+        raise Unreadable(f"{folder} has no journal: none of its files is a segment, such as {segment_path('', 1)}")
+    return found
 
 
 def look(disk: Disk, folder: str, *, whole: bool = False) -> Iterator[Listed]:
@@ -56,8 +59,6 @@ def look(disk: Disk, folder: str, *, whole: bool = False) -> Iterator[Listed]:
     OSError.
     """
     found = sequences(disk, folder)
-    if not found:
-        raise Unreadable(f"{folder} has no journal: none of its files is a segment, such as {segment_path('', 1)}")
     ready = _is_ready(disk, segment_path(folder, found[-1]))  # found out first: it goes on where the one before it ends
     before: Segment | None = None
     for sequence in found:

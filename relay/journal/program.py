@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -23,6 +24,7 @@ from relay.wire.framings import FRAMINGS, find_framing
 from relay.wire.position import Position
 
 MICROSECONDS = 1_000_000
+WHOLE = "the journal is whole"
 
 
 def main() -> None:
@@ -33,11 +35,12 @@ def main() -> None:
         options.framings = FRAMINGS | ({options.framing: find_framing(options.framing)} if options.framing else {})
     except ValueError as error:
         parser.error(f"argument --framing: {error}")
+    if options.print is None and (options.count, options.framing) != (None, None):
+        parser.error(f"--{'framing' if options.count is None else 'count'} is for --print")
     try:
         faults = _run(options, Disk())
     except BrokenPipeError:
-        sys.stdout = None  # nobody reads any more, so nothing is flushed at the end either
-        faults = 0
+        raise  # `relay` knows that the reader of its output has enough
     except (CannotOpen, Damaged, Unreadable, OSError) as error:
         words = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
         print(f"relay journal: {words}", file=sys.stderr)
@@ -73,7 +76,7 @@ def _parser() -> ArgumentParser:
         help="make a damaged journal whole: cut the newest segment where it is damaged; of older ones, delete the one "
         "that is damaged and all before it. Says what goes. Copy the folder first",
     )
-    parser.add_argument("--count", type=int, metavar="N", help="print N messages at most")
+    parser.add_argument("--count", type=_count, metavar="N", help="print N messages at most")
     parser.add_argument(
         "--framing",
         metavar="CLASS",
@@ -83,14 +86,21 @@ def _parser() -> ArgumentParser:
 
 
 def _start(text: str) -> int | datetime:
-    """A position's number, or a time, as FROM says. Raises ValueError."""
+    """A position's number, or a time, as FROM says."""
     if text.isdecimal():
         return int(text)
-    try:
+    with suppress(ValueError):
         return Position.parse(text).number
-    except ValueError:
+    with suppress(ValueError, OverflowError):  # the first and the last days have no time in other zones
         when = datetime.fromisoformat(text)
         return when if when.tzinfo else when.astimezone()
+    raise ArgumentTypeError(f"neither a number, nor a position, nor a time: {text!r}")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"not a number of messages: {text!r}")
+    return int(text)
 
 
 def _run(options: Namespace, disk: Disk) -> int:
@@ -98,8 +108,7 @@ def _run(options: Namespace, disk: Disk) -> int:
     if options.repair:
         return _repair(disk, options.folder)
     if options.print is not None:
-        for one in islice(_wanted(disk, options), options.count):
-            print(f"{one.position}\t{show_time(one.time)}\t{repr(one.data)[2:-1]}")
+        _print(islice(_wanted(disk, options), options.count), options.print)
         return 0
     faults = 0
     for listed in look(disk, options.folder, whole=options.verify):
@@ -108,7 +117,17 @@ def _run(options: Namespace, disk: Disk) -> int:
             if fault is not None:
                 faults += 1
                 print(f"  {fault}")
+    if options.verify and not faults:
+        print(WHOLE)
     return faults
+
+
+def _print(found: Iterator[Message], start: int | datetime) -> None:
+    """Print messages, a line each. On standard error, say so if those from `start` on are not all there any more."""
+    for number, one in enumerate(found):
+        if not number and isinstance(start, int) and 0 < start < one.position:
+            print(f"relay journal: message {start:,} is gone: the oldest is {one.position:,}", file=sys.stderr)
+        print(f"{one.position}\t{show_time(one.time)}\t{repr(one.data)[2:-1]}")
 
 
 def _line(listed: Listed) -> str:
@@ -145,7 +164,7 @@ def _repair(disk: Disk, folder: str) -> int:
         for line in repair.plan:
             print(line)
         if not repair.plan:
-            print("the journal is whole")
+            print(WHOLE)
         repair.run(time.time_ns() // 1000)
     finally:
         repair.close()

@@ -10,7 +10,7 @@ import os
 
 from relay.journal.contents import End
 from relay.journal.disk import Disk
-from relay.journal.inspection import Listed, look
+from relay.journal.inspection import Listed, look, sequences
 from relay.journal.recovery import LOCK, CannotOpen
 from relay.journal.scan import scan
 from relay.journal.writer import Writer
@@ -22,7 +22,8 @@ class Repair:
     """Finds what has to go, and makes it go."""
 
     def __init__(self, disk: Disk, folder: str) -> None:
-        """Lock the folder, and read all of it. Raises CannotOpen if a relay uses it, and OSError."""
+        """Lock the folder, and read all of it. Raises CannotOpen if a relay uses it, Unreadable and OSError."""
+        sequences(disk, folder)  # in a folder without a journal not even the lock is made
         self._disk = disk
         self._folder = folder
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -13,6 +15,7 @@ from relay.client.events import Message
 from relay.client.retry import Retry
 from relay.journal.disk import Disk
 from relay.journal.inspection import look, messages
+from tests.kit.journals import open_storage, write
 from tests.kit.process import DEADLINE, TWISTD, Relay, free_port, start
 
 SEED = 7
@@ -89,3 +92,19 @@ def test_a_second_relay_on_the_same_journal_ends_with_one_line(tmp_path: Path) -
         assert log.wait_for_end() == 1
         assert f"relay cannot start: another relay uses the journal {tmp_path}" in log.text
         assert "Traceback" not in log.text
+
+
+def test_a_reader_that_has_enough_or_ctrl_c_ends_the_command_without_a_word(tmp_path: Path) -> None:
+    storage = open_storage(Disk(), str(tmp_path), segment_size=1 << 20)
+    write(storage, 5000, size=200)
+    storage.close()
+    command = (str(Path(TWISTD).with_name("relay")), "journal", str(tmp_path), "--print", "1")
+    log = start("bash", "-o", "pipefail", "-c", '"$0" "$@" | head -n 1', *command)
+    assert log.wait_for_end() == 0
+    assert [line.split("\t")[0] for line in log.text.splitlines()] == ["1"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout is not None
+    assert running.stdout.readline().startswith(b"1\t")
+    running.send_signal(signal.SIGINT)  # while it waits for the reader of what it prints
+    _, errors = running.communicate(timeout=DEADLINE)
+    assert (running.returncode, errors) == (130, b"")

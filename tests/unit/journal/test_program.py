@@ -67,7 +67,8 @@ class ProgramTests(SynchronousTestCase):
         self.assertIn("no such class", errors)
 
     def test_verify_finds_damage_and_ends_with_status_1(self) -> None:
-        self.assertEqual(self.run_program("--verify")[0], 0)
+        status, out, _ = self.run_program("--verify")
+        self.assertEqual((status, out.splitlines()[-1]), (0, "the journal is whole"))
         self.damage(1, 200)
         self.assertEqual(self.run_program()[0], 0, "a list does not read everything")
         status, out, _ = self.run_program("--verify")
@@ -95,6 +96,12 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(self.run_program("--verify")[0], 0)
         self.assertEqual(self.run_program("--repair")[1], "the journal is whole\n")
 
+    def test_it_repairs_nothing_where_there_is_no_journal(self) -> None:
+        self.folder = str(temporary_folder(self))
+        status, out, errors = self.run_program("--repair")
+        self.assertEqual((status, out, self.disk.list(self.folder)), (1, "", []))
+        self.assertIn(f"{self.folder} has no journal", errors)
+
     def test_it_repairs_nothing_beside_a_relay(self) -> None:
         status, _, errors = self.run_program("--repair")
         self.assertEqual(status, 1)
@@ -106,9 +113,25 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual((status, len(errors.splitlines())), (1, 1))
 
     def test_what_is_no_place_to_begin_is_refused(self) -> None:
-        status, _, errors = self.run_program("--print", "yesterday")
-        self.assertEqual(status, 2)
-        self.assertIn("yesterday", errors)
+        for start in ("yesterday", "0001-01-01T00:00:00", "1.5", "5289cfdd2847-"):
+            status, _, errors = self.run_program("--print", start)
+            self.assertEqual((status, len(errors.splitlines())), (2, 1))
+            self.assertIn(f"neither a number, nor a position, nor a time: {start!r}", errors)
+
+    def test_options_that_change_nothing_are_refused(self) -> None:
+        for wrong in (("--count", "3"), ("--framing", "line", "--verify")):
+            status, _, errors = self.run_program(*wrong)
+            self.assertEqual((status, errors.partition(": ")[2].split(" (")[0]), (2, f"{wrong[0]} is for --print"))
+        for count in ("0", "-3", "some"):
+            self.assertEqual(self.run_program("--print", "1", "--count", count)[0], 2)
+
+    def test_it_says_that_what_was_asked_for_is_gone(self) -> None:
+        self.storage.delete(self.storage.expire(1500, 0))
+        for start in (1, self.storage.oldest - 1):
+            status, out, errors = self.run_program("--print", str(start), "--count", "1")
+            self.assertEqual((status, out.split("\t")[0]), (0, str(self.storage.oldest)))
+            self.assertEqual(errors, f"relay journal: message {start} is gone: the oldest is {self.storage.oldest}\n")
+        self.assertEqual(self.run_program("--print", "0")[2], "", "all that there is")
 
     def test_times_are_those_of_rfc_3339(self) -> None:
         self.assertEqual(show_time(1_700_000_000_000_001), "2023-11-14T22:13:20.000001Z")
