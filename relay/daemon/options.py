@@ -27,6 +27,7 @@ from relay.daemon.logs import output
 from relay.daemon.pid_file import take_over
 from relay.daemon.usage import usage
 from relay.net.certificates import load_credentials
+from relay.net.obstacles import obstacles
 from relay.web.load import require_packages
 from relay.web.token import read_token
 
@@ -125,7 +126,7 @@ class Options(UsageOptions):
             _require_writable("logfile", output.path)
 
     def _check_and_exit(self) -> NoReturn:
-        """Check the configuration and the files that it names, and exit.
+        """Check the configuration, the files that it names, and whether this machine can do what it asks, and exit.
 
         Prints `ok` and exits with status 0, or prints one line for each fault and exits with status 1.
         """
@@ -138,6 +139,8 @@ class Options(UsageOptions):
                 require_packages()
             _check_folder(config.journal)
             _check_backbone(config)
+            if lines := obstacles(config):
+                raise Faults(lines)
         except Faults as faults:
             print(*faults.lines, sep="\n", file=sys.stderr)
             sys.exit(1)
