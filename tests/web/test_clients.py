@@ -41,7 +41,8 @@ def read(texts: list[str], *command: str) -> None:
 def test_a_client_in_python_reads_what_was_published(name: str) -> None:
     module, _ = CLIENTS[name]
     if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed: pip install {name}")
+        package = name.removesuffix("-events").removesuffix("-asyncio")
+        pytest.skip(f"{package} is not installed: pip install {package}")
     read(TEXTS, sys.executable, "-m", "tests.kit.web_clients", name)
 
 
