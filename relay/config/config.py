@@ -100,6 +100,7 @@ class Config:
     subscriber_ca: str
     tls_timeout: float
     pull: tuple[Remote, ...]
+    push: tuple[Remote, ...]
     reach_ca: str
     """Empty: the authorities that the system trusts."""
     reach_certificate: str
@@ -211,7 +212,7 @@ def _wrong_amounts(config: Config) -> Iterator[Fault]:
 
 
 def _wrong_remotes(config: Config) -> Iterator[Fault]:
-    for name, remotes in (("pull", config.pull),):
+    for name, remotes in (("pull", config.pull), ("push", config.push)):
         for one, count in Counter(remotes).items():
             if count > 1:
                 yield name, f"{one} is there twice, and every message would be too"
@@ -221,7 +222,7 @@ def _wrong_remotes(config: Config) -> Iterator[Fault]:
 
 def _with_tls(config: Config) -> list[Remote]:
     """The other relays and servers that the relay connects to with TLS."""
-    return [one for one in config.pull if one.endpoint.startswith("tls:")]
+    return [one for one in config.pull + config.push if one.endpoint.startswith("tls:")]
 
 
 def _wrong_idle_message(config: Config) -> Iterator[Fault]:

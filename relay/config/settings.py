@@ -297,6 +297,16 @@ SETTINGS = (
         reload=Part.REACH,
     ),
     Setting(
+        "push",
+        "none",
+        remote,
+        "ENDPOINT to connect to, as for --pull, and to send every message there; with session: before it, a relay to "
+        "which no message is lost or doubled over reconnects; may be repeated",
+        many=True,
+        table="reach",
+        reload=Part.REACH,
+    ),
+    Setting(
         "reach-ca",
         "",
         str,

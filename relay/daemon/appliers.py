@@ -165,7 +165,7 @@ class Appliers:
             registry.allowed = config.allow_subscribers
 
     def _handshakes(self, config: Config) -> None:
-        for registry in (self.publishers, *self.subscribers, self.reaching.pulls):
+        for registry in (self.publishers, *self.subscribers, *self.reaching.registries):
             registry.handshake_timeout = config.tls_timeout
 
     def _drain(self, config: Config) -> None:

@@ -164,7 +164,7 @@ class Relay(NamedTuple):
     def registering(self) -> tuple[Registering, ...]:
         """The parts to be called at regular intervals while the relay runs."""
         machinery = self.machinery
-        passing = (machinery.hub, machinery.history, machinery.intake, machinery.reaching.pulls)
+        passing = (machinery.hub, machinery.history, machinery.intake, machinery.reaching)
         peers = (machinery.publishers, machinery.subscribers, self.subscribers, self.appliers.idle, machinery.lines)
         kept = filter(None, (machinery.journal, machinery.sharing and machinery.sharing.order))
         web = (machinery.feeds, self.site, machinery.turns) if machinery.feeds and self.site else ()
@@ -190,7 +190,7 @@ class Relay(NamedTuple):
 
     def make_drain(self) -> Drain:
         """A drain of all connections, with the drain timeout in force."""
-        registries = (self.machinery.publishers, self.machinery.reaching.pulls, *self.machinery.all_subscribers)
+        registries = (self.machinery.publishers, *self.machinery.reaching.registries, *self.machinery.all_subscribers)
         return Drain(registries, self.appliers.drain_timeout, self.surroundings.reactor)
 
 
@@ -243,16 +243,14 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
     history = History(hub)
     chores = Chores(hub.flush, call_soon, time.monotonic)
     cuts = chores.lane()
-    feeds = None
-    if config.web:
-        feeds = Feeds(
-            hub, config.framing, history, call_soon=call_soon, call_later=reactor.callLater, clock=time.monotonic
-        )
+    feed = partial(Feeds, hub, config.framing, history, call_soon=call_soon)
+    feeds = feed(call_later=reactor.callLater, clock=time.monotonic) if config.web else None
     sessions = _make_sessions(config, hub, history, intake, kept, reactor)
     if kept:
         history.use()
     if sharing:
         sessions.ack = "replicated"
+    publishers = Registry("publisher", admission, lines, cuts=cuts)
     subscribers = Registry("subscriber", admission, lines, cuts=cuts)
     return Machinery(
         hub=hub,
@@ -266,11 +264,11 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         chores=chores,
         journal=recording.journal if recording else None,
         sharing=sharing,
-        publishers=Registry("publisher", admission, lines, cuts=cuts),
+        publishers=publishers,
         subscribers=subscribers,
         events=Registry("subscriber", admission, lines, feed="events", cuts=cuts),
         sockets=Registry("subscriber", admission, lines, feed="ws", cuts=cuts),
-        reaching=Reaching(reactor, sessions, intake, subscribers),
+        reaching=Reaching(reactor, sessions, intake, publishers, subscribers),
     )
 
 
@@ -339,7 +337,7 @@ def _make_stats(machinery: Machinery, reload: Reload) -> Stats:
         hub=machinery.hub,
         intake=machinery.intake,
         publishers=machinery.publishers,
-        subscribers=machinery.all_subscribers,
+        subscribers=(*machinery.all_subscribers, machinery.reaching.pushes),
         lines=machinery.lines,
         reloads=reload.done,
         clock=time.monotonic,

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from relay.config.config import Config
 from relay.config.values import Remote
+from relay.core.timing import SWEEP, Every
 from relay.daemon.reload import Change
 from relay.observe.stats import ReachFigures
 from relay.peers.admission import Admission
@@ -24,25 +25,40 @@ if TYPE_CHECKING:
     from relay.reach.reach import Reach
 
 
+KINDS = ("pull", "push")
+"""The settings that say where to connect to."""
+
+
 class Reaching:
     """Makes the connections to others that the configuration in force asks for."""
 
-    def __init__(self, reactor: Any, sessions: Sessions, intake: Intake, subscribers: Registry) -> None:
-        """`reactor`: Any, as in Surroundings. `subscribers`: those who connected to this relay by TCP."""
+    def __init__(
+        self, reactor: Any, sessions: Sessions, intake: Intake, publishers: Registry, subscribers: Registry
+    ) -> None:
+        """`reactor`: Any, as in Surroundings. `publishers`, `subscribers`: those who connected to this relay by TCP."""
         admission = Admission(sys.maxsize, numbers=subscribers.admission.numbers)  # the limits are for those who come
         self.pulls = Registry("pull", admission, subscribers.lines)
         """The connections from which messages are fetched."""
+        self.pushes = Registry("push", admission, subscribers.lines)
+        """The connections to which messages are sent."""
         self._reactor = reactor
         self._sessions = sessions
         self._intake = intake
+        self._publishers = publishers
         self._subscribers = subscribers
         self._credentials: ClientCredentials | None = None
         self._reach: Reach | None = None
         self._started = False
 
+    @property
+    def registries(self) -> tuple[Registry, Registry]:
+        """All connections that the relay makes."""
+        return self.pulls, self.pushes
+
     def prepare(self, config: Config) -> Change:
         """An applier: reads the files for TLS, then changes what is connected to. Raises Faults."""
-        if not config.pull and self._reach is None:
+        wanted = [(kind, remote) for kind in KINDS for remote in getattr(config, kind)]
+        if not wanted and self._reach is None:
             return lambda: None
         from relay.net.outgoing import load_client_credentials
 
@@ -51,14 +67,14 @@ class Reaching:
         def change() -> None:
             self._credentials = credentials
             reach = self._reach = self._reach or self._make(config)
-            reach.change(config.pull)
+            reach.change(wanted)
 
         return change
 
     def _make(self, config: Config) -> Reach:
         from relay.net.outgoing import client_endpoint
+        from relay.reach.link import Surroundings
         from relay.reach.places import Places
-        from relay.reach.pull import Surroundings
         from relay.reach.reach import Reach
 
         sessions = self._sessions
@@ -73,8 +89,11 @@ class Reaching:
                 framing=partial(config.framing, config.max_message),
                 max_message=config.max_message,
                 intake=self._intake,
+                starts=sessions.starts,
                 places=Places(sessions.names, sessions.acks.contribute),
-                registry=self.pulls,
+                pulls=self.pulls,
+                pushes=self.pushes,
+                publishers=self._publishers,
                 subscribers=self._subscribers,
                 endpoint=endpoint,
                 call_later=self._reactor.callLater,
@@ -85,6 +104,17 @@ class Reaching:
         if self._started:
             reach.start()
         return reach
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called every `SWEEP` seconds."""
+        self.pulls.register(every)
+        self.pushes.register(every)
+        every(SWEEP, self.sweep)
+
+    def sweep(self, passed: float) -> None:
+        """Look for what only a look can find. `passed`: is not used."""
+        if self._reach is not None:
+            self._reach.sweep()
 
     def start(self) -> None:
         """Begin to connect."""

@@ -238,15 +238,17 @@ def _reach(now: Snapshot) -> Iterator[Metric]:
         labels=labels,
     )
     made = Counter("relay_reach_connections", "Connections made to another relay or server.", labels=labels)
-    messages = Counter("relay_reach_messages", "Messages that came from there.", labels=labels)
+    messages = Counter("relay_reach_messages", "Messages that came from there, or were sent.", labels=labels)
     lost = Counter("relay_reach_lost_messages", "Messages lost in between, as far as is known.", labels=labels)
+    waiting = Gauge("relay_reach_waiting_messages", "Messages that are not known to be there yet.", labels=labels)
     for one in now.reach:
         where = [one.role, one.remote]
         connected.add_metric(where, one.connected)
         made.add_metric(where, one.connections)
         messages.add_metric(where, one.exchanged.messages)
         lost.add_metric(where, one.lost)
-    yield from (connected, made, messages, lost)
+        waiting.add_metric(where, one.waiting)
+    yield from (connected, made, messages, lost, waiting)
 
 
 def _lag(now: Snapshot) -> Iterator[Metric]:

@@ -52,7 +52,7 @@ class ReachFigures:
     """What the relay has to do with one other relay or server, over all its connections there."""
 
     role: str
-    """What it does there: `pull`."""
+    """What it does there: `pull` or `push`."""
     remote: str
     """Where that is, as the configuration has it."""
     connected: bool
@@ -63,6 +63,8 @@ class ReachFigures:
     """What came, or was sent."""
     lost: int
     """Messages that were lost in between, as far as is known."""
+    waiting: int = 0
+    """Messages that are not known to be there yet."""
 
 
 @dataclass(frozen=True, slots=True)

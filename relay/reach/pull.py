@@ -7,11 +7,7 @@ cut if it leaves a message incomplete. With a session the core of the client lib
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -21,50 +17,21 @@ from relay.client.events import Gap, Run
 from relay.client.subscriber import SubscriberCore
 from relay.config.values import Remote
 from relay.core.cursor import NOTHING
-from relay.core.hub import Hub
 from relay.core.state import State
-from relay.core.timing import SWEEP, Clock
+from relay.core.timing import SWEEP
 from relay.net.certificates import explain, refused_by_tls
 from relay.net.outgoing import is_ourselves, prepare
 from relay.observe.stats import ReachFigures
-from relay.peers.heartbeat import CallLater
-from relay.peers.publisher import Publisher, Publishers
-from relay.peers.registry import Registry
+from relay.peers.publisher import Publisher
 from relay.reach.dialler import Dialler
-from relay.reach.places import Place, Places
+from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
+from relay.reach.places import Place
 from relay.wire.close_reason import CloseReason
-from relay.wire.framing import BadFrame, Frames, Framing, MessageTooLong
+from relay.wire.framing import BadFrame, Frames, MessageTooLong
 from relay.wire.framings import framing_name
 from relay.wire.signature import MOST, opens, wrong_framing
 
 ROLE = "pull"
-HEARTBEAT = 10.0
-"""Seconds between two heartbeats of a relay that is pulled from."""
-LOOK = 0.1
-"""Seconds from the beginning of a connection to the look whether it leads back to this relay. By then the reactor has
-accepted it, and a loop has not yet done much."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What all pulls share."""
-
-    hub: Hub
-    framing: Callable[[], Framing]
-    """Makes the framing of one connection."""
-    max_message: int
-    """Bytes that a message may have."""
-    intake: Publishers
-    places: Places
-    registry: Registry
-    """Keeps the connections."""
-    subscribers: Registry
-    """Those who connected to this relay: itself must not be among them."""
-    endpoint: Callable[[Remote], IStreamClientEndpoint]
-    call_later: CallLater
-    clock: Clock
-    keepalive: int
-    """Seconds of silence after which TCP asks whether the other side is there; 0 for never."""
 
 
 class PullCore(SubscriberCore):
@@ -127,6 +94,11 @@ class Pull:
             self.surroundings.places.leave(self._place)
             self._place = None
 
+    def sweep(self) -> None:
+        """Have the place written again, as names that nobody uses are forgotten in the end; called every second."""
+        if self._place is not None:
+            self.surroundings.places.move(self._place, self._place.accepted)
+
     def figures(self) -> ReachFigures:
         """How it is."""
         now = NOTHING if self.link is None else self.link.tally
@@ -177,7 +149,7 @@ class PullLink(Publisher):
 
     def __init__(self, pull: Pull) -> None:
         around = pull.surroundings
-        super().__init__(around.registry, None, around.hub, around.framing(), around.intake)
+        super().__init__(around.pulls, None, around.hub, around.framing(), around.intake)
         self.works = False
         """Whether the other side is what we hoped for: it has welcomed us, or sent a message."""
         self.name = str(pull.remote)
@@ -275,11 +247,7 @@ class PullLink(Publisher):
             )
 
     def _give_up(self, fault: Exception) -> None:
-        if isinstance(fault, ConnectionFault):
-            told = fault.retry is not None  # by a relay that stops
-            self._fail(CloseReason.PEER_CLOSED if told else CloseReason.CONNECTION_LOST, fault)
-        else:
-            self._fail(CloseReason.SESSION_ERROR, fault)
+        self._fail(reason_for(fault), fault)
 
     # What happens to all publishers
 

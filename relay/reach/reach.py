@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from relay.config.values import Remote
 from relay.observe.stats import ReachFigures
-from relay.reach.pull import Pull, Surroundings
+from relay.reach.link import Surroundings
+from relay.reach.pull import Pull
+from relay.reach.push import Push
+
+Task = Pull | Push
+KINDS: dict[str, Callable[[Remote, Surroundings], Task]] = {"pull": Pull, "push": Push}
+"""What can be done with another relay or server, by the name of the setting that asks for it."""
+Wanted = tuple[str, Remote]
+"""What to do, and where."""
 
 
 class Reach:
-    """Holds a pull for each relay or server that is wanted now."""
+    """Holds a pull or a push for each relay or server that is wanted now."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
-        self._pulls: dict[Remote, Pull] = {}
+        self._tasks: dict[Wanted, Task] = {}
         self._started = False
 
-    def change(self, pulls: tuple[Remote, ...]) -> None:
-        """Have these pulls from now on. What was wanted before and still is goes on."""
-        for remote in [one for one in self._pulls if one not in pulls]:
-            self._pulls.pop(remote).remove()
-        for remote in pulls:
-            if remote not in self._pulls:
-                pull = self._pulls[remote] = Pull(remote, self._surroundings)
+    def change(self, wanted: list[Wanted]) -> None:
+        """Have these from now on. What was wanted before and still is goes on."""
+        for gone in [one for one in self._tasks if one not in wanted]:
+            self._tasks.pop(gone).remove()
+        for one in wanted:
+            if one not in self._tasks:
+                kind, remote = one
+                task = self._tasks[one] = KINDS[kind](remote, self._surroundings)
                 if self._started:
-                    pull.start()
+                    task.start()
 
     def start(self) -> None:
         """Begin to connect."""
         self._started = True
-        for pull in self._pulls.values():
-            pull.start()
+        for task in self._tasks.values():
+            task.start()
 
     def stop(self) -> None:
         """Make no connection any more. Those that are there end with all others."""
         self._started = False
-        for pull in self._pulls.values():
-            pull.stop()
+        for task in self._tasks.values():
+            task.stop()
+
+    def sweep(self) -> None:
+        """Do what is due every second. (The connections of pulls are swept with all publishers.)"""
+        for task in self._tasks.values():
+            task.sweep()
 
     def figures(self) -> list[ReachFigures]:
         """How each of them is."""
-        return [pull.figures() for pull in self._pulls.values()]
+        return [task.figures() for task in self._tasks.values()]

@@ -235,6 +235,7 @@ def _reach(one: ReachFigures) -> dict[str, object]:
         "messages": one.exchanged.messages,
         "bytes": one.exchanged.bytes,
         "lost": one.lost,
+        "waiting": one.waiting,
     }
 
 

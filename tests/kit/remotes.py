@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 from twisted.internet.task import Clock
 
@@ -11,8 +12,10 @@ from relay.core.journal import Contributor, Key
 from relay.peers.admission import Admission
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
+from relay.reach.link import Surroundings
 from relay.reach.places import Places
-from relay.reach.pull import Pull, Surroundings
+from relay.reach.pull import Pull
+from relay.reach.push import Push, PushLink
 from relay.wire.answer import SubscriberWelcome
 from relay.wire.counted import Int32
 from relay.wire.position import Position
@@ -43,6 +46,7 @@ class RemoteCase(PublisherCase):
         self.noted: list[tuple[Key, int]] = []
         """The places that were written, in order."""
         self.registry = Registry("pull", Admission(), RateLimitedLog(100))
+        self.pushes = Registry("push", Admission(), RateLimitedLog(100))
         self.subscribers = accepted("subscriber")
         self.reader = FakeSubscriber(self.hub)
         self.around = Surroundings(
@@ -51,7 +55,10 @@ class RemoteCase(PublisherCase):
             max_message=40,
             intake=self.intake,
             places=Places(self.sessions.names, self.note),
-            registry=self.registry,
+            starts=self.sessions.starts,
+            pulls=self.registry,
+            pushes=self.pushes,
+            publishers=self.factory.registry,
             subscribers=self.subscribers,
             endpoint=lambda remote: self.server,
             call_later=self.clock.callLater,
@@ -68,6 +75,12 @@ class RemoteCase(PublisherCase):
         pull.start()
         return pull
 
+    def push(self, remote: Remote = SESSION) -> Push:
+        """One that has been started."""
+        push = Push(remote, self.around)
+        push.start()
+        return push
+
     @property
     def wire(self) -> Wire:
         """The newest connection."""
@@ -83,3 +96,5 @@ class RemoteCase(PublisherCase):
         for _ in range(int(seconds)):
             self.clock.advance(1)
             self.intake.sweep(1)
+            for one in tuple(self.pushes.open):
+                cast(PushLink, one).sweep()

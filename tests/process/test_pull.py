@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import threading
-import time
 import tty
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,59 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from relay.wire.position import Position
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors
 from tests.kit.fakes import frame
+from tests.kit.numbered import numbers, publish, reading
 from tests.kit.peers import connection, receive
 from tests.kit.process import DEADLINE, Lines, Relay, free_port, lasting, start, wait_until
 from tests.kit.proxy import Proxy, RandomFaults
-from tests.kit.session_peers import ResumingSubscriber
 
 SEED = 12
 
 
 def pulling(port: int, session: bool = True) -> tuple[str, str]:
     return "--pull", f"{'session:' if session else ''}tcp:127.0.0.1:{port}"
-
-
-@contextmanager
-def reading(relay: Relay, epoch: str) -> Iterator[ResumingSubscriber]:
-    """A subscriber that resumes, from the first message of `relay` on."""
-    done = threading.Event()
-    reader = ResumingSubscriber(relay.subscribe_port, f"{epoch}-0")
-    thread = threading.Thread(target=reader.run, args=(done.is_set,))
-    thread.start()
-    try:
-        yield reader
-    finally:
-        done.set()
-        thread.join(DEADLINE)
-
-
-def epoch_of(relay: Relay) -> str:
-    """The epoch of a relay, as a session is told."""
-    from tests.kit.sessions import hello, parts
-
-    with connection(relay.subscribe_port) as peer:
-        peer.sendall(hello("subscribe"))
-        header = receive(peer, 4)
-        body = receive(peer, int.from_bytes(header) - 2**31)
-        [said] = parts(header + body)
-        assert isinstance(said, dict)
-        return Position.parse(said["next"]).epoch
-
-
-def publish(port: int, numbers: range, pause: float) -> None:
-    """Publish messages with these numbers, in runs of a hundred with a pause behind each."""
-    with connection(port) as peer:
-        for first in numbers[::100]:
-            peer.sendall(b"".join(frame(b"%d " % number + bytes(number % 300)) for number in range(first, first + 100)))
-            time.sleep(pause)
-
-
-def numbers(reader: ResumingSubscriber) -> list[int]:
-    return [int(message.partition(b" ")[0]) for _, message in reader.messages]
 
 
 def test_over_a_path_that_is_cut_anywhere_everything_comes_once_and_in_order(thorough: bool) -> None:
@@ -77,7 +36,7 @@ def test_over_a_path_that_is_cut_anywhere_everything_comes_once_and_in_order(tho
         Relay("--buffer", "64MiB") as source,
         Proxy(source.subscribe_port, each=faults) as proxy,
         Relay(*pulling(proxy.port)) as site,
-        reading(site, epoch_of(site)) as reader,
+        reading(site) as reader,
     ):
         site.log.wait_for("goes on behind")
         count = 0
@@ -98,7 +57,7 @@ def test_a_relay_with_a_journal_that_is_killed_goes_on_where_it_stood(tmp_path: 
         site = stack.enter_context(lasting(*options))
         ports = site.publish_port, site.subscribe_port
         site.log.wait_for("goes on behind")
-        with reading(site, epoch_of(site)) as reader:
+        with reading(site) as reader:
             sending = threading.Thread(target=publish, args=(source.publish_port, range(count), 0.05))
             sending.start()
             for _ in range(kills):

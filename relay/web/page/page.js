@@ -209,7 +209,7 @@ function showCounts() {
   const number = (value) => ({ text: whole.format(value), as: "number" });
   const row = (name, of) => [name, ...FEEDS.map((feed) => number(of[feed] ?? 0)), number(sum(of))];
   fill(byId("counts"), [row("Publishers", publisher), row("Subscribers", subscriber)]);
-  const others = sum(subscriber) - now.live - now.lagging;
+  const others = sum(subscriber) + sum(now.connections.push ?? {}) - now.live - now.lagging;
   const whom = now.journal?.trouble ? "the journal" : "the slowest subscriber";
   const blocked = now.blocked_seconds ? `; blocked for ${duration(now.blocked_seconds)} in all` : "";
   define(byId("states"), [
@@ -292,7 +292,7 @@ const who = (row) => ({
 /** Where a session is: the message that a subscriber is given next, or what a publisher was not told of yet. */
 function progress(row) {
   if (!row.session || row.role === "pull") return "";
-  return row.role === "publisher" ? `${whole.format(row.unacknowledged)} not acknowledged`
+  return row.role !== "subscriber" ? `${whole.format(row.unacknowledged)} not acknowledged`
     : `next is ${whole.format(row.position)}`;
 }
 
@@ -306,7 +306,8 @@ function showReach() {
     { text: one.remote, note: one.role },
     { text: one.connected ? "connected" : "not connected", as: one.connected ? "" : "warn",
       note: count(one.connections, "connection", "connections") },
-    { text: whole.format(one.messages), as: "number", note: one.lost ? `${whole.format(one.lost)} lost` : "" },
+    { text: whole.format(one.messages), as: "number", note: [one.waiting && `${whole.format(one.waiting)} waiting`, one.lost && `${whole.format(one.lost)} lost`]
+        .filter(Boolean).join(" · ") },
   ]), "");
 }
 

@@ -121,6 +121,11 @@ class AppliersTests(SynchronousTestCase):
                 lambda: [one.remote for one in machinery.reaching.figures()],
                 [str(OVER_TLS), "tcp:far.example:1"],
             ),
+            "push": (
+                (Remote("tcp:far.example:1", False),),
+                lambda: [(one.role, one.remote) for one in machinery.reaching.figures()][1:],
+                [("push", "tcp:far.example:1")],
+            ),
             "reach-ca": (ca, lambda: self.relay.reload.config.reach_ca, ca),
             "reach-certificate": (other, lambda: self.relay.reload.config.reach_certificate, other),
             "reach-private-key": (other, lambda: self.relay.reload.config.reach_private_key, other),

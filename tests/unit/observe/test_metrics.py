@@ -64,8 +64,8 @@ class MetricsTests(SynchronousTestCase):
 
     def test_those_of_other_relays_and_servers_are_there_for_each(self) -> None:
         remote = {"role": "pull", "remote": "session:tcp:far.example:8002"}
-        names = ("connected", "connections_total", "messages_total", "lost_messages_total")
-        self.assertEqual([value(f"relay_reach_{name}", **remote) for name in names], [1, 3, 20, 5])
+        names = ("connected", "connections_total", "messages_total", "lost_messages_total", "waiting_messages")
+        self.assertEqual([value(f"relay_reach_{name}", **remote) for name in names], [1, 3, 20, 5, 7])
 
     def test_those_of_the_journal_are_there_if_there_is_one(self) -> None:
         names = ("bytes", "segments", "oldest_position", "oldest_time_seconds", "unsynced_bytes", "held")

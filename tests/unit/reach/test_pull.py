@@ -10,7 +10,7 @@ from twisted.logger import LogLevel, capturedLogs
 
 from relay.core.cursor import NO_LAG
 from relay.core.state import State
-from relay.reach.pull import HEARTBEAT, LOOK
+from relay.reach.link import HEARTBEAT, LOOK
 from relay.wire.answer import Bye, Error, Gap, Heartbeat
 from relay.wire.close_reason import CloseReason
 from relay.wire.position import Position

@@ -1,0 +1,61 @@
+"""What the connections of pulls and pushes have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from relay.client.errors import ConnectionFault
+from relay.config.values import Remote
+from relay.core.hub import Hub
+from relay.core.start import Starts
+from relay.core.timing import Clock
+from relay.peers.heartbeat import CallLater
+from relay.peers.publisher import Publishers
+from relay.peers.registry import Registry
+from relay.reach.places import Places
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Framing
+
+HEARTBEAT = 10.0
+"""Seconds between two heartbeats that the other relay is asked for."""
+LOOK = 0.1
+"""Seconds from the beginning of a connection to the look whether it leads back to this relay. By then the reactor has
+accepted it, and a loop has not yet done much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What all pulls and pushes share."""
+
+    hub: Hub
+    framing: Callable[[], Framing]
+    """Makes the framing of one connection."""
+    max_message: int
+    """Bytes that a message may have."""
+    intake: Publishers
+    starts: Starts
+    places: Places
+    pulls: Registry
+    """Keeps the connections of pulls."""
+    pushes: Registry
+    """Keeps the connections of pushes."""
+    publishers: Registry
+    """Those who connected to this relay to publish: itself must not be among them."""
+    subscribers: Registry
+    """Those who connected to this relay to subscribe."""
+    endpoint: Callable[[Remote], IStreamClientEndpoint]
+    call_later: CallLater
+    clock: Clock
+    keepalive: int
+    """Seconds of silence after which TCP asks whether the other side is there; 0 for never."""
+
+
+def reason_for(fault: Exception) -> CloseReason:
+    """Why a connection ends, if a core of the client library says `fault`."""
+    if not isinstance(fault, ConnectionFault):
+        return CloseReason.SESSION_ERROR
+    told = fault.retry is not None  # by a relay that stops
+    return CloseReason.PEER_CLOSED if told else CloseReason.CONNECTION_LOST

@@ -1,0 +1,357 @@
+"""Pushes: the relay connects to another relay or server, and sends it every message.
+
+A push is a subscriber like any other, whose connection the relay makes itself: a cursor into the log, with a lag, to
+which the slow policy applies. While there is no connection it is nothing but a number.
+
+With a session it is, for the other relay, a publisher with a name, and that relay counts what it accepts under the
+name. The name is one that nobody else has, and is kept here together with its *base*, the number of the message behind
+which the count begins: so the count there is a position here. Both are kept as the places of pulls are, in the journal
+if there is one. A name never gets another base. Where the two counts cannot agree any more (a gap here, or a relay
+there that has forgotten the name), a new name begins, whose base is known when it is welcomed.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import ITCPTransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from relay.client.connection import Core
+from relay.client.errors import ConnectionFault, NotARelay
+from relay.config.values import Remote
+from relay.core.cursor import NOTHING, Lag
+from relay.core.start import Start
+from relay.net.certificates import explain, refused_by_tls
+from relay.net.outgoing import is_ourselves, prepare
+from relay.net.outlet import outlet
+from relay.observe.stats import ReachFigures
+from relay.peers.dialogue import Silence
+from relay.peers.source import HubSource
+from relay.peers.subscriber import Subscriber
+from relay.reach.dialler import Dialler
+from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
+from relay.reach.places import Place
+from relay.wire.answer import Ack, Bye, Heartbeat, PublisherWelcome
+from relay.wire.close_reason import CloseReason
+from relay.wire.hello import PublisherHello
+from relay.wire.position import Position, new_epoch
+
+ROLE = "push"
+WELCOME_WITHIN = 30.0
+"""Seconds that a relay has to answer the hello: one whose publishers have to wait reads none meanwhile."""
+
+
+class PushCore(Core):
+    """Speaks for a push: what is sent goes past it."""
+
+    ends = 4  # a relay without sessions ends a publisher that says hello; but one that is full ends connections, too
+
+    def __init__(self, max_message: int) -> None:
+        super().__init__(True, HEARTBEAT, max_message, WELCOME_WITHIN)
+        self.name = ""
+        self.known = False
+        """Whether the other relay knew the name."""
+        self.accepted = 0
+        """Messages that it has accepted under the name."""
+        self.limit = max_message
+        """Bytes that a message may have there."""
+
+    def _hello(self) -> bytes:
+        return PublisherHello(HEARTBEAT, self.name).write()
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take what came: `welcomed`, `accepted` and `fault` say what it was. Messages are ignored."""
+        for piece in self._split(data, now):
+            if not isinstance(piece, bytes):
+                continue
+            match self._read(piece):
+                case PublisherWelcome() as said if not self.welcomed:
+                    self._welcome(said.max_message, now)
+                    self.accepted, self.known, self.limit = said.accepted, said.known, said.max_message
+                case Ack(accepted=accepted) if self.welcomed:
+                    self.accepted = accepted
+                case Heartbeat(accepted=accepted) | Bye(accepted=accepted) if self.welcomed and accepted is not None:
+                    self.accepted = accepted
+
+
+class Push:
+    """What is sent to one relay or server."""
+
+    logger = Logger()
+
+    def __init__(self, remote: Remote, surroundings: Surroundings) -> None:
+        self.remote = remote
+        self.surroundings = surroundings
+        self.core = PushCore(surroundings.max_message) if remote.session else None
+        """Speaks with the relay; None without a session."""
+        self.link: PushLink | None = None
+        """The connection that there is now."""
+        self.connections = 0
+        """Connections that were made."""
+        self.lost = 0
+        """Messages that were gone before they could be sent."""
+        self._before = NOTHING  # what went over the connections that have ended
+        starts = surroundings.starts
+        starts.history.use()
+        starts.hub.flush()
+        known = surroundings.places.find(ROLE, remote) or Position(new_epoch(), starts.hub.log.next - 1)
+        self._name, self._base = known.epoch, known.number
+        self._place: Place | None = None  # keeps name and base; None while the base is not certain
+        if remote.session:
+            self._settle(self._base)
+        self.done = self._base
+        """Number of the last message that the other side has, as far as is known."""
+        self.dialler = Dialler(
+            f"{ROLE} {remote}", lambda: surroundings.endpoint(remote), self._make, surroundings.call_later
+        )
+
+    def start(self) -> None:
+        """Connect, and go on doing so."""
+        self.dialler.start()
+
+    def stop(self) -> None:
+        """Connect no more. A connection that is there goes on: end it with `remove`, or with the drain."""
+        self.dialler.stop()
+
+    def remove(self) -> None:
+        """End, because it is not wanted any more."""
+        self.stop()
+        if self.link is not None:
+            self.link.abort(CloseReason.REMOVED)
+        if self._place is not None:
+            self.surroundings.places.leave(self._place)
+            self._place = None
+
+    def sweep(self) -> None:
+        """Look for what only a look can find; to be called every second."""
+        if self._place is not None:
+            self.surroundings.places.move(self._place, self._base)  # names that nobody uses are forgotten in the end
+        if self.link is not None:
+            self.link.sweep()
+
+    def figures(self) -> ReachFigures:
+        """How it is."""
+        now = NOTHING if self.link is None else self.link.tally
+        up = self.link is not None and self.link.works
+        waiting = max(0, self.surroundings.hub.log.next - 1 - self.done)
+        return ReachFigures(ROLE, str(self.remote), up, self.connections, self._before + now, self.lost, waiting)
+
+    # What its connections call
+
+    def _make(self) -> PushLink:
+        self.link = PushLink(self)
+        if self.core is not None:
+            self.core.name = f"relay {self._name}"
+        return self.link
+
+    def ended(self, link: PushLink, fault: Exception | None) -> None:
+        """The connection is gone."""
+        self._before += link.tally
+        self.link = None
+        self.dialler.ended(fault)
+
+    def accepted(self, count: int) -> None:
+        """The other relay has accepted so many messages under the name."""
+        self.done = max(self.done, self._base + count)
+
+    def first(self) -> int | None:
+        """Position of the message to go on with; None if it takes another connection, under another name."""
+        starts, core = self.surroundings.starts, self.core
+        starts.hub.flush()
+        if core is None:
+            return self._after_gap(self.done + 1)
+        number = self._base + core.accepted
+        if number >= starts.hub.log.next:  # it has messages that our disk never got
+            self._begin_anew(starts.hub.log.next - 1)
+            return None
+        if not core.known and self.done > number:
+            self.logger.warn(
+                "push {remote}: it does not know the name any more; what it accepted and did not acknowledge may come "
+                "twice",
+                remote=str(self.remote),
+            )
+            self._begin_anew(self.done)
+            return None
+        self.accepted(core.accepted)
+        first = self._after_gap(number + 1)
+        if self._place is None:
+            self._settle(first - 1)
+        elif first > number + 1:
+            self._begin_anew(first - 1)
+            return None
+        return first
+
+    def _after_gap(self, wanted: int) -> int:
+        first = self.surroundings.starts.first(Start(wanted, resumes=True))
+        if first > wanted:
+            self.lost += first - wanted
+            self.logger.warn(
+                "push {remote}: {lost:,} messages are lost, as they are not kept any more; it goes on with {first:,}",
+                remote=str(self.remote),
+                lost=first - wanted,
+                first=first,
+            )
+        return first
+
+    def _begin_anew(self, number: int) -> None:
+        """Have the other relay count what follows about the message with that number, under a new name."""
+        if self._place is not None:
+            self.surroundings.places.leave(self._place)
+            self._place = None
+        self._name, self._base = new_epoch(), number
+        self.done = number
+
+    def _settle(self, base: int) -> None:
+        """From now on the name counts what follows the message with that number."""
+        self._base = self.done = base
+        places = self.surroundings.places
+        self._place = places.stand(ROLE, self.remote, Position(self._name, base))
+        places.move(self._place, base)
+
+
+class PushDialogue(Silence):
+    """What comes from the other side goes to its connection."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def received(self, subscriber: Subscriber, data: bytes) -> None:
+        assert isinstance(subscriber, PushLink)
+        subscriber.hear(data)
+
+
+class PushLink(Subscriber):
+    """One connection of a push."""
+
+    logger = Logger()
+
+    def __init__(self, push: Push) -> None:
+        around = push.surroundings
+        super().__init__(around.pushes, None, HubSource(around.hub), PushDialogue())
+        self.works = False
+        """Whether the other side is what we hoped for: it has welcomed us, or at least not ended the connection."""
+        self.name = str(push.remote)
+        self._push = push
+        self._core = push.core
+        self.in_session = push.core is not None
+        self._clock = around.clock
+        self._fault: Exception | None = None
+        self._begun = self._heard = False
+
+    def _begin(self) -> None:
+        push = self._push
+        push.connections += 1
+        self._begun = True
+        prepare(self.link, push.surroundings.keepalive)
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self.outlet = outlet(self.link)
+        self.deliver, self.deliver_one = self.outlet.sendmsg, self.outlet.send
+        self.outlet.begin(self)
+        push.surroundings.call_later(LOOK, self._look_for_loop)
+        if self._core is None:
+            self._attach()
+        else:
+            self.link.write(self._core.connected(self._clock()))
+
+    def _attach(self) -> None:
+        first = self._push.first()
+        if first is None:
+            self._fail(CloseReason.SESSION_ERROR, ConnectionFault("the counts differ: a new name begins", 0))
+        else:
+            self.source.subscription = self.source.hub.attach(self, first)  # type: ignore[misc]  # it is a HubSource
+
+    def _look_for_loop(self) -> None:
+        if self.lifecycle.ending:
+            return
+        others = self._push.surroundings.publishers.open
+        if any(is_ourselves(self.link, one.link) for one in others if not one.lifecycle.ending):
+            self._fail(CloseReason.LOOP, NotARelay("it leads to this relay itself"))
+        elif self._core is None:
+            self._work()
+
+    def _work(self) -> None:
+        self.works = True
+        self._push.dialler.worked()
+
+    def _fail(self, reason: CloseReason, fault: Exception) -> None:
+        self._fault = fault
+        self.abort(reason, str(fault))
+
+    # What comes
+
+    def hear(self, data: bytes) -> None:
+        """Take what the other side says."""
+        core = self._core
+        if core is None:
+            if not self._heard:
+                self._heard = True
+                self._lines.info(self.logger, "push {peer}: what it sends is thrown away", peer=self.who)
+            return
+        before = core.welcomed
+        core.receive(data, self._clock())
+        if core.welcomed and not before:
+            self._greet(core)
+        elif core.welcomed:
+            self._push.accepted(core.accepted)
+        if core.fault is not None and not self.lifecycle.ending:
+            self._fail(reason_for(core.fault), core.fault)
+
+    def _greet(self, core: PushCore) -> None:
+        self._work()
+        self._attach()
+        if self.source.subscription is None:
+            return
+        self._lines.info(self.logger, "push {peer} goes on with {first:,}", peer=self.who, first=self.source.next())
+        limit = self._push.surroundings.max_message
+        if core.limit < limit:
+            self._lines.warn(
+                self.logger,
+                "push {peer}: messages may have {theirs:,} bytes there and {ours:,} here: a longer one ends the "
+                "connection, and nothing after it goes there",
+                peer=self.who,
+                theirs=core.limit,
+                ours=limit,
+            )
+
+    @property
+    def unacknowledged(self) -> int | None:
+        if self._core is None or self.source.subscription is None:
+            return None
+        return max(0, self.source.next(exact=False) - 1 - self._push.done)
+
+    # What happens to all subscribers
+
+    def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
+        if self._core is None:
+            self._push.lost += gap.messages
+            return super().skipped(gap, first, again)
+        self.abort(CloseReason.OVERRUN, f"it was {gap}")
+        return b""
+
+    def sweep(self) -> None:
+        super().sweep()
+        core = self._core
+        if core is None or not self._begun or self.lifecycle.ending:
+            return
+        core.check(self._clock())
+        if core.fault is not None:
+            self._fail(reason_for(core.fault), core.fault)
+
+    # Its end
+
+    def _reason_of_loss(self, failure: Failure) -> CloseReason:
+        if self._begun and refused_by_tls(failure):
+            self._why = explain(failure)
+            return CloseReason.HANDSHAKE_FAILED
+        return super()._reason_of_loss(failure)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
+        if self._core is None and self.source.subscription is not None:
+            self._push.done = self.source.next() - 1
+        super().connectionLost(reason)
+        if self._core is not None and self._begun:
+            self._core.closed("the relay closed the connection")
+            self._fault = self._fault or self._core.fault
+        self._push.ended(self, self._fault)
