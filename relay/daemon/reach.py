@@ -90,6 +90,7 @@ class Reaching:
                 max_message=config.max_message,
                 intake=self._intake,
                 starts=sessions.starts,
+                origins=sessions.origins,
                 places=Places(sessions.names, sessions.acks.contribute),
                 pulls=self.pulls,
                 pushes=self.pushes,

@@ -14,6 +14,7 @@ from relay.core.cursor import Tally
 from relay.core.hub import Hub
 from relay.core.state import State
 from relay.peers.connection import Connection
+from relay.peers.origins import Loop
 from relay.peers.publisher_session import PublisherSession
 from relay.peers.registry import Registry
 from relay.peers.sessions import Sessions
@@ -175,7 +176,9 @@ class Publisher(Connection):
     def _begin_session(self, body: bytes, sessions: Sessions) -> None:
         try:
             hello = sessions.read(body, PublisherHello)
-        except BadControl as error:
+            if hello.via:
+                sessions.origins.note(self, hello.via)
+        except (BadControl, Loop) as error:
             self._refuse_hello(error, sessions.frame)
             return
         self.name, self.in_session = hello.name, True
@@ -188,9 +191,10 @@ class Publisher(Connection):
             accepted=self.session.accepted,
         )
 
-    def _refuse_hello(self, error: BadControl, frame: Callable[[bytes], bytes]) -> None:
+    def _refuse_hello(self, error: BadControl | Loop, frame: Callable[[bytes], bytes]) -> None:
         """End with an answer to the hello. `frame`: makes a control frame, as the hello was written."""
-        self.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
+        reason = CloseReason.LOOP if isinstance(error, Loop) else CloseReason.SESSION_ERROR
+        self.leave(reason, frame(Error(str(error)).write()), f"it was told: {error}")
 
     def readConnectionLost(self) -> None:
         """The peer has closed its sending half.
@@ -291,6 +295,8 @@ class Publisher(Connection):
         self._publishers.remove(self)
         if self.session is not None:
             self.session.ended()
+        if self._sessions is not None:
+            self._sessions.origins.forget(self)
         partial = self.partial
         if partial and self.reason is CloseReason.PEER_CLOSED:
             self._why = self._framing.incomplete

@@ -16,12 +16,14 @@ from relay.core.journal import Contributor, Key
 from relay.core.start import Start, Starts
 from relay.peers.heartbeat import CallLater
 from relay.peers.names import Names
+from relay.peers.origins import Origins
 from relay.wire import control
 from relay.wire.control import CARRIERS, BadControl
 from relay.wire.counted import Int32
 from relay.wire.framing import Frames, Framing
 from relay.wire.framings import framing_name
 from relay.wire.hello import Hello, Opening, PublisherHello, SubscriberHello, read_hello
+from relay.wire.position import new_epoch
 
 if TYPE_CHECKING:
     from relay.peers.publisher_session import PublisherSession
@@ -94,12 +96,12 @@ class Sessions:
         self.call_later = call_later
         self.max_message = max_message
         self.frame_timeout = frame_timeout
+        self.origins = Origins(new_epoch())  # the relays whose messages come to this one
         self.open: Counter[tuple[str, str]] = Counter()
         """Sessions that are open, by role and feed."""
         self.resumed: Counter[str] = Counter()
         """How often subscribers resumed, by outcome."""
-        self.lost = 0
-        """Messages that subscribers were told they have lost."""
+        self.lost = 0  # messages that subscribers were told of
         self.acks_sent = 0
         self.carrier = next((carrier for carrier in CARRIERS if carrier is framing), None)
         """The framing, if it has room for control frames."""

@@ -15,7 +15,7 @@ from relay.peers.heartbeat import Heartbeat
 from relay.peers.publisher_session import RETRY
 from relay.peers.sessions import SERVER, Sessions
 from relay.wire import answer
-from relay.wire.answer import Answer, Bye, Gap, SubscriberWelcome
+from relay.wire.answer import Answer, Bye, Gap, SubscriberWelcome, Via
 from relay.wire.close_reason import CloseReason
 from relay.wire.hello import SubscriberHello
 from relay.wire.position import Position
@@ -40,6 +40,7 @@ class SubscriberSession:
         self._sessions = sessions
         self._frame = frame or sessions.frame
         self._lost = 0  # messages in the latest gap
+        self._via: tuple[str, ...] = ()  # the origins that a relay was told
         self._subscriber: Subscriber | None = None
         self._heartbeat: Heartbeat | None = None
 
@@ -50,14 +51,19 @@ class SubscriberSession:
         subscriber.in_session = True
         self._sessions.open[subscriber.role, subscriber.feed] += 1
         self._heartbeat = Heartbeat(self._sessions.call_later, self.hello.heartbeat, self._beat)
+        if self.hello.via:
+            self._sessions.origins.listeners[self._tell_via] = None
 
     def welcome(self, first: int) -> bytes:
         """The welcome. `first`: position of the message that follows it."""
         sessions = self._sessions
+        self._via = sessions.origins.all if self.hello.via else ()
         lost = sessions.resume(self._start, first)
         oldest = min(first, sessions.starts.history.first)
         return self._write(
-            SubscriberWelcome(self._position(first), oldest, lost, sessions.max_message, SERVER, self._start.ahead),
+            SubscriberWelcome(
+                self._position(first), oldest, lost, sessions.max_message, SERVER, self._start.ahead, self._via
+            ),
         )
 
     def gap(self, gap: Lag, first: int, again: bool) -> bytes:
@@ -78,12 +84,22 @@ class SubscriberSession:
         if self._heartbeat is not None and self._subscriber is not None:
             self._heartbeat.stop()
             self._heartbeat = None
+            self._sessions.origins.listeners.pop(self._tell_via, None)
             self._sessions.open[self._subscriber.role, self._subscriber.feed] -= 1
 
     def _beat(self) -> None:
         assert self._subscriber is not None
+        if self._via:
+            self._tell_via()
         following = self._position(self._subscriber.source.next())
         self._subscriber.insert(self._write(answer.Heartbeat(next=following)))
+
+    def _tell_via(self) -> None:
+        """Tell a relay that the origins have changed; if there is no room for it, the next heartbeat does."""
+        assert self._subscriber is not None
+        relays = self._sessions.origins.all
+        if relays != self._via and self._subscriber.insert(self._write(Via(relays))):
+            self._via = relays
 
     def _position(self, number: int) -> Position:
         return Position(self._sessions.starts.epoch, number)

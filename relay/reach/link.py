@@ -13,6 +13,7 @@ from relay.core.hub import Hub
 from relay.core.start import Starts
 from relay.core.timing import Clock
 from relay.peers.heartbeat import CallLater
+from relay.peers.origins import Origins
 from relay.peers.publisher import Publishers
 from relay.peers.registry import Registry
 from relay.reach.places import Places
@@ -37,6 +38,7 @@ class Surroundings:
     """Bytes that a message may have."""
     intake: Publishers
     starts: Starts
+    origins: Origins
     places: Places
     pulls: Registry
     """Keeps the connections of pulls."""

@@ -7,6 +7,8 @@ cut if it leaves a message incomplete. With a session the core of the client lib
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -22,13 +24,16 @@ from relay.core.timing import SWEEP
 from relay.net.certificates import explain, refused_by_tls
 from relay.net.outgoing import is_ourselves, prepare
 from relay.observe.stats import ReachFigures
+from relay.peers.origins import Loop
 from relay.peers.publisher import Publisher
 from relay.reach.dialler import Dialler
 from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
 from relay.reach.places import Place
+from relay.wire.answer import Answer, SubscriberWelcome, Via
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import BadFrame, Frames, MessageTooLong
 from relay.wire.framings import framing_name
+from relay.wire.hello import SubscriberHello, read_hello
 from relay.wire.signature import MOST, opens, wrong_framing
 
 ROLE = "pull"
@@ -39,6 +44,23 @@ class PullCore(SubscriberCore):
 
     most = 0
     """Bytes of the longest message that the other relay allows, as far as is known."""
+
+    via: tuple[str, ...] = ()
+    """The relays whose messages come."""
+    own = ""
+    """The id of this relay."""
+
+    def _hello(self) -> bytes:
+        hello = read_hello(super()._hello())
+        assert isinstance(hello, SubscriberHello)
+        return replace(hello, via=(self.own,)).write()
+
+    def _read(self, body: bytes) -> Answer | None:
+        said = super()._read(body)
+        match said:
+            case SubscriberWelcome(via=relays) | Via(relays=relays):
+                self.via = relays
+        return said
 
     def _welcome(self, max_message: int, now: float) -> None:
         self.most = max_message
@@ -71,6 +93,7 @@ class Pull:
         if remote.session:
             after = surroundings.places.find(ROLE, remote)
             self.core = PullCore(after=after, heartbeat=HEARTBEAT, max_message=surroundings.max_message)
+            self.core.own = surroundings.origins.own
             if after is not None:
                 self._place = surroundings.places.stand(ROLE, remote, after)
         self.dialler = Dialler(
@@ -159,6 +182,7 @@ class PullLink(Publisher):
         self._pass_on = pull.publish
         self._fault: Exception | None = None
         self._begun = False
+        self._via: tuple[str, ...] = ()  # the relays whose messages come over this connection
         if self._core is not None:
             self.in_session = True
             self._receive = self._converse
@@ -228,7 +252,16 @@ class PullLink(Publisher):
             self._greet(core)
         if core.fault is not None:
             self._give_up(core.fault)
+        elif core.welcomed and core.via != self._via:
+            self._note_via(core.via)
         return frames
+
+    def _note_via(self, relays: tuple[str, ...]) -> None:
+        self._via = relays
+        try:
+            self._pull.surroundings.origins.note(self, relays)
+        except Loop as loop:
+            self._fail(CloseReason.LOOP, NotARelay(str(loop)))
 
     def _greet(self, core: PullCore) -> None:
         self._work()
@@ -280,6 +313,7 @@ class PullLink(Publisher):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         super().connectionLost(reason)
+        self._pull.surroundings.origins.forget(self)
         if self._core is not None and self._begun:
             self._core.closed("the relay closed the connection")
             self._fault = self._fault or self._core.fault

@@ -22,6 +22,7 @@ from relay.client.errors import ConnectionFault, NotARelay
 from relay.config.values import Remote
 from relay.core.cursor import NOTHING, Lag
 from relay.core.start import Start
+from relay.core.state import State
 from relay.net.certificates import explain, refused_by_tls
 from relay.net.outgoing import is_ourselves, prepare
 from relay.net.outlet import outlet
@@ -50,6 +51,8 @@ class PushCore(Core):
     def __init__(self, max_message: int) -> None:
         super().__init__(True, HEARTBEAT, max_message, WELCOME_WITHIN)
         self.name = ""
+        self.via: tuple[str, ...] = ()
+        """The relays whose messages are sent."""
         self.known = False
         """Whether the other relay knew the name."""
         self.accepted = 0
@@ -58,7 +61,7 @@ class PushCore(Core):
         """Bytes that a message may have there."""
 
     def _hello(self) -> bytes:
-        return PublisherHello(HEARTBEAT, self.name).write()
+        return PublisherHello(HEARTBEAT, self.name, self.via).write()
 
     def receive(self, data: bytes, now: float) -> None:
         """Take what came: `welcomed`, `accepted` and `fault` say what it was. Messages are ignored."""
@@ -253,7 +256,14 @@ class PushLink(Subscriber):
         if self._core is None:
             self._attach()
         else:
+            origins = push.surroundings.origins
+            self._core.via = origins.all
+            origins.listeners[self._say_hello_anew] = None
             self.link.write(self._core.connected(self._clock()))
+
+    def _say_hello_anew(self) -> None:
+        """The relays whose messages are sent are others now, and only a hello can tell."""
+        self._fail(CloseReason.PEER_CLOSED, ConnectionFault("messages of other relays come now: it says hello anew", 0))
 
     def _attach(self) -> None:
         first = self._push.first()
@@ -347,9 +357,14 @@ class PushLink(Subscriber):
             return CloseReason.HANDSHAKE_FAILED
         return super()._reason_of_loss(failure)
 
+    def _begin_end(self, reason: CloseReason, state: State) -> bool:
+        self._push.surroundings.origins.listeners.pop(self._say_hello_anew, None)
+        return super()._begin_end(reason, state)
+
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         if self._core is None and self.source.subscription is not None:
             self._push.done = self.source.next() - 1
+        self._push.surroundings.origins.listeners.pop(self._say_hello_anew, None)
         super().connectionLost(reason)
         if self._core is not None and self._begun:
             self._core.closed("the relay closed the connection")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from relay.wire import control
 from relay.wire.control import BadControl
+from relay.wire.hello import read_via
 from relay.wire.position import Position
 
 
@@ -26,6 +27,8 @@ class SubscriberWelcome:
     """What the relay is, for people: `relay 0.2.0`."""
     ahead: int = 0
     """Messages up to the hello's `after` that the relay's disk never got: others have their numbers now."""
+    via: tuple[str, ...] = ()
+    """For a relay: the ids of all relays whose messages come. Empty for anybody else."""
 
     def write(self) -> bytes:
         return control.write(
@@ -37,6 +40,7 @@ class SubscriberWelcome:
                 "max_message": self.max_message,
                 "server": self.server,
                 "ahead": self.ahead or None,
+                "via": self.via or None,
             }
         )
 
@@ -109,6 +113,16 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Via:
+    """To a relay that subscribes: from now on messages of these relays come, and of no others."""
+
+    relays: tuple[str, ...]
+
+    def write(self) -> bytes:
+        return control.write({"type": "via", "relays": self.relays})
+
+
+@dataclass(frozen=True, slots=True)
 class Bye:
     """The relay ends the connection, between two messages."""
 
@@ -144,7 +158,7 @@ class Error:
         return control.write({"type": "error", "message": self.message})
 
 
-Answer = SubscriberWelcome | PublisherWelcome | Ack | Heartbeat | Gap | Bye | Error
+Answer = SubscriberWelcome | PublisherWelcome | Ack | Heartbeat | Gap | Via | Bye | Error
 
 
 def read_answer(body: bytes) -> Answer | None:
@@ -165,7 +179,8 @@ def _welcome(values: Mapping[str, object]) -> Answer:
     if "next" in values:
         lost = None if values.get("lost") is None else _number(values, "lost")
         ahead = _number(values, "ahead") if "ahead" in values else 0
-        return SubscriberWelcome(_position(values), _number(values, "oldest"), lost, limit, server, ahead)
+        via = read_via(values.get("via"))
+        return SubscriberWelcome(_position(values), _number(values, "oldest"), lost, limit, server, ahead, via)
     known, ack, epoch = values["known"] is True, str(values["ack"]), str(values["epoch"])
     return PublisherWelcome(_number(values, "accepted"), known, ack, epoch, limit, server)
 
@@ -202,6 +217,7 @@ _READERS: dict[str, Callable[[Mapping[str, object]], Answer]] = {
     "ack": lambda values: Ack(_number(values, "accepted")),
     "heartbeat": _heartbeat,
     "gap": lambda values: Gap(_number(values, "lost"), _position(values)),
+    "via": lambda values: Via(read_via(values["relays"])),
     "bye": _bye,
     "error": lambda values: Error(str(values["message"])),
 }

@@ -6,6 +6,7 @@ known are ignored, so that later versions can add some.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,8 @@ MAX_NAME = 128
 """Most characters of a name: enough for a host name or a UUID with something before it, and one line of a log."""
 MIN_HEARTBEAT, MAX_HEARTBEAT = 1, 3600
 """Seconds between two heartbeats, at least and at most."""
+MAX_VIA = 100
+"""Relays that are named as the origins of messages, at most: what a control frame has room for, with all else."""
 MAX_NUMBER = 10**18
 """No number of messages or seconds reaches this: a limit on what a peer can make us compute with."""
 
@@ -42,6 +45,8 @@ class SubscriberHello:
     """Seconds between two heartbeats, from `MIN_HEARTBEAT` to `MAX_HEARTBEAT`; 0 for none."""
     name: str = ""
     """What to call the subscriber in the log; empty for nothing."""
+    via: tuple[str, ...] = ()
+    """If this is a relay, its id: it wants to be told whose messages come. Empty for anybody else."""
 
     def write(self) -> bytes:
         """The hello as the body of a control frame."""
@@ -54,6 +59,7 @@ class SubscriberHello:
                 "since": self.since.isoformat() if isinstance(self.since, datetime) else self.since,
                 "heartbeat": self.heartbeat or None,
                 "name": self.name or None,
+                "via": self.via or None,
             }
         )
 
@@ -69,6 +75,7 @@ class SubscriberHello:
             since=_since(values.get("since")),
             heartbeat=_heartbeat(values.get("heartbeat")),
             name=_name(values.get("name")),
+            via=read_via(values.get("via")),
         )
 
 
@@ -80,17 +87,29 @@ class PublisherHello:
     """Seconds between two heartbeats, from `MIN_HEARTBEAT` to `MAX_HEARTBEAT`; 0 for none."""
     name: str = ""
     """The name under which messages are counted over all its connections; empty to count those of this one."""
+    via: tuple[str, ...] = ()
+    """If this is a relay, its id and those of all whose messages it sends. Empty for anybody else."""
 
     def write(self) -> bytes:
         """The hello as the body of a control frame."""
         return control.write(
-            {"relay": VERSION, "type": "publish", "heartbeat": self.heartbeat or None, "name": self.name or None}
+            {
+                "relay": VERSION,
+                "type": "publish",
+                "heartbeat": self.heartbeat or None,
+                "name": self.name or None,
+                "via": self.via or None,
+            }
         )
 
     @classmethod
     def read(cls, values: Mapping[str, object]) -> PublisherHello:
         """The hello with these keys and values. Raises BadControl if one of those that matter is wrong."""
-        return cls(heartbeat=_heartbeat(values.get("heartbeat")), name=_name(values.get("name")))
+        return cls(
+            heartbeat=_heartbeat(values.get("heartbeat")),
+            name=_name(values.get("name")),
+            via=read_via(values.get("via")),
+        )
 
 
 Hello = SubscriberHello | PublisherHello
@@ -217,6 +236,16 @@ def _heartbeat(value: object) -> float:
     if type(value) not in (int, float) or not MIN_HEARTBEAT <= value <= MAX_HEARTBEAT:  # type: ignore[operator]
         raise BadControl(f"heartbeat: seconds, from {MIN_HEARTBEAT} to {MAX_HEARTBEAT:,}; 0 for none")
     return value  # type: ignore[return-value]
+
+
+def read_via(value: object) -> tuple[str, ...]:
+    """Ids of relays, from what JSON has for them. Raises BadControl if it is anything else."""
+    if value is None:
+        return ()
+    ids = value if isinstance(value, list) and len(value) <= MAX_VIA else [None]
+    if not all(isinstance(one, str) and re.fullmatch("[0-9a-f]{1,32}", one) for one in ids):
+        raise BadControl(f"via: at most {MAX_VIA} ids of relays, each of them up to 32 hexadecimal digits")
+    return tuple(ids)
 
 
 def _name(value: object) -> str:

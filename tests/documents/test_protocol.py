@@ -18,6 +18,7 @@ from relay.wire.answer import (
     Heartbeat,
     PublisherWelcome,
     SubscriberWelcome,
+    Via,
     read_answer,
 )
 from relay.wire.control import BadControl
@@ -137,7 +138,13 @@ def test_the_tables_of_answers_have_every_type_and_its_keys(title: str) -> None:
     there = Position("5289cfdd2847", 3)
     said: list[Answer]
     if title == "What a subscriber is sent":
-        said = [Heartbeat(next=there), Gap(1, there), Bye("shutdown", there, retry=1.0), Error("no")]
+        said = [
+            Heartbeat(next=there),
+            Gap(1, there),
+            Via(("abc",)),
+            Bye("shutdown", there, retry=1.0),
+            Error("no"),
+        ]
     else:
         said = [Ack(3), Heartbeat(accepted=3), Bye("shutdown", accepted=3, retry=1.0), Error("no")]
     written = {str(values.pop("type")): set(values) for values in (json.loads(each.write()) for each in said)}
@@ -169,4 +176,7 @@ def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     assert not refused(after=None, replay=None, since=None, heartbeat=None, name=None)
     assert not refused(since=0.5) and not refused(since="2026-11-25T08:30:00Z") and refused(since="2026-11-25T08:30:00")
     assert refused(relay=2) and refused(relay=1.0) and refused(type="listen") and not refused(colour="green")
+    assert f"at most {hello.MAX_VIA} ids in a `via`" in chapter("Loops")
+    assert not refused(via=["a" * 32] * hello.MAX_VIA) and refused(via=["a"] * (hello.MAX_VIA + 1))
+    assert refused(via=["a" * 33]) and refused(via=["x"]) and refused(via="a") and refused(via=[1])
     assert read_answer(b'{"type":"weather"}') is None

@@ -56,6 +56,7 @@ class RemoteCase(PublisherCase):
             intake=self.intake,
             places=Places(self.sessions.names, self.note),
             starts=self.sessions.starts,
+            origins=self.sessions.origins,
             pulls=self.registry,
             pushes=self.pushes,
             publishers=self.factory.registry,

@@ -239,3 +239,19 @@ class EndTests(SessionCase):
         self.assertEqual(self.sessions.open, {("publisher", "tcp"): 1})
         publisher.connectionLost()
         self.assertEqual(self.sessions.open["publisher", "tcp"], 0)
+
+
+class LoopTests(SessionCase):
+    def test_a_relay_says_whose_messages_it_sends_as_long_as_it_is_there(self) -> None:
+        origins = self.sessions.origins
+        publisher, _ = self.session(via=["aaa", "bbb"])
+        self.assertEqual(origins.all, (origins.own, "aaa", "bbb"))
+        publisher.connectionLost()
+        self.assertEqual(origins.all, (origins.own,))
+
+    def test_one_that_sends_our_own_is_told_that_this_would_be_a_loop(self) -> None:
+        _, transport = self.session(via=["aaa", self.sessions.origins.own])
+        [error] = self.told(transport)
+        self.assertEqual(error["type"], "error")
+        self.assertIn("this would be a loop", error["message"])
+        self.assertEqual(self.log.next, 1)

@@ -224,3 +224,34 @@ class EndTests(SessionCase):
         subscriber.dataReceived(hello("subscribe", after=f"{EPOCH}-0"))
         subscriber.dataReceived(b"anything")
         self.assertEqual((transport.value(), subscriber.reason), (before, None))
+
+
+class LoopTests(SessionCase):
+    def test_a_relay_is_told_whose_messages_come_and_when_that_changes(self) -> None:
+        origins = self.sessions.origins
+        subscriber, transport = self.session(via=["aaa"])
+        origins.note(self, ["bbb"])
+        said = [part for part in parts(transport.value()) if isinstance(part, dict)]
+        self.assertEqual(said[0]["via"], [origins.own])
+        self.assertEqual(said[1:], [{"type": "via", "relays": [origins.own, "bbb"]}])
+        subscriber.connectionLost()
+        self.assertEqual(origins.listeners, {})
+
+    def test_nobody_else_is_told(self) -> None:
+        _, transport = self.session()
+        self.sessions.origins.note(self, ["bbb"])
+        [welcome] = parts(transport.value())
+        self.assertNotIn("via", welcome)
+
+    def test_where_there_is_no_room_a_heartbeat_tells(self) -> None:
+        subscriber, transport = self.session(via=["aaa"], heartbeat=10)
+        transport.clear()
+        transport.full = True
+        self.publish(bytes(40), bytes(40))
+        self.timers.advance(10)
+        self.sessions.origins.note(self, ["bbb"])
+        self.take_all(subscriber, transport)
+        transport.clear()
+        self.timers.advance(10)
+        told = [part for part in parts(transport.value()) if isinstance(part, dict)]
+        self.assertIn({"type": "via", "relays": [self.sessions.origins.own, "bbb"]}, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from struct import pack
 
 from twisted.internet.address import IPv4Address
@@ -11,7 +12,7 @@ from twisted.logger import LogLevel, capturedLogs
 from relay.core.cursor import NO_LAG
 from relay.core.state import State
 from relay.reach.link import HEARTBEAT, LOOK
-from relay.wire.answer import Bye, Error, Gap, Heartbeat
+from relay.wire.answer import Bye, Error, Gap, Heartbeat, Via
 from relay.wire.close_reason import CloseReason
 from relay.wire.position import Position
 from tests.kit.fakes import frame, said
@@ -106,6 +107,8 @@ class SessionTests(RemoteCase):
     def hello(self) -> object:
         """What was said on the newest connection."""
         [said] = parts(self.wire.value())
+        assert isinstance(said, dict)
+        self.assertEqual(said.pop("via"), [self.sessions.origins.own])
         return said
 
     def begin(self, following: int = 18) -> None:
@@ -236,3 +239,24 @@ class SessionTests(RemoteCase):
         pull.remove()
         self.clock.advance(100)
         self.assertEqual((self.registry.ended, len(self.server.wires)), ({CloseReason.REMOVED: 1}, 1))
+
+    def test_a_relay_that_has_our_messages_is_a_loop_and_ends(self) -> None:
+        own = self.sessions.origins.own
+        self.pull()
+        with capturedLogs() as events:
+            self.wire.say(replace(welcome(18), via=("aaa", own)), b"one")
+            self.clock.advance(0)
+        self.assertEqual(self.registry.ended, {CloseReason.LOOP: 1})
+        self.assertIn("this would be a loop", str(said(events)[-1][1]))
+
+    def test_whose_messages_come_is_known_as_long_as_they_do_and_as_it_changes(self) -> None:
+        origins = self.sessions.origins
+        self.pull()
+        self.wire.say(replace(welcome(18), via=("aaa",)))
+        self.assertEqual(origins.all, (origins.own, "aaa"))
+        self.wire.say(Via(("aaa", "bbb")))
+        self.assertEqual(origins.all, (origins.own, "aaa", "bbb"))
+        self.wire.say(Via((origins.own,)))
+        self.clock.advance(0)
+        self.assertEqual(origins.all, (origins.own,))
+        self.assertEqual(self.registry.ended, {CloseReason.LOOP: 1})

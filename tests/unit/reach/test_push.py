@@ -101,6 +101,7 @@ class SessionTests(PushCase):
         """The name under which it said hello on the newest connection."""
         [said] = self.sent()
         assert isinstance(said, dict)
+        self.assertEqual(said.pop("via"), list(self.sessions.origins.all))
         self.assertEqual({**said, "name": ""}, {"relay": 1, "type": "publish", "heartbeat": HEARTBEAT, "name": ""})
         self.assertRegex(said["name"], "^relay [0-9a-f]{12}$")
         return str(said["name"])
@@ -236,3 +237,15 @@ class SessionTests(PushCase):
         self.publish(b"one", b"two")
         self.answer(Ack(1))
         self.assertEqual(push.link.unacknowledged, 1)
+
+    def test_when_other_relays_messages_come_it_says_hello_anew_and_loses_nothing(self) -> None:
+        self.push()
+        name = self.greeted()
+        self.answer(welcome(known=False))
+        self.publish(b"one")
+        self.sessions.origins.note(self, ["aaa"])
+        self.clock.pump([0, 1])
+        self.assertEqual(self.greeted(), name)
+        self.answer(welcome(1))
+        self.publish(b"two")
+        self.assertEqual(self.sent(), [b"two"])
