@@ -259,6 +259,24 @@ def test_without_a_session_nothing_is_said_of_sessions(browser: Browser) -> None
         assert said == []
 
 
+def test_the_others_that_it_connects_to_are_shown(browser: Browser) -> None:
+    with Relay() as source:
+        remote = f"session:tcp:127.0.0.1:{source.subscribe_port}"
+        with (
+            Relay(*WEB_PORT, "--pull", remote, "--push", "tcp:127.0.0.1:1") as relay,
+            connection(source.publish_port) as publisher,
+        ):
+            relay.log.wait_for("goes on behind")
+            publisher.sendall(frame(b"hello") * 3)
+            with opened(browser, web_port(relay)) as (page, said):
+                rows = page.locator("#remotes tbody tr")
+                expect(rows.nth(0)).to_contain_text(f"{remote}pullconnected1 connection3")
+                expect(rows.nth(1)).to_contain_text("tcp:127.0.0.1:1pushnot connected")
+                page.get_by_role("button", name="Show").click()
+                expect(page.locator("#connections tbody tr").filter(has_text=remote)).to_contain_text("pull #")
+                assert said == []
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_sessions_are_shown_with_their_names_and_how_far_they_are(browser: Browser, width: int) -> None:
     long = "<b>" + "x" * 125
