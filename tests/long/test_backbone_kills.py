@@ -20,7 +20,7 @@ from tests.kit.proxy import Proxy
 from tests.kit.session_peers import AcknowledgedPublisher, ResumingSubscriber, position, sized, within
 
 SECONDS = 600.0
-"""How long things go wrong with `--thorough`; a fortieth of that without."""
+"""How long things go wrong with `--thorough`; a hundredth of that without."""
 CATCH_UP = 90.0
 """Seconds within which all must be well again."""
 
@@ -172,7 +172,7 @@ def test_whatever_is_killed_or_cut_off_all_have_one_order_and_each_message_once(
         try:
             peers = Peers(sites)
             trouble = Trouble(nats, sites, seed)
-            trouble.make(SECONDS if thorough else SECONDS / 40)
+            trouble.make(SECONDS if thorough else SECONDS / 100)
             print(trouble.counts)
             settle(peers)
         finally:

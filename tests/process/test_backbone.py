@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,14 @@ def ready(port: int) -> str:
 def web_port(relay: Relay) -> int:
     """The port of its web port."""
     return int(relay.log.wait_for(r"listening for web on 127\.0\.0\.1:(\d+)")[1])
+
+
+def test_a_relay_without_a_backbone_imports_nothing_of_it() -> None:
+    code = (
+        "import sys, relay.daemon.entry; print([name for name in sys.modules if 'backbone.' in name or 'nats' in name])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE, check=True)
+    assert found.stdout == "[]\n"
 
 
 def test_publishers_and_subscribers_go_from_relay_to_relay(nats: Nats) -> None:
