@@ -123,6 +123,9 @@ class Link:
         except asyncio.CancelledError:
             pass
         finally:
+            for task in self._tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
             self._call(self._ended)

@@ -34,7 +34,7 @@ from relay.core.log import Log
 from relay.core.pending import Pending
 from relay.core.timing import CallSoon, Clock
 from relay.net.ports import CannotStart
-from relay.peers.intake import BACKBONE, Intake
+from relay.peers.intake import BACKBONE, STOP, Intake
 from relay.wire.framing import Buffer, Frames
 from relay.wire.framings import framing_name
 from relay.wire.lengths import LENGTH
@@ -61,6 +61,10 @@ class BackboneKeeper:
 
     def release(self) -> None:
         self.intake.release(BACKBONE)
+
+    def finish(self) -> None:
+        """Read from publishers no more, whatever the backbone says."""
+        self.intake.hold(STOP, "")
 
     def connected(self, server: str) -> None:
         self.logger.info("connected to the backbone at {server}", server=server)
@@ -155,7 +159,8 @@ class Sharing:
         self.link.start(self.order)
 
     def finish(self, timeout: float) -> Deferred[None]:
-        """Fires when everything that was published here is accepted, or after `timeout` seconds."""
+        """Read from publishers no more. Fires when all that was read is accepted, or after `timeout` seconds."""
+        self.keeper.finish()
         done: Deferred[None] = Deferred()
         until = time.monotonic() + timeout
 

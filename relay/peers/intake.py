@@ -11,6 +11,7 @@ from relay.peers.publisher import Publisher
 SUBSCRIBERS = "subscribers"
 JOURNAL = "journal"
 BACKBONE = "backbone"
+STOP = "stop"
 """What publishers can wait for. They go on when they wait for none."""
 
 

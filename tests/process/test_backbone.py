@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from socket import create_connection
+from struct import pack
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -140,6 +144,27 @@ def test_while_nats_is_away_publishers_wait_and_readiness_says_why(tmp_path: Pat
         publish(relay, "p", 20, publisher)
         subscribe(subscriber, relay, 20)
     check_messages(subscriber, 20)
+
+
+def keep_sending(port: int) -> None:
+    """Publish numbered messages until the connection ends."""
+    with create_connection(("127.0.0.1", port), DEADLINE) as peer, suppress(OSError):
+        for first in count(1, 500):
+            messages = [sized(number) for number in range(first, first + 500)]
+            peer.sendall(b"".join(pack("!I", len(message)) + message for message in messages))
+
+
+def test_a_relay_that_stops_in_a_flood_hands_on_all_that_it_has_read_and_does_not_wait_for_more(nats: Nats) -> None:
+    with Relay(*options(nats, "STOP"), "--drain-timeout", "20") as one, Relay(*options(nats, "STOP")) as two:
+        subscriber = ResumingSubscriber(two.subscribe_port, position(two.subscribe_port))
+        threading.Thread(target=keep_sending, args=(one.publish_port,), daemon=True).start()
+        subscriber.run(within(DEADLINE, lambda: subscriber.next > 2000))
+        begun = time.monotonic()
+        assert one.stop() == 0
+        assert time.monotonic() - begun < 10
+        read = int(one.log.wait_for(r"publisher .* disconnected: .*?, ([0-9,]+) messages")[1].replace(",", ""))
+        subscriber.run(within(DEADLINE, lambda: subscriber.next > read))
+    check_messages(subscriber, read)
 
 
 def started(*arguments: str) -> tuple[int, str]:

@@ -29,6 +29,12 @@ class KeeperTests(HubTests):
         self.keeper.release()
         self.assertFalse(self.publishers.paused)
 
+    def test_when_the_relay_stops_publishers_are_read_no_more(self) -> None:
+        self.keeper.finish()
+        self.keeper.hold("")
+        self.keeper.release()
+        self.assertTrue(self.publishers.paused)
+
     def test_what_arrives_is_in_the_log_and_what_is_lent_is_not(self) -> None:
         hub = self.hub
         self.keeper.hub, self.keeper.loan = hub, hub.budget.loan()
