@@ -35,6 +35,7 @@ class Memory:
         self._connections = connections
         self._trim = trim
         self._most = 0  # since memory was given back last
+        self._last = 0  # at the last sweep
 
     def register(self, every: Every) -> None:
         """Have `sweep` called every `SWEEP` seconds."""
@@ -42,8 +43,9 @@ class Memory:
 
     def sweep(self, passed: float) -> None:
         """Look whether a crowd has left."""
-        now = self._connections()
+        now, before = self._connections(), self._last
+        self._last = now
         self._most = max(self._most, now)
-        if self._most - now >= max(CROWD, self._most // 2):
+        if now >= before and self._most - now >= max(CROWD, self._most // 2):  # and nobody is leaving still
             self._most = now
             self._trim()

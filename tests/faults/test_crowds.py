@@ -96,4 +96,4 @@ def test_tls_peers_that_begin_their_handshakes_at_once_and_never_end_them_delay_
             port = int(running.log.wait_for(r"publishers with TLS on 127\.0\.0\.1:(\d+)")[1])
             before = memory(running.pid, "VmRSS")
             assert blast(port, peers, hello(), tmp_path, stays=DEADLINE).answered == peers
-            wait_until(lambda: memory(running.pid, "VmRSS") < before + 35 * 10**6, "memory comes back")  # noqa: B023
+            wait_until(lambda: memory(running.pid, "VmRSS") < before + 30_000 * peers, "memory comes back")  # noqa: B023

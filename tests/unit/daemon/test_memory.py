@@ -26,7 +26,11 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual(self.sweep(0, 2 * CROWD, 10, 10, 0), 1)
 
     def test_a_crowd_may_leave_little_by_little(self) -> None:
-        self.assertEqual(self.sweep(CROWD, CROWD // 2, 10, 0), 1)
+        self.assertEqual(self.sweep(CROWD, CROWD // 2, 10, 0, 0, 0), 1)
+
+    def test_it_is_not_given_back_while_they_are_leaving_because_most_would_stay(self) -> None:
+        self.assertEqual(self.sweep(4 * CROWD, CROWD, CROWD // 2, 10), 0)
+        self.assertEqual(self.sweep(10), 1)
 
     def test_a_few_that_come_and_go_are_no_crowd(self) -> None:
         self.assertEqual(self.sweep(*(CROWD - 1, 0) * 10), 0)
