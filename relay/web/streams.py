@@ -27,6 +27,7 @@ from relay.wire.control import BadControl
 from relay.wire.events import EventEncoding
 from relay.wire.hello import SubscriberHello
 from relay.wire.position import Position
+from relay.wire.printable import escaped
 from relay.wire.websocket import binary, text, text_frame
 
 
@@ -166,4 +167,4 @@ class Streams:
         own = (f"http://{host}", f"https://{host}") if host else ()
         if not origin or origin in own or origin in self._origins():
             return None
-        return line(403, f"pages of {origin[:200]!r} may not read messages: --web-origin would allow that")
+        return line(403, f"pages of {escaped(origin)[:200]!r} may not read messages: --web-origin would allow that")

@@ -83,7 +83,7 @@ def web_socket(size: int) -> Wire:
     else:
         header = struct.pack("!BBQ", 0x82, 127, size)
     hello = (
-        b"GET /ws HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     return Wire(size, before=struct.pack("!I", size), delivered_before=header, subscriber_hello=hello)

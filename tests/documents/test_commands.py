@@ -1,6 +1,6 @@
 """The commands of all pages: every program can be found as it is written, and every option of ours is one.
 
-What the commands do is tested where they are run: `test_readme`, `test_examples`, `test_operations`, `test_install`.
+They are run, in the order of each page, by `tests/long/test_pages.py`. This needs neither a network nor time.
 """
 
 from __future__ import annotations
