@@ -90,6 +90,8 @@ class Reader:
         for words, here in step.instead:
             assert words in command, f"{words} is not on the page any more"
             command = command.replace(words, here)
+        outside = re.search(r"(?<![\w./])/(?:boot|etc|home|opt|root|srv|usr|var)/\S*", command)
+        assert outside is None, f"{outside} is not the clone's: say in the table of this test what stands for it"
         lines = start(*self._enter, command, cwd=self.folder, env=self._environment, start_new_session=True)
         if step.until is not None:
             self.open[command] = lines
