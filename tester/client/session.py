@@ -8,6 +8,7 @@ from relay.client.errors import ClientError, NoSessions
 from relay.client.twisted import Gap, Message, Run, RunSubscription, Subscription
 from relay.wire.counted import HEADER
 from relay.wire.framing import Frames
+from relay.wire.position import Position
 from tester.client.options import Options
 from tester.client.printer import Printer
 from tester.connection import Say, SpokenEndpoint, in_options, same_pace
@@ -32,12 +33,16 @@ async def receive(options: Options, endpoint: SpokenEndpoint, printer: Printer, 
 
 
 async def _receive(options: Options, endpoint: SpokenEndpoint, printer: Printer, say: Say, session: bool) -> None:
+    last: Position | None = None  # of what was printed, where the service ends before it can tell
+
     def received(event: Message | Run | Gap) -> None:
+        nonlocal last
         if isinstance(event, Gap):
             say(describe(event))
             return
         printer.run(event.frames if isinstance(event, Run) else framed(event))
         if printer.done:
+            last = event.position if isinstance(event, Message) else None
             service.stopService()
 
     # One by one, where the last message that is printed need not be the last of a run: then its position is exact.
@@ -60,8 +65,8 @@ async def _receive(options: Options, endpoint: SpokenEndpoint, printer: Printer,
         await service.whenClosed()
     finally:
         await service.stopService()
-        if service.position is not None:
-            say(f"the last position is {service.position}: --after goes on behind it")
+        if (position := last or service.position) is not None:
+            say(f"the last position is {position}: --after goes on behind it")
 
 
 def framed(message: Message) -> Frames:

@@ -66,6 +66,7 @@ def test_the_client_shows_what_the_publisher_sent() -> None:
     assert shown(client.text) == shown(sent)
     assert "sent 3 messages, 3,072 bytes" in sent
     assert "received 3 messages, 3,072 bytes" in client.text
+    assert re.search(r"^the last position is \w+-3: ", client.text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
