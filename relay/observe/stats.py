@@ -100,6 +100,8 @@ class Snapshot:
     """Messages that were begun and dropped, because their publishers' connections ended."""
     blocked: bool
     """Whether publishers are not read now."""
+    blocked_by: tuple[str, ...]
+    """What publishers wait for: `subscribers`, `journal`, `backbone`."""
     blocked_seconds: float
     """Time during which publishers were not read."""
     reloaded: int
@@ -196,6 +198,7 @@ class Stats:
             discarded=self._intake.discarded,
             incomplete=self._intake.incomplete,
             blocked=self._intake.paused,
+            blocked_by=self._intake.waits_for,
             blocked_seconds=self._intake.seconds_paused,
             reloaded=self._reloads[True],
             reloads_failed=self._reloads[False],

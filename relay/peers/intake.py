@@ -42,6 +42,11 @@ class Intake:
         return self._paused_since is not None
 
     @property
+    def waits_for(self) -> tuple[str, ...]:
+        """What publishers are made to wait for: some of `SUBSCRIBERS`, `JOURNAL` and `BACKBONE`."""
+        return tuple(sorted(self._waits_for))
+
+    @property
     def alone(self) -> bool:
         """Whether there is only one publisher, so that no other can be read in the same turn."""
         return len(self._publishers) == 1

@@ -187,6 +187,7 @@ def _numbers(now: Snapshot) -> dict[str, object]:
         "sessions": _sessions(now),
         "reach": [_reach(one) for one in now.reach],
         "blocked": now.blocked,
+        "blocked_by": list(now.blocked_by),
         "blocked_seconds": now.blocked_seconds,
         "closed": _closed(now.roles),
     }

@@ -100,8 +100,8 @@ class Scrape:
     """Memory for what subscribers have yet to be given."""
     limit: float
     """Memory that the buffer may use."""
-    blocked: bool
-    """Whether publishers are not read now."""
+    blocked: str
+    """What publishers wait for, in words; empty while they are read."""
     blocked_seconds: float
     """Time during which publishers were not read."""
     ended: int
@@ -215,13 +215,22 @@ def _scrape(samples: _Samples, at: float) -> Scrape:
         used=samples.sum("relay_buffer_used_bytes"),
         needed=samples.sum("relay_buffer_needed_bytes"),
         limit=samples.sum("relay_buffer_limit_bytes"),
-        blocked=samples.sum("relay_publishers_blocked") > 0,
+        blocked=_blocked(samples),
         blocked_seconds=samples.sum("relay_publishers_blocked_seconds_total"),
         ended=samples.count("relay_connections_closed_total"),
         sessions=_sessions(samples) if "relay_sessions" in samples else Sessions(),
         reach=_reach(samples) if "relay_reach_connected" in samples else Reach(),
         journal=_journal(samples) if "relay_journal_bytes" in samples else None,
     )
+
+
+def _blocked(samples: _Samples) -> str:
+    if not samples.sum("relay_publishers_blocked"):
+        return ""
+    for whom in ("journal", "backbone"):
+        if f"relay_{whom}_held" in samples and samples.sum(f"relay_{whom}_held"):
+            return f"the {whom}"
+    return "a subscriber"
 
 
 def _journal(samples: _Samples) -> Journal:

@@ -165,8 +165,7 @@ def _publishers(scrape: Scrape, rates: Rates | None) -> Text:
     """Whether publishers are read now, and how long they were not."""
     if not scrape.blocked and not scrape.blocked_seconds:
         return Text("not blocked")
-    whom = "the journal" if scrape.journal and scrape.journal.held else "a subscriber"
-    now = (f"blocked by {whom}", "bold red") if scrape.blocked else ("not blocked now", "")
+    now = (f"blocked by {scrape.blocked}", "bold red") if scrape.blocked else ("not blocked now", "")
     lately = f"{rates.blocked:.0%} of the time, " if rates else ""
     return Text.assemble(now, f"; {lately}{scrape.blocked_seconds:,.1f} s in all")
 

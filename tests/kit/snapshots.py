@@ -29,6 +29,7 @@ NOW = Snapshot(
     discarded=13,
     incomplete=8,
     blocked=True,
+    blocked_by=("subscribers",),
     blocked_seconds=1.5,
     reloaded=2,
     reloads_failed=1,

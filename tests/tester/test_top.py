@@ -41,7 +41,7 @@ class FiguresTests(SynchronousTestCase):
                 used=2**20,
                 needed=2**19,
                 limit=4 * 2**20,
-                blocked=False,
+                blocked="",
                 blocked_seconds=1.5,
                 ended=3,
             ),
@@ -65,6 +65,11 @@ class FiguresTests(SynchronousTestCase):
             'relay_reach_lost_messages_total{role="pull",remote="tcp:b:1"}': 0,
         }
         self.assertEqual(read(metrics(told), 0).reach, Reach(remotes=2, connected=1, messages=23, lost=4))
+
+    def test_it_tells_what_publishers_wait_for(self) -> None:
+        told: dict[str, float] = {"relay_publishers_blocked": 1, "relay_backbone_held": 0}
+        self.assertEqual(read(metrics(told), 0).blocked, "a subscriber")
+        self.assertEqual(read(metrics(told | {"relay_backbone_held": 1}), 0).blocked, "the backbone")
 
     def test_the_journal_is_told_of_if_there_is_one(self) -> None:
         self.assertIsNone(scrape().journal)

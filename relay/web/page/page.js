@@ -11,6 +11,7 @@ const RECENT = 60; // seconds for which the verdict mentions cut connections and
 const BRIEF = 0.5; // seconds: a shorter lag is normal, and no reason for a warning
 const PAGE = 50; // open connections shown at once
 const LEFT = 10; // ended connections shown
+const WAITED = { subscribers: "the slowest subscriber", journal: "the journal", backbone: "the backbone" };
 const FEEDS = ["tcp", "ws", "events"];
 const EVERYDAY = ["peer closed", "connection lost", "shutdown"]; // how connections end when all is well
 const SIZES = ["max-message", "buffer", "send-buffer"];
@@ -210,8 +211,8 @@ function showCounts() {
   const row = (name, of) => [name, ...FEEDS.map((feed) => number(of[feed] ?? 0)), number(sum(of))];
   fill(byId("counts"), [row("Publishers", publisher), row("Subscribers", subscriber)]);
   const others = sum(subscriber) + sum(now.connections.push ?? {}) - now.live - now.lagging;
-  const whom = now.journal?.trouble ? "the journal" : "the slowest subscriber";
-  const blocked = now.blocked_seconds ? `; blocked for ${duration(now.blocked_seconds)} in all` : "";
+  const whom = now.blocked_by.map((name) => WAITED[name]).join(" and ");
+  const blocked = now.blocked_seconds ? `; ${now.blocked ? "" : "blocked for "}${duration(now.blocked_seconds)} in all` : "";
   define(byId("states"), [
     ["Publishers", (now.blocked ? `wait for ${whom}` : "are read") + blocked, now.blocked ? "warn" : ""],
     ["Subscribers live", whole.format(now.live)],

@@ -102,7 +102,7 @@ class StatsTests(RelayCase):
         self.intake.pause(Lag(0, 0, 0.0))
         self.now = 2.0
         now = self.stats.snapshot()
-        self.assertEqual((now.blocked, now.blocked_seconds), (True, 2.0))
+        self.assertEqual((now.blocked, now.blocked_by, now.blocked_seconds), (True, ("subscribers",), 2.0))
         self.intake.resume()
         self.now = 5.0
         self.intake.pause(Lag(0, 0, 0.0))

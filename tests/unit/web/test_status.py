@@ -67,6 +67,7 @@ class StatusTests(RelayCase):
                 },
                 "reach": [],
                 "blocked": False,
+                "blocked_by": [],
                 "blocked_seconds": 0.0,
                 "closed": {"publisher": {}, "subscriber": {}},
                 "settings": {"slow": "disconnect", "stall-timeout": 60.0},
