@@ -186,6 +186,21 @@ class JournalTests(SynchronousTestCase):
         self.assertLessEqual(self.storage.size, 10_000)
         self.assertIn("dropped 1", self.keeper.told)
 
+    def test_a_smaller_size_makes_room_on_a_full_disk(self) -> None:
+        self.keeper.flushing = self.append
+        for _ in range(300):
+            self.append()
+            self.threads.run()
+        self.disk.room = self.storage.size * 3 // 4
+        self.append()
+        self.journal.change(self.storage.size // 2, 0, 0)
+        self.assertEqual(self.keeper.held, "the journal cannot be written: No space left on device")
+        for _ in range(3):
+            self.journal.sweep(1.0)
+            self.threads.run()
+            self.clock.advance(RETRY)
+        self.assertEqual(self.keeper.held, "")
+
     def test_a_closed_journal_goes_on_with_the_next_start(self) -> None:
         self.append(3)
         self.threads.run()
