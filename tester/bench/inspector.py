@@ -8,7 +8,7 @@ from zlib import crc32
 
 from relay.wire.control import CONTROL, is_control
 from relay.wire.counted import HEADER
-from tester.bench.wire import STAMP, Wire
+from tester.bench.wire import Wire
 
 _NUMBER = struct.Struct("!Q")
 
@@ -58,7 +58,7 @@ class Inspector:
 
     def _look(self, data: bytes, at: int, now: int) -> None:
         start = at + len(self._wire.delivered_before)
-        stamp, number = STAMP.unpack_from(data, start)
+        stamp, number = self._wire.stamp(data, start)
         if self._timed:
             self.delays[(now - stamp) // 1000] += 1
         if self.verify:
@@ -71,7 +71,7 @@ class Inspector:
         intact = (
             count == self._next[publisher]
             and message.startswith(wire.delivered_before)
-            and message[start + STAMP.size :] == wire.filling(number) + wire.after
+            and message[start + wire.stamp_size :] == wire.filling(number) + wire.after
         )
         self._next[publisher] = count + 1
         self.damaged += not intact

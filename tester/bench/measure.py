@@ -102,7 +102,7 @@ def chosen(options: Options, say: Callable[[str], None]) -> Iterator[System]:
 
     `say`: told why the others are not.
     """
-    yield relay(options.session, options.acks, options.heartbeat)
+    yield relay(options.session, options.acks, options.heartbeat, options.framing)
     for peer in map(PEERS.__getitem__, options.compare):
         if options.tls and not peer.tls:
             say(f"{peer.name}: not comparable over TLS, which it is not started with here")

@@ -8,9 +8,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from relay.wire.framings import FRAMINGS
 from relay.wire.hello import MAX_HEARTBEAT, MIN_HEARTBEAT
 from tester.bench.phase import INTERVAL
 from tester.bench.systems import PEERS
+from tester.bench.wire import relay
 from tester.options import Parser, TlsOptions, add_tls_options, called, check_tls, seconds, whole
 
 Address = tuple[str, int]
@@ -33,6 +35,8 @@ class Options(TlsOptions):
     rate: float | None  # messages per second; None: as many as the system takes
     interval: float
     seconds: float
+    framing: str
+    """Its name."""
     runs: int
     window: int
     verify: bool
@@ -67,6 +71,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         )
     if options.heartbeat and not MIN_HEARTBEAT <= options.heartbeat <= MAX_HEARTBEAT:
         parser.error(f"--heartbeat is from {MIN_HEARTBEAT} to {MAX_HEARTBEAT} seconds, or 0 for none")
+    _check_framing(parser, options)
     if options.seconds == 0:
         parser.error("--seconds is more than 0")
     if options.plot is not None and options.plot.suffix != ".svg":
@@ -75,6 +80,21 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         if file is not None and not os.access(file.parent, os.W_OK):
             parser.error(f"no file can be written in {file.parent}")
     return options
+
+
+def _check_framing(parser: Parser, options: Options) -> None:
+    """End the program if the load cannot be had with the framing."""
+    if options.framing == "int32":
+        return
+    if options.session or options.acks:
+        parser.error(f"--session and --acks are measured with --framing int32, not {options.framing}")
+    try:
+        least = relay(SMALLEST, options.framing).stamp_size
+        relay(options.size, options.framing)
+    except ValueError as error:
+        parser.error(f"--framing {options.framing}: {error}")
+    if options.size < least:
+        parser.error(f"--framing {options.framing} needs messages of {least} bytes here: --size is {options.size}")
 
 
 def _add_systems(parser: Parser) -> None:
@@ -129,6 +149,12 @@ def _add_load(parser: Parser) -> None:
         type=whole(minimum=SMALLEST, maximum=LARGEST),
         default=1024,
         help=f"length of each message, {SMALLEST} to {LARGEST} bytes (default: %(default)s)",
+    )
+    group.add_argument(
+        "--framing",
+        choices=[name for name in FRAMINGS if name != "raw"],
+        default="int32",
+        help="the relay's framing; other systems have their own (default: %(default)s)",
     )
     group.add_argument(
         "--rate",

@@ -61,10 +61,10 @@ class System:
         return (said.stdout or said.stderr).partition("\n")[0].strip()
 
 
-def _relay(start: Start) -> list[str]:
+def _relay(start: Start, framing: str = "int32") -> list[str]:
     tls = "-tls" if start.certificate else ""
     command = [
-        *(start.program, "-n", "--pidfile=", "relay", *start.own_limit),
+        *(start.program, "-n", "--pidfile=", "relay", "--framing", framing, *start.own_limit),
         *(f"--publish{tls}", f"tcp:{start.publish}:interface=127.0.0.1"),
         *(f"--subscribe{tls}", f"tcp:{start.subscribe}:interface=127.0.0.1"),
     ]
@@ -113,11 +113,13 @@ def _bun(start: Start) -> list[str]:
 RELAY = System("relay", wire.relay, "twistd", "pip install .", _relay, tls=True)
 
 
-def relay(session: bool, acks: bool, heartbeat: float) -> System:
+def relay(session: bool, acks: bool, heartbeat: float, framing: str = "int32") -> System:
     """The relay, whose subscribers have sessions with `session`, and whose publishers have them with `acks`.
 
-    `heartbeat`: seconds between two in a session, 0 for none.
+    `heartbeat`: seconds between two in a session, 0 for none. `framing`: its name; sessions have `int32`.
     """
+    if framing != "int32":
+        return replace(RELAY, wire=partial(wire.relay, framing=framing), command=partial(_relay, framing=framing))
     spoken = partial(wire.session, subscribers=session, publishers=acks, heartbeat=heartbeat)
     return replace(RELAY, wire=spoken) if session or acks else RELAY
 

@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass, replace
 
 from relay.wire.control import frame
+from relay.wire.framings import find_framing
+from relay.wire.headed import Headed
 from relay.wire.hello import PublisherHello, SubscriberHello
 
 STAMP = struct.Struct("!QQ")
@@ -18,6 +20,7 @@ HEARTBEAT = 80
 """Bytes of a heartbeat with the largest position there is, rounded up."""
 _PERIOD = 251  # a prime, so that successive messages never look alike, whatever the alignment of a system's buffers
 _PATTERN = bytes(range(_PERIOD)) * (2**20 // _PERIOD + 2)
+_TEXT = _PATTERN.translate(bytes(32 + byte % 95 for byte in range(256)))
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Wire:
     noise: bytes = b""  # what a subscriber may receive between messages
     heartbeat: int = 0  # bytes, at most, of a heartbeat that a subscriber may receive between messages; 0: none comes
     acks: bool = False  # whether publishers are told what was accepted
+    text: bool = False  # whether messages are printable, with time and number in digits: for framings with delimiters
 
     @property
     def published_length(self) -> int:
@@ -44,20 +48,35 @@ class Wire:
         """Bytes that a subscriber receives for one message."""
         return len(self.delivered_before) + self.size + len(self.after)
 
+    @property
+    def stamp_size(self) -> int:
+        """Bytes of the time and number with which a message begins."""
+        return STAMP.size * (1 + self.text)
+
     def published(self, number: int, now: int) -> bytes:
         """The message called `number`, as a publisher sends it; `now`: the time of sending, in nanoseconds."""
-        return self.before + STAMP.pack(now, number) + self.filling(number) + self.after
+        stamp = STAMP.pack(now, number)
+        return self.before + (stamp.hex().encode() if self.text else stamp) + self.filling(number) + self.after
 
     def filling(self, number: int) -> bytes:
         """What the message called `number` has after its time and number."""
         start = number % _PERIOD
-        return _PATTERN[start : start + self.size - STAMP.size]
+        return (_TEXT if self.text else _PATTERN)[start : start + self.size - self.stamp_size]
+
+    def stamp(self, data: bytes, at: int) -> tuple[int, int]:
+        """Time and number of the message that begins `at` there, without what frames it."""
+        stamp = data[at : at + self.stamp_size]
+        time, number = STAMP.unpack(bytes.fromhex(stamp.decode()) if self.text else stamp)
+        return time, number
 
 
-def relay(size: int) -> Wire:
-    """The relay's default framing: a length of 4 bytes before each message. See docs/protocol.md."""
-    length = struct.pack("!I", size)
-    return Wire(size, before=length, delivered_before=length)
+def relay(size: int, framing: str = "int32") -> Wire:
+    """The relay's framings, but `raw`, which has no messages. See docs/protocol.md."""
+    kind = find_framing(framing)
+    framed = kind.frame(bytes(size) if issubclass(kind, Headed) else b"x" * size)
+    after = kind.trailer if issubclass(kind, Headed) else framed[size:]
+    before = framed[: len(framed) - size - len(after)]
+    return Wire(size, before=before, delivered_before=before, after=after, text=not issubclass(kind, Headed))
 
 
 def session(size: int, *, subscribers: bool, publishers: bool, heartbeat: float) -> Wire:

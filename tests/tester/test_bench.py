@@ -24,6 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.wire.answer import Heartbeat
 from relay.wire.control import frame
+from relay.wire.framings import FRAMINGS
 from relay.wire.hello import read_hello
 from relay.wire.position import Position
 from tester.bench import systems, wire
@@ -182,6 +183,32 @@ def delivered(spoken: Wire, *numbers: int) -> bytes:
     return b"".join(
         spoken.delivered_before + STAMP.pack(NOW, number) + spoken.filling(number) + spoken.after for number in numbers
     )
+
+
+class FramingTests(SynchronousTestCase):
+    def test_each_framing_tells_the_messages_of_the_load_apart(self) -> None:
+        for name, kind in FRAMINGS.items():
+            if name == "raw":
+                continue
+            spoken = wire.relay(40, name)
+            sent = [spoken.published(number, 10**18 + number * 1_000_003) for number in range(1000)]
+            runs = kind(40).receive(b"".join(sent))
+            self.assertEqual(sum(run.messages for run in runs), 1000, name)
+            inspector = Inspector(spoken, verify=True, timed=True)
+            inspector.feed(b"".join(sent), 2 * 10**18)
+            self.assertEqual((inspector.damaged, inspector.delays.total()), (0, 1000), name)
+
+    def test_what_cannot_be_measured_is_refused_in_words(self) -> None:
+        for words, *arguments in (
+            ("needs messages of 32 bytes", "--framing", "line", "--size", "31"),
+            ("has no length of 2 bytes", "--framing", "int16", "--size", "65536"),
+            ("with --framing int32, not varint", "--framing", "varint", "--acks"),
+            ("invalid choice: 'raw'", "--framing", "raw"),
+        ):
+            errors = io.StringIO()
+            with redirect_stderr(errors), self.assertRaises(SystemExit):
+                parse(arguments)
+            self.assertIn(words, errors.getvalue())
 
 
 class InspectorTests(SynchronousTestCase):
@@ -358,6 +385,15 @@ def test_a_relay_of_its_own_is_verified_and_the_figures_are_kept(tmp_path: Path)
 
 
 @needs_rich
+def test_another_framing_is_verified(tmp_path: Path) -> None:
+    ended = bench(
+        tmp_path,
+        *("--framing", "nul", "--seconds", "0.5", "--subscribers", "2", "--publishers", "2", "--size", "40"),
+        "--verify",
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_sessions_are_verified_over_heartbeats_and_acknowledgements_are_timed(tmp_path: Path) -> None:
     """Short messages: many of them would fit into a heartbeat that was taken for messages."""
     ended = bench(
