@@ -176,7 +176,13 @@ HEADS: dict[type[Framing], list[bytes]] = {
 """Heads of messages that are much too long, or none."""
 
 
-class SameTests(SynchronousTestCase):
+class FramingTests(SynchronousTestCase):
+    @pytest.fixture(autouse=True)
+    def choose(self, thorough: bool) -> None:
+        self.settings = settings(max_examples=MANY if thorough else SOME)
+
+
+class SameTests(FramingTests):
     def check(self, framing: Framing, model: Model, chunks: list[bytes]) -> None:
         """Both say the same after every chunk."""
         for chunk in chunks:
@@ -212,7 +218,7 @@ class SameTests(SynchronousTestCase):
             self.check_streams(kind, model)
 
     def check_streams(self, kind: type[Framing], model: type[Model]) -> None:
-        @settings(max_examples=SOME)
+        @self.settings
         @given(streams(kind), chunkings)
         def check(limit_and_stream: tuple[int, bytes], sizes: list[int]) -> None:
             limit, stream = limit_and_stream
@@ -302,8 +308,8 @@ PER_MESSAGE = 150
 
 DENSEST: dict[type[Framing], float] = {Varint: 1.5, Int16: 2.5, Octet: 3.5, Netstring: 3.5}
 """Bytes of the shortest messages on average, two of different lengths in turns, where that is less than 4."""
-SOME = 40
-"""Random streams that are tried with each framing."""
+SOME, MANY = 40, 1000
+"""Random streams that are tried with each framing; `MANY` with `--thorough`."""
 SIZE = 2**13
 """Bytes of a stream whose cost is counted."""
 PIECE = 500
@@ -374,7 +380,7 @@ SHAPES: dict[str, tuple[type[Framing], int, Callable[[int], list[bytes]]]] = {
 }
 
 
-class CostTests(SynchronousTestCase):
+class CostTests(FramingTests):
     """No input costs more than a small multiple of its length, whatever its shape."""
 
     def test_each_framing_executes_so_much_for_a_chunk_and_for_a_message(self) -> None:
@@ -382,7 +388,7 @@ class CostTests(SynchronousTestCase):
             self.check_instructions_of(kind, model)
 
     def check_instructions_of(self, kind: type[Framing], model: type[Model]) -> None:
-        @settings(max_examples=SOME)
+        @self.settings
         @given(streams(kind), chunkings)
         def check(limit_and_stream: tuple[int, bytes], sizes: list[int]) -> None:
             limit, stream = limit_and_stream
