@@ -67,4 +67,5 @@ def test_a_publisher_is_told_what_is_accepted_and_a_subscriber_goes_on_where_it_
             {"type": "ack", "accepted": 4},
             {"type": "error", "message": "a message of 100,000 bytes, more than the limit of 99,999 bytes"},
         ]
+        publishing.close()  # else the relay waits for that
         relay.log.wait_for("disconnected: message too long, 4 messages")
