@@ -58,7 +58,7 @@ def test_websocket_peers_that_send_as_many_frames_as_they_may_delay_nobody(tmp_p
 def test_a_crowd_that_asks_for_what_is_costly_with_thousands_of_connections_delays_nobody(
     tmp_path: Path, thorough: bool
 ) -> None:
-    subscribers, publishers = 500, 4500
+    subscribers, publishers = (500, 4500) if thorough else (200, 1800)
     needs_descriptors(subscribers + publishers + 1000)
     with (
         relay() as (running, port),
