@@ -81,6 +81,8 @@ class Housekeeping:
         if not isinstance(result, Exception):
             self._storage.spare = result
         self._expire()
+        if isinstance(result, Exception):
+            self._see()  # perhaps that is why
 
     def _expire(self) -> None:
         """Take out the oldest segments that are too much, and delete them."""

@@ -449,7 +449,7 @@ def test_a_relay_that_runs_already_is_measured_at_a_rate_and_goes_on(tmp_path: P
 
 @needs_rich
 def test_an_interrupt_ends_it_without_a_word(tmp_path: Path) -> None:
-    with Relay() as relay:
+    with Relay("--log-level", "debug") as relay:  # that of a publisher that has sent nothing yet is in the log too
         where = ("--publish", f"127.0.0.1:{relay.publish_port}", "--subscribe", f"127.0.0.1:{relay.subscribe_port}")
         program = start(*BENCH, *where, "--subscribers", "2", "--seconds", "60", cwd=tmp_path, process_group=0)
         relay.log.wait_for("publisher .* connected")

@@ -51,6 +51,13 @@ class HousekeepingTests(SynchronousTestCase):
         self.threads.run()
         self.assertEqual(self.there, [True, False])
 
+    def test_it_tells_that_also_if_no_spare_can_be_made_because_of_it(self) -> None:
+        self.failing("create")
+        self.disk.files.clear()
+        self.house.look()
+        self.threads.run()
+        self.assertEqual(self.there, [False])
+
     def test_of_a_segment_that_is_not_the_newest_any_more_nothing_is_told(self) -> None:
         self.house.look()
         self.threads.run()
