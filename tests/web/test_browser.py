@@ -129,9 +129,8 @@ def test_on_a_phone_an_address_is_on_one_line(browser: Browser, relay: Relay) ->
         address = page.locator("#ended tbody th").first
         expect(address).to_contain_text("127.0.0.1:")
         # The page makes its rows anew each second: the cell is looked up where it is measured.
-        text = (
-            "const text = document.createRange(); text.selectNode(document.querySelector('#ended tbody th').firstChild)"
-        )
+        cell = "document.querySelector('#ended tbody th').firstChild"
+        text = f"const text = document.createRange(); text.selectNode({cell})"
         assert page.evaluate(f"() => {{ {text}; return text.getClientRects().length; }}") == 1
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert said == []
