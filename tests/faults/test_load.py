@@ -86,7 +86,7 @@ def test_a_thousand_connects_and_disconnects_a_second_leave_nothing_behind() -> 
 def test_lines_that_peers_cause_are_limited_and_what_is_left_out_is_counted() -> None:
     a_second, seconds = 500, 2
     with Relay() as relay:
-        found = Churn(relay.publish_port, a_second, seconds).run()
+        found = Churn(relay.publish_port, a_second, seconds, says=True).run()
         line = "{role} {peer} connected{by}"
         wait_until(lambda: counted(relay, line) == found["done"], "every connection is told of or counted")
         told = len(relay.log.find("publisher .* connected"))

@@ -188,7 +188,8 @@ def test_a_log_that_nobody_reads_stops_the_relay_when_the_pipe_is_full_and_nothi
         relay.reader.send_signal(signal.SIGSTOP)
 
         def full() -> bool:
-            connection(relay.publish_port).close()
+            with connection(relay.publish_port) as publisher:
+                publisher.sendall(frame(b""))  # of one that says nothing the log says nothing
             return relay.full
 
         wait_until(full, "the pipe is full")

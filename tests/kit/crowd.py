@@ -121,10 +121,13 @@ class Flood(_Peers):
 
 
 class Churn(_Peers):
-    """`Churn(port, a_second, seconds).run()`: connections that end at once, with a FIN and with a reset in turn."""
+    """`Churn(port, a_second, seconds).run()`: connections that end at once, with a FIN and with a reset in turn.
 
-    def __init__(self, port: int, a_second: int, seconds: float) -> None:
-        super().__init__("churn", port, a_second, seconds)
+    With `says`, each sends an empty message, and all end with a FIN.
+    """
+
+    def __init__(self, port: int, a_second: int, seconds: float, says: bool = False) -> None:
+        super().__init__("churn", port, a_second, seconds, says)
 
     def run(self) -> dict[str, Any]:  # Any: as above
         """Returns how many there were, and how many seconds it took."""
@@ -193,13 +196,15 @@ def _flood(port: int) -> dict[str, Any]:
     return {"sent": sent, "cut": False}
 
 
-def _churn(port: int, a_second: int, seconds: float) -> dict[str, Any]:
+def _churn(port: int, a_second: int, seconds: float, says: bool) -> dict[str, Any]:
     begin = time.monotonic()
     done = 0
     while (passed := time.monotonic() - begin) < seconds:
         while done < passed * a_second:
             with socket.create_connection(("127.0.0.1", port)) as peer:
-                if done % 2:
+                if says:
+                    peer.sendall(bytes(4))
+                elif done % 2:
                     end_with_reset(peer)
             done += 1
         time.sleep(0.001)
@@ -217,7 +222,7 @@ def main() -> None:
     elif mode == "flood":
         found = _flood(int(port))
     else:
-        found = _churn(int(port), int(more[0]), float(more[1]))
+        found = _churn(int(port), int(more[0]), float(more[1]), more[2] == "True")
     print(json.dumps(found))
 
 
