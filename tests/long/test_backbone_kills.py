@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.kit.nats import Nats, needs_nats
-from tests.kit.process import DEADLINE, Relay, free_port
+from tests.kit.process import DEADLINE, Relay, free_port, wait_until
 from tests.kit.proxy import Proxy
 from tests.kit.session_peers import AcknowledgedPublisher, ResumingSubscriber, position, sized, within
 
@@ -171,6 +171,7 @@ def test_whatever_is_killed_or_cut_off_all_have_one_order_and_each_message_once(
         sites = [Site(nats) for _ in range(3)]
         try:
             peers = Peers(sites)
+            wait_until(lambda: all(one.sent for one in (*peers.publishers, peers.walker)), "everybody publishes")
             trouble = Trouble(nats, sites, seed)
             trouble.make(SECONDS if thorough else SECONDS / 100)
             print(trouble.counts)
