@@ -18,25 +18,20 @@ from relay.client.errors import ClientError, ConnectionFault, NotARelay, TLSFail
 from relay.client.events import Gap, Run
 from relay.client.subscriber import SubscriberCore
 from relay.config.values import Remote
-from relay.core.cursor import NOTHING
 from relay.core.state import State
 from relay.core.timing import SWEEP
 from relay.net.certificates import explain, refused_by_tls
 from relay.net.outgoing import is_ourselves, prepare
-from relay.observe.stats import ReachFigures
 from relay.peers.origins import Loop
 from relay.peers.publisher import Publisher
-from relay.reach.dialler import Dialler
 from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
-from relay.reach.places import Place
+from relay.reach.task import Task
 from relay.wire.answer import Answer, SubscriberWelcome, Via
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import BadFrame, Frames, MessageTooLong
 from relay.wire.framings import framing_name
 from relay.wire.hello import SubscriberHello, read_hello
 from relay.wire.signature import MOST, opens, wrong_framing
-
-ROLE = "pull"
 
 
 class PullCore(SubscriberCore):
@@ -72,61 +67,22 @@ class PullCore(SubscriberCore):
         return super()._senseless(error, first)
 
 
-class Pull:
+class Pull(Task["PullLink"]):
     """What is fetched from one relay or server."""
 
     logger = Logger()
+    role = "pull"
 
     def __init__(self, remote: Remote, surroundings: Surroundings) -> None:
-        self.remote = remote
-        self.surroundings = surroundings
+        super().__init__(remote, surroundings)
         self.core: PullCore | None = None
         """Speaks with the relay; None without a session."""
-        self.link: PullLink | None = None
-        """The connection that there is now."""
-        self.connections = 0
-        """Connections that were made."""
-        self.lost = 0
-        """Messages that the other relay had no more."""
-        self._place: Place | None = None
-        self._before = NOTHING  # what came on the connections that have ended
         if remote.session:
-            after = surroundings.places.find(ROLE, remote)
+            after = surroundings.places.find(self.role, remote)
             self.core = PullCore(after=after, heartbeat=HEARTBEAT, max_message=surroundings.max_message)
             self.core.own = surroundings.origins.own
             if after is not None:
-                self._place = surroundings.places.stand(ROLE, remote, after)
-        self.dialler = Dialler(
-            f"{ROLE} {remote}", lambda: surroundings.endpoint(remote), self._make, surroundings.call_later
-        )
-
-    def start(self) -> None:
-        """Connect, and go on doing so."""
-        self.dialler.start()
-
-    def stop(self) -> None:
-        """Connect no more. A connection that is there goes on: end it with `remove`, or with the drain."""
-        self.dialler.stop()
-
-    def remove(self) -> None:
-        """End, because it is not wanted any more."""
-        self.stop()
-        if self.link is not None:
-            self.link.abort(CloseReason.REMOVED)
-        if self._place is not None:
-            self.surroundings.places.leave(self._place)
-            self._place = None
-
-    def sweep(self) -> None:
-        """Have the place written again, as names that nobody uses are forgotten in the end; called every second."""
-        if self._place is not None:
-            self.surroundings.places.move(self._place, self._place.accepted)
-
-    def figures(self) -> ReachFigures:
-        """How it is."""
-        now = NOTHING if self.link is None else self.link.tally
-        up = self.link is not None and self.link.works
-        return ReachFigures(ROLE, str(self.remote), up, self.connections, self._before + now, self.lost)
+                self._place = surroundings.places.stand(self.role, remote, after)
 
     # What its connections call
 
@@ -134,20 +90,13 @@ class Pull:
         self.link = PullLink(self)
         return self.link
 
-    def ended(self, link: PullLink, fault: Exception | None) -> None:
-        """The connection is gone."""
-        self._before += link.tally
-        self.link = None
-        self.dialler.ended(fault)
-
     def publish(self, frames: list[Frames]) -> None:
         """Publish what came. With a session, the place moves in the same breath."""
         place, position = self._place, self.core.position if self.core else None
         if position is not None:
             if place is None or place.epoch != position.epoch:
-                if place is not None:
-                    self.surroundings.places.leave(place)
-                place = self._place = self.surroundings.places.stand(ROLE, self.remote, position)
+                self._leave()
+                place = self._place = self.surroundings.places.stand(self.role, self.remote, position)
             self.surroundings.places.move(place, position.number)
         self.surroundings.hub.publish(frames)
 
@@ -317,4 +266,4 @@ class PullLink(Publisher):
         if self._core is not None and self._begun:
             self._core.closed("the relay closed the connection")
             self._fault = self._fault or self._core.fault
-        self._pull.ended(self, self._fault)
+        self._pull.ended(self._fault)

@@ -20,25 +20,22 @@ from twisted.python.failure import Failure
 from relay.client.connection import Core
 from relay.client.errors import ConnectionFault, NotARelay
 from relay.config.values import Remote
-from relay.core.cursor import NOTHING, Lag
+from relay.core.cursor import Lag
 from relay.core.start import Start
 from relay.core.state import State
 from relay.net.certificates import explain, refused_by_tls
 from relay.net.outgoing import is_ourselves, prepare
 from relay.net.outlet import outlet
-from relay.observe.stats import ReachFigures
 from relay.peers.dialogue import Silence
 from relay.peers.source import HubSource
 from relay.peers.subscriber import Subscriber
-from relay.reach.dialler import Dialler
 from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
-from relay.reach.places import Place
+from relay.reach.task import Task
 from relay.wire.answer import Ack, Bye, Heartbeat, PublisherWelcome
 from relay.wire.close_reason import CloseReason
 from relay.wire.hello import PublisherHello
 from relay.wire.position import Position, new_epoch
 
-ROLE = "push"
 WELCOME_WITHIN = 30.0
 """Seconds that a relay has to answer the hello: one whose publishers have to wait reads none meanwhile."""
 
@@ -78,67 +75,34 @@ class PushCore(Core):
                     self.accepted = accepted
 
 
-class Push:
+class Push(Task["PushLink"]):
     """What is sent to one relay or server."""
 
     logger = Logger()
+    role = "push"
 
     def __init__(self, remote: Remote, surroundings: Surroundings) -> None:
-        self.remote = remote
-        self.surroundings = surroundings
+        super().__init__(remote, surroundings)
         self.core = PushCore(surroundings.max_message) if remote.session else None
         """Speaks with the relay; None without a session."""
-        self.link: PushLink | None = None
-        """The connection that there is now."""
-        self.connections = 0
-        """Connections that were made."""
-        self.lost = 0
-        """Messages that were gone before they could be sent."""
-        self._before = NOTHING  # what went over the connections that have ended
         starts = surroundings.starts
         starts.history.use()
         starts.hub.flush()
-        known = surroundings.places.find(ROLE, remote) or Position(new_epoch(), starts.hub.log.next - 1)
-        self._name, self._base = known.epoch, known.number
-        self._place: Place | None = None  # keeps name and base; None while the base is not certain
+        known = surroundings.places.find(self.role, remote) or Position(new_epoch(), starts.hub.log.next - 1)
+        self._name, self._base = known.epoch, known.number  # the place keeps them, once the base is certain
         if remote.session:
             self._settle(self._base)
         self.done = self._base
         """Number of the last message that the other side has, as far as is known."""
-        self.dialler = Dialler(
-            f"{ROLE} {remote}", lambda: surroundings.endpoint(remote), self._make, surroundings.call_later
-        )
-
-    def start(self) -> None:
-        """Connect, and go on doing so."""
-        self.dialler.start()
-
-    def stop(self) -> None:
-        """Connect no more. A connection that is there goes on: end it with `remove`, or with the drain."""
-        self.dialler.stop()
-
-    def remove(self) -> None:
-        """End, because it is not wanted any more."""
-        self.stop()
-        if self.link is not None:
-            self.link.abort(CloseReason.REMOVED)
-        if self._place is not None:
-            self.surroundings.places.leave(self._place)
-            self._place = None
 
     def sweep(self) -> None:
-        """Look for what only a look can find; to be called every second."""
-        if self._place is not None:
-            self.surroundings.places.move(self._place, self._base)  # names that nobody uses are forgotten in the end
+        super().sweep()
         if self.link is not None:
             self.link.sweep()
 
-    def figures(self) -> ReachFigures:
-        """How it is."""
-        now = NOTHING if self.link is None else self.link.tally
-        up = self.link is not None and self.link.works
-        waiting = max(0, self.surroundings.hub.log.next - 1 - self.done)
-        return ReachFigures(ROLE, str(self.remote), up, self.connections, self._before + now, self.lost, waiting)
+    @property
+    def waiting(self) -> int:
+        return max(0, self.surroundings.hub.log.next - 1 - self.done)
 
     # What its connections call
 
@@ -147,12 +111,6 @@ class Push:
         if self.core is not None:
             self.core.name = f"relay {self._name}"
         return self.link
-
-    def ended(self, link: PushLink, fault: Exception | None) -> None:
-        """The connection is gone."""
-        self._before += link.tally
-        self.link = None
-        self.dialler.ended(fault)
 
     def accepted(self, count: int) -> None:
         """The other relay has accepted so many messages under the name."""
@@ -199,9 +157,7 @@ class Push:
 
     def _begin_anew(self, number: int) -> None:
         """Have the other relay count what follows about the message with that number, under a new name."""
-        if self._place is not None:
-            self.surroundings.places.leave(self._place)
-            self._place = None
+        self._leave()
         self._name, self._base = new_epoch(), number
         self.done = number
 
@@ -209,7 +165,7 @@ class Push:
         """From now on the name counts what follows the message with that number."""
         self._base = self.done = base
         places = self.surroundings.places
-        self._place = places.stand(ROLE, self.remote, Position(self._name, base))
+        self._place = places.stand(self.role, self.remote, Position(self._name, base))
         places.move(self._place, base)
 
 
@@ -369,4 +325,4 @@ class PushLink(Subscriber):
         if self._core is not None and self._begun:
             self._core.closed("the relay closed the connection")
             self._fault = self._fault or self._core.fault
-        self._push.ended(self, self._fault)
+        self._push.ended(self._fault)

@@ -10,8 +10,7 @@ from relay.reach.link import Surroundings
 from relay.reach.pull import Pull
 from relay.reach.push import Push
 
-Task = Pull | Push
-KINDS: dict[str, Callable[[Remote, Surroundings], Task]] = {"pull": Pull, "push": Push}
+KINDS: dict[str, Callable[[Remote, Surroundings], Pull | Push]] = {"pull": Pull, "push": Push}
 """What can be done with another relay or server, by the name of the setting that asks for it."""
 Wanted = tuple[str, Remote]
 """What to do, and where."""
@@ -22,7 +21,7 @@ class Reach:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
-        self._tasks: dict[Wanted, Task] = {}
+        self._tasks: dict[Wanted, Pull | Push] = {}
         self._started = False
 
     def change(self, wanted: list[Wanted]) -> None:
