@@ -14,11 +14,11 @@ from functools import partial
 from relay.core.journal import Chunk, Gone
 from relay.core.timing import SWEEP, Every
 from relay.journal.disk import Disk
+from relay.journal.housekeeping import MICROSECONDS
 from relay.journal.segment import BLOCK, Block, read_block
 from relay.journal.storage import Storage
 from relay.journal.threads import InThread
 
-MICROSECONDS = 1_000_000
 READS = 2
 """Most blocks that are read at the same time. Others need the threads, too, above all the one that syncs."""
 LEAST = 2 * BLOCK
@@ -142,7 +142,7 @@ class Reader:
                 done(Gone(f"message {position:,} is older than the journal"))
                 continue
             block = self._block(position)
-            kept = self._find(block)
+            kept = self._keep(block)
             if kept is None:
                 return
             self._line.popleft()
@@ -157,13 +157,13 @@ class Reader:
         """Read what follows `block`, unless those who have chunks already need most of the memory."""
         used = sum([kept.size for kept in self._kept.values() if not kept.idle])
         if block.next < self._storage.next and used * 2 <= self.memory:
-            self._find(self._block(block.next))
+            self._keep(self._block(block.next))
 
     def _block(self, position: int) -> Block:
         segment = self._storage.segment(position)
         return segment.block(segment.index.find(position))
 
-    def _find(self, block: Block) -> _Kept | None:
+    def _keep(self, block: Block) -> _Kept | None:
         """What is kept of a block; it begins to be read if nothing is. None if there is no room for it."""
         key = block.first, block.next
         self._used.add(key)

@@ -9,8 +9,16 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import accumulate, pairwise
 
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from relay.core.budget import Budget
 from relay.core.hub import Hub
@@ -26,6 +34,12 @@ LIMIT = 16 * OVERHEAD
 STALL = 3.0
 MOST = 100
 """Bytes of the longest message: less than an eighth of the buffer, as the options demand."""
+
+
+def try_events(machine: type[HubMachine], slow: SlowPolicy, examples: int) -> None:
+    """Try that many random orders of events with a policy."""
+    kind = type(f"{slow.name}Machine", (machine,), {"slow": slow})
+    run_state_machine_as_test(kind, settings=settings(max_examples=examples, stateful_step_count=60, deadline=None))
 
 
 class Member(FakeSubscriber):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from relay.core.past import Past
-from relay.core.pending import Journaled
 from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.journal.journal import DiskJournal
 from relay.wire.counted import Int32
@@ -22,7 +21,6 @@ class PastTests(HubTests):
     """A log of little, and a journal of `size` bytes behind it."""
 
     def set_up_past(self, slow: SlowPolicy = SLOW_POLICIES["disconnect"], size: int = 1 << 20, replay: int = 0) -> None:
-        self.set_up(limit=LIMIT, slow=slow, replay=replay)
         self.disk, self.threads, self.keeper, self.time = MemoryDisk(), Threads(), RecordingKeeper(), Ticking()
         self.journal = DiskJournal(
             open_storage(self.disk, time=self.time, segment_size=SEGMENT),
@@ -34,7 +32,7 @@ class PastTests(HubTests):
             time=self.time,
             size=size,
         )
-        self.hub._pending = Journaled(True, self.journal)
+        self.set_up(limit=LIMIT, slow=slow, replay=replay, journal=self.journal)
         self.unreadable: list[Exception] = []
         self.past = Past(self.hub, self.journal.reader, Int32.ends, lambda: self.now, self.unreadable.append)
         self.hub.past = self.past

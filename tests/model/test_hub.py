@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.core.slow import SLOW_POLICIES, SlowPolicy
-from tests.kit.machine import HubMachine
+from relay.core.slow import SLOW_POLICIES
+from tests.kit.machine import HubMachine, try_events
+
+EXAMPLES = 150
 
 
 class HubModelTests(SynchronousTestCase):
-    def check(self, slow: SlowPolicy) -> None:
-        machine = type(f"{slow}Machine", (HubMachine,), {"slow": slow})
-        run_state_machine_as_test(machine, settings=settings(max_examples=150, stateful_step_count=60, deadline=None))
-
     def test_disconnect(self) -> None:
-        self.check(SLOW_POLICIES["disconnect"])
+        try_events(HubMachine, SLOW_POLICIES["disconnect"], EXAMPLES)
 
     def test_skip(self) -> None:
-        self.check(SLOW_POLICIES["skip"])
+        try_events(HubMachine, SLOW_POLICIES["skip"], EXAMPLES)
 
     def test_block(self) -> None:
-        self.check(SLOW_POLICIES["block"])
+        try_events(HubMachine, SLOW_POLICIES["block"], EXAMPLES)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.core.slow import SLOW_POLICIES, SlowPolicy
+from relay.core.slow import SLOW_POLICIES
+from tests.kit.machine import try_events
 from tests.kit.past_machine import PastMachine
+
+EXAMPLES = 100
 
 
 class PastModelTests(SynchronousTestCase):
-    def check(self, slow: SlowPolicy) -> None:
-        machine = type(f"{slow}Machine", (PastMachine,), {"slow": slow})
-        run_state_machine_as_test(machine, settings=settings(max_examples=100, stateful_step_count=60, deadline=None))
-
     def test_disconnect(self) -> None:
-        self.check(SLOW_POLICIES["disconnect"])
+        try_events(PastMachine, SLOW_POLICIES["disconnect"], EXAMPLES)
 
     def test_skip(self) -> None:
-        self.check(SLOW_POLICIES["skip"])
+        try_events(PastMachine, SLOW_POLICIES["skip"], EXAMPLES)
 
     def test_block(self) -> None:
-        self.check(SLOW_POLICIES["block"])
+        try_events(PastMachine, SLOW_POLICIES["block"], EXAMPLES)
