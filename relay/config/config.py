@@ -101,6 +101,8 @@ class Config:
     tls_timeout: float
     pull: tuple[Remote, ...]
     push: tuple[Remote, ...]
+    mirror: Remote | None
+    """None: the relay is no mirror."""
     reach_ca: str
     """Empty: the authorities that the system trusts."""
     reach_certificate: str
@@ -134,6 +136,8 @@ def configure(given: Mapping[str, Given]) -> Config:
             faults.append(f"{where}: {error}")
     if faults:
         raise Faults(faults)
+    if values["mirror"] and "publish" not in given:
+        values["publish"] = ()  # the default is for a relay that somebody publishes to
     return check(Config(**values), {name: where for name, (where, _) in given.items()})
 
 
@@ -166,7 +170,9 @@ def shown_settings(config: Config) -> dict[str, object]:
 def _contradictions(config: Config) -> Iterator[Fault]:
     """Faults that can only be found once all values are known."""
     yield from _wrong_amounts(config)
-    if not (config.publish or config.publish_tls):
+    if config.mirror:
+        yield from _wrong_mirror(config)
+    elif not (config.publish or config.publish_tls):
         yield "publish", "publishers can't connect anywhere"
     if not (config.subscribe or config.subscribe_tls):
         yield "subscribe", "subscribers can't connect anywhere"
@@ -220,9 +226,24 @@ def _wrong_remotes(config: Config) -> Iterator[Fault]:
                 yield name, f"{one}: a session needs --framing int32"
 
 
+def _wrong_mirror(config: Config) -> Iterator[Fault]:
+    for name in ("publish", "publish-tls", "pull"):
+        if getattr(config, name.replace("-", "_")):
+            yield name, "not with --mirror: a mirror has the messages of the other relay, and no others"
+    if config.push:
+        yield "push", "not with --mirror: let the relay push that it mirrors"
+    if config.backbone:
+        yield "backbone", "not with --mirror: the order of messages is that of the other relay"
+    if config.journal:
+        yield "journal", "not with --mirror: the other relay keeps the messages"
+    if config.framing is not Int32:
+        yield "mirror", "a session needs --framing int32"
+
+
 def _with_tls(config: Config) -> list[Remote]:
     """The other relays and servers that the relay connects to with TLS."""
-    return [one for one in config.pull + config.push if one.endpoint.startswith("tls:")]
+    remotes = (*config.pull, *config.push, *filter(None, [config.mirror]))
+    return [one for one in remotes if one.endpoint.startswith("tls:")]
 
 
 def _wrong_idle_message(config: Config) -> Iterator[Fault]:

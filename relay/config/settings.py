@@ -9,6 +9,7 @@ from __future__ import annotations
 from twisted.logger import LogLevel
 
 from relay.config.backbone_settings import BACKBONE
+from relay.config.reach_settings import REACH
 from relay.config.setting import Part, Setting
 from relay.config.values import (
     count,
@@ -18,7 +19,6 @@ from relay.config.values import (
     network,
     one_of,
     origin,
-    remote,
     seconds,
     seconds_or_always,
     size,
@@ -286,52 +286,7 @@ SETTINGS = (
         table="tls",
         reload=Part.HANDSHAKES,
     ),
-    Setting(
-        "pull",
-        "none",
-        remote,
-        "ENDPOINT to connect to, such as tcp:HOST:PORT or tls:HOST:PORT, and to publish what comes from there; with "
-        "session: before it, a relay from which no message is lost or doubled over reconnects; may be repeated",
-        many=True,
-        table="reach",
-        reload=Part.REACH,
-    ),
-    Setting(
-        "push",
-        "none",
-        remote,
-        "ENDPOINT to connect to, as for --pull, and to send every message there; with session: before it, a relay to "
-        "which no message is lost or doubled over reconnects; may be repeated",
-        many=True,
-        table="reach",
-        reload=Part.REACH,
-    ),
-    Setting(
-        "reach-ca",
-        "",
-        str,
-        "FILE with authorities (PEM), one of which must have signed the certificate of whoever the relay connects to "
-        "with TLS; empty: those that the system trusts",
-        table="reach",
-        reload=Part.REACH,
-    ),
-    Setting(
-        "reach-certificate",
-        "",
-        str,
-        "FILE with the certificate, and its chain (PEM), that the relay shows where it connects with TLS",
-        table="reach",
-        reload=Part.REACH,
-    ),
-    Setting(
-        "reach-private-key",
-        "",
-        str,
-        "FILE with the private key of that certificate (PEM); if not given, the key is in the file of "
-        "--reach-certificate",
-        table="reach",
-        reload=Part.REACH,
-    ),
+    *REACH,
     Setting(
         "web",
         "none",

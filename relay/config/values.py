@@ -140,6 +140,11 @@ def remote(text: str) -> Remote:
     return Remote(endpoint, endpoint != text)
 
 
+def mirrored(text: str) -> Remote | None:
+    """The relay to mirror: as `remote`, always with a session; None for `none` or an empty text."""
+    return None if text in ("", "none") else Remote(remote(text).endpoint, session=True)
+
+
 def _check_port(text: str, endpoint: str, pattern: str) -> None:
     """Raise ValueError, which names `text`, if the port that `pattern` finds in `endpoint` is none."""
     number = re.match(pattern, endpoint)

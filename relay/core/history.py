@@ -64,6 +64,10 @@ class History:
             self._size = self._hub.log.size
             self._loan.keep(self.size)
 
+    def excuse(self, size: int) -> None:
+        """Note that `size` bytes that were published are no traffic: a mirror has fetched what is to be kept."""
+        self._size += size
+
     def register(self, every: Every) -> None:
         """Have `sweep` called every `SWEEP` seconds."""
         every(SWEEP, self.sweep)

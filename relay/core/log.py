@@ -58,6 +58,7 @@ class Log:
         self.charged = 0
         """Bytes of memory that the log was ever charged."""
         self._find_ends = ends
+        self._passed_over = 0  # positions that no message got, as `begin_anew` said
         self._batches: list[Batch | None] = []
         self._gone = 0  # batches removed from the list
         self._dead = 0  # dropped batches at the front of the list: None in it, until there are many
@@ -120,6 +121,17 @@ class Log:
         batch = self._batches[number - self._gone]
         assert batch is not None, "a place in the log was not moved before its batch was dropped"
         return batch
+
+    @property
+    def taken(self) -> int:
+        """Messages that the log ever took, and those before its first position."""
+        return self.next - 1 - self._passed_over
+
+    def begin_anew(self, position: int) -> None:
+        """Forget all batches; the next message gets `position`, whatever came before. Nobody may have a place."""
+        self.drop(self.end)
+        self._passed_over += position - self.next
+        self.next = position
 
     # Places
 

@@ -6,25 +6,17 @@ lost; or, if it comes from another epoch, that nobody knows how many.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
+from relay.core.epochs import resume
 from relay.core.history import History
 from relay.core.hub import Hub
+from relay.core.place import Place
 from relay.core.timing import Clock
 from relay.wire.hello import SubscriberHello
-from relay.wire.position import Position
-
-
-class Resumption(NamedTuple):
-    """Where one goes on that comes back."""
-
-    wanted: int
-    """Position of the first message that it lacks."""
-    ahead: int
-    """Messages that it was given and that a journal's disk never got: their numbers are those of other messages now."""
+from relay.wire.position import Epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +52,41 @@ class Starts:
         self,
         hub: Hub,
         history: History,
-        epoch: str,
+        epochs: Sequence[Epoch],
         clock: Clock,
         now: Callable[[], float],
-        resume: Callable[[Position, int], Resumption | None] | None = None,
         shared: bool = False,
     ) -> None:
-        """`epoch`: of the messages' positions. `clock`: the hub's. `now`: the time in seconds since 1970, UTC.
+        """`epochs`: of the messages' positions, the oldest first. `clock`: the hub's.
 
-        `shared`: whether other relays hand out the same messages under the same positions.
-
-        `resume`: finds where one goes on that had everything up to a position, from the number that the next message
-        gets; None if it does not know. By default only positions of `epoch` are known.
+        `now`: the time in seconds since 1970, UTC. `shared`: whether other relays hand out the same messages under the
+        same positions.
         """
         self.hub = hub
         self.history = history
-        self.epoch = epoch
-        self._clock = clock
+        self.epochs = epochs
+        """The epochs whose positions are known, the oldest first; the last one is in force."""
+        self.current = True
+        """Whether the epochs are what the relay knows for sure: a mirror that is not connected does not."""
+        self.known = True
+        """Whether positions mean anything yet: those of a mirror are another relay's, which it has to hear of first."""
+        self.clock = clock
         self._now = now
-        self._resume = resume or self._resume_epoch
         self._shared = shared
 
+    @property
+    def epoch(self) -> str:
+        """The epoch in force."""
+        return self.epochs[-1].name
+
     def early(self, hello: SubscriberHello) -> bool:
-        """Whether another relay has got further than this one, so that a subscriber that says `hello` has to wait."""
+        """Whether a subscriber that says `hello` has to wait, because another relay has got further than this one."""
         after = hello.after
-        return self._shared and after is not None and after.epoch == self.epoch and after.number >= self.hub.log.next
+        if not self._shared or after is None:
+            return not self.known
+        if after.epoch == self.epoch:
+            return after.number >= self.hub.log.next
+        return not self.current and all(after.epoch != one.name for one in self.epochs)
 
     def find(self, hello: SubscriberHello) -> Start:
         """What a subscriber wants that says `hello`. From now on the log keeps history, for when it comes back."""
@@ -92,15 +94,17 @@ class Starts:
         self.history.use()
         hub.flush()
         if hello.after is not None:
-            found = self._resume(hello.after, hub.log.next)
+            found = resume(self.epochs, hello.after, hub.log.next)
             if found is None:
                 return Start(1, resumes=True, known=False)
             return Start(found.wanted, resumes=True, ahead=found.ahead)
+        if hello.mirror is not None:
+            return _from(hub, hub.log.position(Place(hub.log.within(hello.mirror), 0)))
         if hello.replay:
             return Start(hub.recent(hello.replay))
         if hello.since is not None:
             age = self._age(hello.since)
-            position = hub.log.since(self._clock() - age)
+            position = hub.log.since(self.clock() - age)
             if position == hub.log.first and hub.past is not None and hub.past.reader.oldest < position:
                 return Start(since=self._now() - age)
             return _from(hub, position)
@@ -110,10 +114,6 @@ class Starts:
         """Position of the message that a subscriber of the hub itself begins with."""
         log = self.hub.log
         return log.next if start.wanted is None else min(log.next, max(start.wanted, self.history.first))
-
-    def _resume_epoch(self, after: Position, following: int) -> Resumption | None:
-        known = after.epoch == self.epoch and after.number < following
-        return Resumption(after.number + 1, 0) if known else None
 
     def _age(self, since: float | datetime) -> float:
         """How many seconds ago that was."""

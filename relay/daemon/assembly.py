@@ -51,7 +51,7 @@ from relay.peers.registry import Registry
 from relay.peers.sessions import Acceptance, Sessions
 from relay.peers.subscriber import SubscriberFactory
 from relay.web.load import Access, Contents, load_site
-from relay.wire.position import new_epoch
+from relay.wire.position import Epoch, new_epoch
 from relay.wire.raw import Raw
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         subscribers=subscribers,
         events=Registry("subscriber", admission, lines, feed="events", cuts=cuts),
         sockets=Registry("subscriber", admission, lines, feed="ws", cuts=cuts),
-        reaching=Reaching(reactor, sessions, intake, publishers, subscribers),
+        reaching=Reaching(reactor, sessions, intake, publishers, subscribers, config.mirror is not None),
     )
 
 
@@ -292,13 +292,14 @@ def _make_hub(config: Config, intake: Intake, kept: Recording | Sharing | None, 
 def _make_sessions(
     config: Config, hub: Hub, history: History, intake: Intake, kept: Recording | Sharing | None, reactor: Any
 ) -> Sessions:  # Any: as in Surroundings
-    names, epoch, call_soon = Names(), new_epoch(), partial(reactor.callLater, 0)
+    names, call_soon = Names(), partial(reactor.callLater, 0)
     acks: Acceptance = Acks(hub.flush, call_soon, time.monotonic)
-    starts = Starts(hub, history, epoch, time.monotonic, time.time)
+    epochs, shared = [Epoch(new_epoch(), 1)], config.mirror is not None
     if kept:
         names.restore(kept.names)
         acks = kept.make_acks(hub.flush, call_soon, time.monotonic)
-        starts = Starts(hub, history, kept.epoch, time.monotonic, time.time, kept.resume, kept.shared)
+        epochs, shared = kept.epochs, shared or kept.shared
+    starts = Starts(hub, history, epochs, time.monotonic, time.time, shared)
     return Sessions(
         hub,
         starts,
@@ -344,7 +345,7 @@ def _make_stats(machinery: Machinery, reload: Reload) -> Stats:
         turns=machinery.turns,
         sessions=machinery.sessions,
         journal=machinery.journal,
-        pulls=machinery.reaching.pulls,
+        sources=machinery.reaching.sources,
         reach=machinery.reaching.figures,
         backbone=machinery.sharing.order if machinery.sharing else None,
     )
@@ -362,7 +363,7 @@ def _make_site(
         events=machinery.events,
         sockets=machinery.sockets,
         settings=lambda: shown_settings(reload.config),
-        unready=lambda: readiness.obstacle or machinery.trouble,
+        unready=lambda: readiness.obstacle or machinery.trouble or machinery.reaching.trouble,
         stopping=lambda: readiness.stopping,
         access=access,
         lines=machinery.lines,

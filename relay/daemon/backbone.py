@@ -38,6 +38,7 @@ from relay.peers.intake import BACKBONE, STOP, Intake
 from relay.wire.framing import Buffer, Frames
 from relay.wire.framings import framing_name
 from relay.wire.lengths import LENGTH
+from relay.wire.position import Epoch
 
 LOOK = 0.01
 """Seconds between two looks at whether everything was accepted, when the relay stops."""
@@ -90,8 +91,6 @@ class Sharing:
 
     shared = True
     """Whether other relays hand out the same messages under the same positions."""
-    resume = None
-    """Only positions of one epoch are known."""
     names: ClassVar[Mapping[Key, int]] = {}
     """The names are the fold's."""
 
@@ -111,8 +110,8 @@ class Sharing:
         self.order = SharedOrder(
             fold, outbox, self.claims, self.keeper, self.link, time.monotonic, min(FULL, config.buffer // 8)
         )
-        self.epoch = fold.epoch
-        """The epoch of the stream."""
+        self.epochs = [Epoch(fold.epoch, 1)]
+        """The epoch of the stream, which is the only one."""
         self._reactor = reactor
         self._messages = (fold.next, fold.sequence)
 
@@ -151,7 +150,7 @@ class Sharing:
             stream=self.access.stream,
             sequence=sequence,
             next=following,
-            epoch=self.epoch,
+            epoch=self.epochs[-1].name,
         )
 
     def start(self) -> None:

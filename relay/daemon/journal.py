@@ -30,10 +30,8 @@ from relay.core.journal import Chunk, Key
 from relay.core.log import Log
 from relay.core.past import Past
 from relay.core.pending import Journaled, Pending
-from relay.core.start import Resumption
 from relay.core.timing import CallSoon, Clock
 from relay.journal.disk import Disk
-from relay.journal.epochs import resume
 from relay.journal.journal import DiskJournal
 from relay.journal.recovery import UNKNOWN_BOOT, CannotOpen
 from relay.journal.segment import Damaged, Segment, read_block
@@ -43,7 +41,7 @@ from relay.peers.acks import Acks
 from relay.peers.intake import JOURNAL, Intake
 from relay.wire.framing import Buffer
 from relay.wire.framings import framing_name
-from relay.wire.position import Position, new_epoch
+from relay.wire.position import Epoch, new_epoch
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """Where Linux says which run of the machine this is."""
@@ -140,9 +138,9 @@ class Recording:
         self._disk = disk
 
     @property
-    def epoch(self) -> str:
-        """The epoch in force."""
-        return self.storage.epochs[-1].name
+    def epochs(self) -> list[Epoch]:
+        """The epochs that the journal knows, the oldest first; the last one is in force."""
+        return self.storage.epochs
 
     def make_log(self, ends: Callable[[Buffer], array[int]], memory: int, clock: Clock) -> Log:
         """A log that goes on where the journal ends, with the newest of its messages that fit into `memory` bytes."""
@@ -176,10 +174,6 @@ class Recording:
         """Take `size` bytes, which the journal has read, out of the memory for messages."""
         if self._loan is not None:
             self._loan.hold(size)
-
-    def resume(self, after: Position, following: int) -> Resumption | None:
-        """Where one goes on that had everything up to `after`; None if nobody knows. `following`: the next message."""
-        return resume(self.storage.epochs, after, following)
 
 
 def _open(config: Config, disk: Disk) -> Storage:

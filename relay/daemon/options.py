@@ -162,7 +162,7 @@ def _check_folder(journal: str) -> None:
 
 def _check_reach(config: Config) -> None:
     """Raise Faults if the files for TLS connections to others cannot be used."""
-    if config.pull or config.push:
+    if config.pull or config.push or config.mirror:
         from relay.net.outgoing import load_client_credentials
 
         load_client_credentials(config)

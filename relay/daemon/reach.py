@@ -26,18 +26,27 @@ if TYPE_CHECKING:
 
 
 KINDS = ("pull", "push")
-"""The settings that say where to connect to."""
+"""The settings that name any number of others to connect to."""
 
 
 class Reaching:
     """Makes the connections to others that the configuration in force asks for."""
 
     def __init__(
-        self, reactor: Any, sessions: Sessions, intake: Intake, publishers: Registry, subscribers: Registry
+        self,
+        reactor: Any,
+        sessions: Sessions,
+        intake: Intake,
+        publishers: Registry,
+        subscribers: Registry,
+        mirrors: bool,
     ) -> None:
-        """`reactor`: Any, as in Surroundings. `publishers`, `subscribers`: those who connected to this relay by TCP."""
+        """`reactor`: Any, as in Surroundings. `publishers`, `subscribers`: those who connected to this relay by TCP.
+
+        `mirrors`: whether the relay is a mirror of another one.
+        """
         admission = Admission(sys.maxsize, numbers=subscribers.admission.numbers)  # the limits are for those who come
-        self.pulls = Registry("pull", admission, subscribers.lines)
+        self.sources = Registry("mirror" if mirrors else "pull", admission, subscribers.lines)
         """The connections from which messages are fetched."""
         self.pushes = Registry("push", admission, subscribers.lines)
         """The connections to which messages are sent."""
@@ -53,11 +62,12 @@ class Reaching:
     @property
     def registries(self) -> tuple[Registry, Registry]:
         """All connections that the relay makes."""
-        return self.pulls, self.pushes
+        return self.sources, self.pushes
 
     def prepare(self, config: Config) -> Change:
         """An applier: reads the files for TLS, then changes what is connected to. Raises Faults."""
-        wanted = [(kind, remote) for kind in KINDS for remote in getattr(config, kind)]
+        wanted = [("mirror", config.mirror)] if config.mirror else []
+        wanted += [(kind, remote) for kind in KINDS for remote in getattr(config, kind)]
         if not wanted and self._reach is None:
             return lambda: None
         from relay.net.outgoing import load_client_credentials
@@ -86,13 +96,14 @@ class Reaching:
         reach = Reach(
             Surroundings(
                 hub=sessions.hub,
+                history=sessions.starts.history,
                 framing=partial(config.framing, config.max_message),
                 max_message=config.max_message,
                 intake=self._intake,
                 starts=sessions.starts,
                 origins=sessions.origins,
                 places=Places(sessions.names, sessions.acks.contribute),
-                pulls=self.pulls,
+                sources=self.sources,
                 pushes=self.pushes,
                 publishers=self._publishers,
                 subscribers=self._subscribers,
@@ -108,7 +119,7 @@ class Reaching:
 
     def register(self, every: Every) -> None:
         """Have `sweep` called every `SWEEP` seconds."""
-        self.pulls.register(every)
+        self.sources.register(every)
         self.pushes.register(every)
         every(SWEEP, self.sweep)
 
@@ -128,6 +139,11 @@ class Reaching:
         self._started = False
         if self._reach is not None:
             self._reach.stop()
+
+    @property
+    def trouble(self) -> str:
+        """Why nobody should connect to a mirror now, in words for people; empty if they may."""
+        return "" if self._reach is None else self._reach.trouble
 
     def figures(self) -> Sequence[ReachFigures]:
         """How each of them is."""

@@ -32,7 +32,7 @@ class Totals:
 
     def report(self, passed: float) -> None:
         """Write the line, unless nothing was published since the last one."""
-        published = self._log.next - 1
+        published = self._log.taken
         if published == self._published:
             return
         now = self._stats.snapshot()
@@ -71,7 +71,7 @@ class StatusLine:
 
     def report(self, passed: float) -> None:
         """Send the status; `passed`: seconds since the last report."""
-        published = self._log.next - 1
+        published = self._log.taken
         rate, self._published = (published - self._published) / passed, published
         publishers, subscribers = connected(self._stats)
         self._supervisor.status(f"{publishers:,} publishers, {subscribers:,} subscribers; {rate:,.0f} messages/s")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from relay.core.journal import Key
 from relay.wire.framing import Buffer
+from relay.wire.position import Epoch
 
 _CONTRIBUTION = Struct("!IIQ")
 _EPOCH = Struct("!32sQ")
@@ -23,14 +24,6 @@ TRAILER_SIZE = _SEALED.size
 
 class BadContents(Exception):  # noqa: N818  # named for what was found
     """A record says what no relay writes."""
-
-
-class Epoch(NamedTuple):
-    """One unbroken numbering of messages."""
-
-    name: str
-    first: int
-    """Position of its first message. Numbers go on counting from one epoch to the next."""
 
 
 class Entry(NamedTuple):

@@ -10,7 +10,6 @@ from relay.journal.contents import (
     TRAILER_SIZE,
     BadContents,
     End,
-    Epoch,
     Seal,
     decode_epochs,
     decode_names,
@@ -20,6 +19,7 @@ from relay.journal.contents import (
 from relay.journal.disk import Disk
 from relay.journal.format import HEADER_SIZE, MARK_SIZE, Header, Kind, Record, walk, whole_size
 from relay.journal.segment import Index, Segment
+from relay.wire.position import Epoch
 
 WINDOW = 4 * 1024 * 1024
 """Bytes that are read at once."""

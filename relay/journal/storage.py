@@ -14,7 +14,7 @@ from itertools import pairwise
 from operator import attrgetter
 
 from relay.core.journal import Key
-from relay.journal.contents import End, Epoch, encode_names
+from relay.journal.contents import End, encode_names
 from relay.journal.disk import Disk
 from relay.journal.format import Header, new_mark
 from relay.journal.recovery import BEGUN, LOCK, CannotOpen, Found, Recovery, read_headers
@@ -22,6 +22,7 @@ from relay.journal.segment import Segment
 from relay.journal.writer import Writer
 from relay.wire.framing import Buffer
 from relay.wire.lengths import encode_lengths
+from relay.wire.position import Epoch
 
 MAX_EPOCHS = 1000
 """Epochs that are kept. One begins with each power cut; who comes from an older one is told that nobody knows."""

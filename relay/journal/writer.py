@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from relay.core.journal import Key
-from relay.journal.contents import End, Epoch, Seal, encode_epochs, encode_names, encode_seal
+from relay.journal.contents import End, Seal, encode_epochs, encode_names, encode_seal
 from relay.journal.disk import Disk
 from relay.journal.format import HEADER_SIZE, Head, Header, Kind, encode
 from relay.journal.segment import Segment
 from relay.wire.framing import Buffer
+from relay.wire.position import Epoch
 
 
 class Writer:

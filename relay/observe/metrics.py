@@ -241,6 +241,13 @@ def _reach(now: Snapshot) -> Iterator[Metric]:
     messages = Counter("relay_reach_messages", "Messages that came from there, or were sent.", labels=labels)
     lost = Counter("relay_reach_lost_messages", "Messages lost in between, as far as is known.", labels=labels)
     waiting = Gauge("relay_reach_waiting_messages", "Messages that are not known to be there yet.", labels=labels)
+    behind = Gauge("relay_reach_behind_messages", "Messages that a mirror lacked when it was told last.", labels=labels)
+    seconds = Gauge(
+        "relay_reach_behind_seconds",
+        "Seconds that a mirror is behind at most: the age of the first message that it lacks, and the time since it was"
+        " told.",
+        labels=labels,
+    )
     for one in now.reach:
         where = [one.role, one.remote]
         connected.add_metric(where, one.connected)
@@ -248,7 +255,10 @@ def _reach(now: Snapshot) -> Iterator[Metric]:
         messages.add_metric(where, one.exchanged.messages)
         lost.add_metric(where, one.lost)
         waiting.add_metric(where, one.waiting)
-    yield from (connected, made, messages, lost, waiting)
+        if one.behind:
+            behind.add_metric(where, one.behind[0])
+            seconds.add_metric(where, one.behind[1])
+    yield from (connected, made, messages, lost, waiting, behind, seconds)
 
 
 def _lag(now: Snapshot) -> Iterator[Metric]:

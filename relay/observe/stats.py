@@ -52,7 +52,7 @@ class ReachFigures:
     """What the relay has to do with one other relay or server, over all its connections there."""
 
     role: str
-    """What it does there: `pull` or `push`."""
+    """What it does there: `pull`, `push` or `mirror`."""
     remote: str
     """Where that is, as the configuration has it."""
     connected: bool
@@ -65,6 +65,8 @@ class ReachFigures:
     """Messages that were lost in between, as far as is known."""
     waiting: int = 0
     """Messages that are not known to be there yet."""
+    behind: tuple[int, float] | None = None
+    """The messages and the seconds that a mirror is behind, at most; None if nobody knows, or it is no mirror."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +150,17 @@ class Stats:
         turns: Turns,
         sessions: Sessions,
         journal: Journal | None = None,
-        pulls: Registry | None = None,
+        sources: Registry | None = None,
         reach: Callable[[], Sequence[ReachFigures]] = tuple,
         backbone: Backbone | None = None,
     ) -> None:
         """`subscribers`: a registry for each feed. `lines`: counts the log lines that are left out.
 
         `reloads`: how many reloads succeeded (True) and failed (False). `clock`: the hub's. `sessions`: counts those.
-        `journal`, `backbone`: None for none. `pulls`: the connections of pulls; None for none. `reach`: returns the
-        figures of other relays and servers.
+        `journal`, `backbone`: None for none. `sources`: the connections from which messages are fetched; None for
+        none. `reach`: returns the figures of other relays and servers.
         """
-        self.registries = (publishers, *subscribers, *([pulls] if pulls else ()))
+        self.registries = (publishers, *subscribers, *([sources] if sources else ()))
         self.clock = clock
         self._hub = hub
         self._intake = intake
@@ -184,7 +186,7 @@ class Stats:
         return Snapshot(
             roles=tuple(map(_role, self.registries)),
             most_connections=self.registries[0].admission.max_connections,
-            published=Tally(log.next - 1, log.size, 0),
+            published=Tally(log.taken, log.size, 0),
             delivered=delivered,
             held=log.held + self._budget.lent,
             needed=_needed(self._hub),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from relay.core.cursor import Lag
 from relay.core.start import Start, locate
 from relay.peers.dialogue import Silence
+from relay.peers.publisher_session import RETRY
 from relay.peers.sessions import Sessions
 from relay.peers.subscriber_session import SessionDialogue, SubscriberSession
 from relay.wire import control
-from relay.wire.answer import Error
+from relay.wire.answer import Bye, Error
 from relay.wire.close_reason import CloseReason
 from relay.wire.control import BadControl
 from relay.wire.hello import Opening, SubscriberHello
@@ -78,10 +79,14 @@ class Listening:
         self._locate(subscriber, hello, int(EARLY / LOOK))
 
     def _locate(self, subscriber: Subscriber, hello: SubscriberHello, looks: int) -> None:
-        """Find where a session begins; one with later messages than this relay has when those are here: `looks`."""
+        """Find where a session begins. One that is early is looked at `looks` times more, and then has to come back."""
         sessions = self._sessions
-        if looks and sessions.starts.early(hello):
-            sessions.call_later(LOOK, lambda: self._locate(subscriber, hello, looks - 1))
+        if sessions.starts.early(hello):
+            if looks:
+                sessions.call_later(LOOK, lambda: self._locate(subscriber, hello, looks - 1))
+            else:
+                bye = Bye(str(CloseReason.NOT_READY), retry=RETRY)
+                subscriber.leave(CloseReason.NOT_READY, sessions.frame(bye.write()), "another relay has got further")
         else:
             locate(sessions.hub, sessions.starts.find(hello), partial(self._welcome, subscriber, hello))
 

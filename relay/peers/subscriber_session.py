@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from relay.core.cursor import Lag
+from relay.core.cursor import NO_LAG, Lag
 from relay.core.start import Start
 from relay.peers.heartbeat import Heartbeat
 from relay.peers.publisher_session import RETRY
@@ -22,6 +22,9 @@ from relay.wire.position import Position
 
 if TYPE_CHECKING:
     from relay.peers.subscriber import Subscriber
+
+EPOCHS = 30
+"""The newest epochs that a mirror is told: a control frame has room for them beside all else."""
 
 
 class SubscriberSession:
@@ -41,6 +44,7 @@ class SubscriberSession:
         self._frame = frame or sessions.frame
         self._lost = 0  # messages in the latest gap
         self._via: tuple[str, ...] = ()  # the origins that a relay was told
+        self._mirrors = hello.mirror is not None
         self._subscriber: Subscriber | None = None
         self._heartbeat: Heartbeat | None = None
 
@@ -59,10 +63,17 @@ class SubscriberSession:
         sessions = self._sessions
         self._via = sessions.origins.all if self.hello.via else ()
         lost = sessions.resume(self._start, first)
-        oldest = min(first, sessions.starts.history.first)
+        starts = sessions.starts
         return self._write(
             SubscriberWelcome(
-                self._position(first), oldest, lost, sessions.max_message, SERVER, self._start.ahead, self._via
+                next=self._position(first),
+                oldest=min(first, starts.history.first),
+                lost=lost,
+                max_message=sessions.max_message,
+                server=SERVER,
+                ahead=self._start.ahead,
+                via=self._via,
+                epochs=tuple(starts.epochs[-EPOCHS:]) if self._mirrors else (),
             ),
         )
 
@@ -92,7 +103,9 @@ class SubscriberSession:
         if self._via:
             self._tell_via()
         following = self._position(self._subscriber.source.next())
-        self._subscriber.insert(self._write(answer.Heartbeat(next=following)))
+        lag = self._subscriber.lag(self._sessions.starts.clock) or NO_LAG
+        behind = (lag.messages, round(lag.seconds, 3)) if self._mirrors else None
+        self._subscriber.insert(self._write(answer.Heartbeat(next=following, behind=behind)))
 
     def _tell_via(self) -> None:
         """Tell a relay that the origins have changed; if there is no room for it, the next heartbeat does."""

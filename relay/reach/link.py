@@ -1,4 +1,4 @@
-"""What the connections of pulls and pushes have in common."""
+"""What the connections to other relays and servers have in common."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from relay.client.errors import ConnectionFault
 from relay.config.values import Remote
+from relay.core.history import History
 from relay.core.hub import Hub
 from relay.core.start import Starts
 from relay.core.timing import Clock
@@ -29,19 +30,20 @@ accepted it, and a loop has not yet done much."""
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What all pulls and pushes share."""
+    """What all of them share."""
 
     hub: Hub
     framing: Callable[[], Framing]
     """Makes the framing of one connection."""
+    history: History
     max_message: int
     """Bytes that a message may have."""
     intake: Publishers
     starts: Starts
     origins: Origins
     places: Places
-    pulls: Registry
-    """Keeps the connections of pulls."""
+    sources: Registry
+    """Keeps the connections from which messages are fetched."""
     pushes: Registry
     """Keeps the connections of pushes."""
     publishers: Registry

@@ -75,14 +75,18 @@ class Pull(Task["PullLink"]):
 
     def __init__(self, remote: Remote, surroundings: Surroundings) -> None:
         super().__init__(remote, surroundings)
-        self.core: PullCore | None = None
+        self.core = self._make_core() if remote.session else None
         """Speaks with the relay; None without a session."""
-        if remote.session:
-            after = surroundings.places.find(self.role, remote)
-            self.core = PullCore(after=after, heartbeat=HEARTBEAT, max_message=surroundings.max_message)
+        if self.core is not None:
             self.core.own = surroundings.origins.own
-            if after is not None:
-                self._place = surroundings.places.stand(self.role, remote, after)
+
+    def _make_core(self) -> PullCore:
+        """A core that goes on where the pull stood, if that is known."""
+        around = self.surroundings
+        after = around.places.find(self.role, self.remote)
+        if after is not None:
+            self._place = around.places.stand(self.role, self.remote, after)
+        return PullCore(after=after, heartbeat=HEARTBEAT, max_message=around.max_message)
 
     # What its connections call
 
@@ -121,7 +125,7 @@ class PullLink(Publisher):
 
     def __init__(self, pull: Pull) -> None:
         around = pull.surroundings
-        super().__init__(around.pulls, None, around.hub, around.framing(), around.intake)
+        super().__init__(around.sources, None, around.hub, around.framing(), around.intake)
         self.works = False
         """Whether the other side is what we hoped for: it has welcomed us, or sent a message."""
         self.name = str(pull.remote)
@@ -191,11 +195,13 @@ class PullLink(Publisher):
         """Take what comes in a session. It stands in for the framing's `receive`."""
         core = self._core
         assert core is not None
-        frames = []
+        frames: list[Frames] = []
         for one in core.receive(data, self._clock()):
             if isinstance(one, Run):
                 frames.append(one.frames)
             else:
+                self._publish(frames)
+                frames = []
                 self._pull.tell(one)
         if core.welcomed and not self.works:
             self._greet(core)
@@ -215,14 +221,19 @@ class PullLink(Publisher):
     def _greet(self, core: PullCore) -> None:
         self._work()
         self._lines.info(
-            self.logger, "pull {peer} goes on behind {position}", peer=self.who, position=str(core.position)
+            self.logger,
+            "{role} {peer} goes on behind {position}",
+            role=self.role,
+            peer=self.who,
+            position=str(core.position),
         )
         limit = self._pull.surroundings.max_message
         if core.most > limit:
             self._lines.warn(
                 self.logger,
-                "pull {peer}: messages may have {theirs:,} bytes there and {ours:,} here: a longer one ends the "
+                "{role} {peer}: messages may have {theirs:,} bytes there and {ours:,} here: a longer one ends the "
                 "connection, and nothing after it comes",
+                role=self.role,
                 peer=self.who,
                 theirs=core.most,
                 ours=limit,

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from relay.config.values import Remote
 from relay.observe.stats import ReachFigures
 from relay.reach.link import Surroundings
+from relay.reach.mirror import Mirror
 from relay.reach.pull import Pull
 from relay.reach.push import Push
 
-KINDS: dict[str, Callable[[Remote, Surroundings], Pull | Push]] = {"pull": Pull, "push": Push}
+KINDS: dict[str, Callable[[Remote, Surroundings], Pull | Push]] = {"pull": Pull, "push": Push, "mirror": Mirror}
 """What can be done with another relay or server, by the name of the setting that asks for it."""
 Wanted = tuple[str, Remote]
 """What to do, and where."""
@@ -51,6 +52,11 @@ class Reach:
         """Do what is due every second. (The connections of pulls are swept with all publishers.)"""
         for task in self._tasks.values():
             task.sweep()
+
+    @property
+    def trouble(self) -> str:
+        """Why nobody should connect now, in words for people; empty if they may."""
+        return next((task.trouble for task in self._tasks.values() if task.trouble), "")
 
     def figures(self) -> list[ReachFigures]:
         """How each of them is."""

@@ -1,4 +1,4 @@
-"""What the relay does with one other relay or server: a pull or a push, over one connection after the other."""
+"""What the relay does with one other relay or server: a pull, a push or a mirror, by one connection after the other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ L = TypeVar("L", bound=Link)
 
 
 class Task(Generic[L]):
-    """What pulls and pushes have in common."""
+    """What pulls, pushes and mirrors have in common."""
 
     role = ""
     """What it does there, as `ReachFigures` has it."""
@@ -97,9 +97,21 @@ class Task(Generic[L]):
         """Messages that are not known to be there yet."""
         return 0
 
+    @property
+    def trouble(self) -> str:
+        """Why nobody should connect to this relay now, in words for people; empty if they may."""
+        return ""
+
+    @property
+    def behind(self) -> tuple[int, float] | None:
+        """As in `ReachFigures`."""
+        return None
+
     def figures(self) -> ReachFigures:
         """How it is."""
         link = self.link
         exchanged = self._before + (NOTHING if link is None else link.tally)
         up = link is not None and link.works
-        return ReachFigures(self.role, str(self.remote), up, self.connections, exchanged, self.lost, self.waiting)
+        return ReachFigures(
+            self.role, str(self.remote), up, self.connections, exchanged, self.lost, self.waiting, self.behind
+        )

@@ -115,6 +115,8 @@ def _status(contents: Contents) -> Callable[[], dict[str, object]]:
     """What viewers are sent, made once for those that come at the same time."""
     from relay.web.status import Status
 
-    stats, feeds, epoch = contents.stats, contents.feeds, contents.sessions.starts.epoch
-    status = Status(stats, feeds.hub.log, feeds.framing, contents.settings, contents.unready, epoch, time.time)
+    stats, feeds, starts = contents.stats, contents.feeds, contents.sessions.starts
+    status = Status(
+        stats, feeds.hub.log, feeds.framing, contents.settings, contents.unready, lambda: starts.epoch, time.time
+    )
     return Reused(status.now, stats.clock)

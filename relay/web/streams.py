@@ -83,7 +83,7 @@ class Streams:
         self._event_registry = events
         self._socket_registry = sockets
         self._origins = origins
-        self._events = EventEncoding(sessions.starts.epoch)
+        self._encoding = EventEncoding(sessions.starts.epoch)
         self._binary = binary()
         self._text = text()
 
@@ -99,9 +99,16 @@ class Streams:
         origin = request.header("Origin")
         allowed = (("Access-Control-Allow-Origin", origin), ("Vary", "Origin")) if origin in self._origins() else ()
         dialogue = EventDialogue(stream_head(allowed), self._sessions.starts.epoch, start)
-        source = Membership(self._feeds, self._events, start)
+        source = Membership(self._feeds, self._events(), start)
         registry = self._event_registry
         return Takeover(lambda address: Subscriber(registry, address, source, dialogue), registry)
+
+    def _events(self) -> EventEncoding:
+        """The encoding of events in the epoch in force. It is one object as long as that lasts, so that feeds last."""
+        epoch = self._sessions.starts.epoch
+        if self._encoding.epoch != epoch:
+            self._encoding = EventEncoding(epoch)
+        return self._encoding
 
     def socket(self, request: Request) -> Response | Takeover:
         """The answer to a request for a WebSocket."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from relay.wire import control
 from relay.wire.control import BadControl
 from relay.wire.hello import read_via
-from relay.wire.position import Position
+from relay.wire.position import Epoch, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class SubscriberWelcome:
     """Messages up to the hello's `after` that the relay's disk never got: others have their numbers now."""
     via: tuple[str, ...] = ()
     """For a relay: the ids of all relays whose messages come. Empty for anybody else."""
+    epochs: tuple[Epoch, ...] = ()
+    """For a mirror: the newest epochs that the relay knows, the oldest first. Empty for anybody else."""
 
     def write(self) -> bytes:
         return control.write(
@@ -41,6 +43,7 @@ class SubscriberWelcome:
                 "server": self.server,
                 "ahead": self.ahead or None,
                 "via": self.via or None,
+                "epochs": self.epochs or None,
             }
         )
 
@@ -94,8 +97,12 @@ class Heartbeat:
     """For a subscriber; None for a publisher."""
     accepted: int | None = None
     """For a publisher; None for a subscriber."""
+    behind: tuple[int, float] | None = None
+    """For a mirror: the messages and the seconds that it is behind. None for anybody else."""
 
     def write(self) -> bytes:
+        if self.behind is not None:
+            return control.write({"type": "heartbeat", "next": str(self.next), "behind": self.behind})
         if self.next is not None:
             return b'{"type":"heartbeat","next":"%b-%d"}' % (self.next.epoch.encode(), self.next.number)
         return control.write({"type": "heartbeat", "accepted": self.accepted})
@@ -179,15 +186,16 @@ def _welcome(values: Mapping[str, object]) -> Answer:
     if "next" in values:
         lost = None if values.get("lost") is None else _number(values, "lost")
         ahead = _number(values, "ahead") if "ahead" in values else 0
-        via = read_via(values.get("via"))
-        return SubscriberWelcome(_position(values), _number(values, "oldest"), lost, limit, server, ahead, via)
+        via, epochs = read_via(values.get("via")), _epochs(values.get("epochs"))
+        oldest = _number(values, "oldest")
+        return SubscriberWelcome(_position(values), oldest, lost, limit, server, ahead, via, epochs)
     known, ack, epoch = values["known"] is True, str(values["ack"]), str(values["epoch"])
     return PublisherWelcome(_number(values, "accepted"), known, ack, epoch, limit, server)
 
 
 def _heartbeat(values: Mapping[str, object]) -> Answer:
     if "next" in values:
-        return Heartbeat(next=_position(values))
+        return Heartbeat(next=_position(values), behind=_behind(values.get("behind")))
     return Heartbeat(accepted=_number(values, "accepted"))
 
 
@@ -199,6 +207,21 @@ def _bye(values: Mapping[str, object]) -> Answer:
         _number(values, "accepted") if "accepted" in values else None,
         float(retry) if isinstance(retry, int | float) else None,
     )
+
+
+def _epochs(value: object) -> tuple[Epoch, ...]:
+    pairs = value if isinstance(value, list) else []
+    positions = [Position.parse(f"{name}-{first}") for name, first in pairs]
+    return tuple(Epoch(position.epoch, position.number) for position in positions)
+
+
+def _behind(value: object) -> tuple[int, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("behind is not messages and seconds")
+    messages, seconds = value
+    return int(messages), float(seconds)
 
 
 def _position(values: Mapping[str, object]) -> Position:

@@ -19,11 +19,12 @@ class EventEncoding:
     name = "events"
 
     def __init__(self, epoch: str) -> None:
-        """`epoch`: the epoch in the messages' positions."""
-        self._epoch = epoch.encode()
+        """Write events with positions in `epoch`."""
+        self.epoch = epoch
+        """The epoch in the messages' positions."""
 
     def encode(self, messages: Iterable[bytes], number: int) -> bytes:
-        epoch = self._epoch
+        epoch = self.epoch.encode()
         parts = []
         for at, message in enumerate(messages, number):
             kind, data = b"text", message

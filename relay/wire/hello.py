@@ -47,6 +47,9 @@ class SubscriberHello:
     """What to call the subscriber in the log; empty for nothing."""
     via: tuple[str, ...] = ()
     """If this is a relay, its id: it wants to be told whose messages come. Empty for anybody else."""
+    mirror: int | None = None
+    """If this is a mirror, the bytes of messages that it can keep: without `after` it begins with the newest that are
+    about so many. It wants to be told the epochs, and how far it is behind. None for anybody else."""
 
     def write(self) -> bytes:
         """The hello as the body of a control frame."""
@@ -60,6 +63,7 @@ class SubscriberHello:
                 "heartbeat": self.heartbeat or None,
                 "name": self.name or None,
                 "via": self.via or None,
+                "mirror": self.mirror,
             }
         )
 
@@ -71,11 +75,12 @@ class SubscriberHello:
             raise BadControl(f"give one of after, replay and since, not {' and '.join(starts)}")
         return cls(
             after=_position(values.get("after")),
-            replay=_count(values.get("replay")),
+            replay=_count(values.get("replay"), "replay: how many messages, a whole number"),
             since=_since(values.get("since")),
             heartbeat=_heartbeat(values.get("heartbeat")),
             name=_name(values.get("name")),
             via=read_via(values.get("via")),
+            mirror=_count(values.get("mirror"), "mirror: how many bytes, a whole number"),
         )
 
 
@@ -207,11 +212,11 @@ def _position(value: object) -> Position | None:
         raise BadControl(f"after: {error}") from None
 
 
-def _count(value: object) -> int | None:
+def _count(value: object, what: str) -> int | None:
     if value is None:
         return None
     if type(value) is not int or not 0 <= value < MAX_NUMBER:
-        raise BadControl("replay: how many messages, a whole number")
+        raise BadControl(what)
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 SHOWN = 64
 """Characters of what is no position that are shown to its author, at most: no position is that long, and the words for
@@ -35,6 +35,14 @@ class Position:
             shown = repr(text[:SHOWN]) + ("..." if len(text) > SHOWN else "")
             raise ValueError(f"{shown} is not a position: give one such as 5289cfdd2847-17")
         return cls(match[1], int(match[2]))
+
+
+class Epoch(NamedTuple):
+    """One unbroken numbering of messages."""
+
+    name: str
+    first: int
+    """Position of its first message. Numbers go on counting from one epoch to the next."""
 
 
 def new_epoch() -> str:

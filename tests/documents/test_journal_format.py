@@ -7,7 +7,6 @@ import re
 from relay.journal.contents import (
     End,
     Entry,
-    Epoch,
     Seal,
     decode_epochs,
     decode_names,
@@ -18,6 +17,7 @@ from relay.journal.contents import (
 )
 from relay.journal.format import HEAD_SIZE, HEADER_SIZE, MAGIC, VERSION, Head, Header, Kind, encode, read_header, walk
 from relay.wire.counted import Int32
+from relay.wire.position import Epoch
 from tests.kit.page import ROOT, table
 
 PAGE = (ROOT / "docs" / "journal.md").read_text()

@@ -13,6 +13,7 @@ from relay.peers.admission import Admission
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
 from relay.reach.link import Surroundings
+from relay.reach.mirror import Mirror
 from relay.reach.places import Places
 from relay.reach.pull import Pull
 from relay.reach.push import Push, PushLink
@@ -54,10 +55,11 @@ class RemoteCase(PublisherCase):
             framing=partial(Int32, 40),
             max_message=40,
             intake=self.intake,
+            history=self.sessions.starts.history,
             places=Places(self.sessions.names, self.note),
             starts=self.sessions.starts,
             origins=self.sessions.origins,
-            pulls=self.registry,
+            sources=self.registry,
             pushes=self.pushes,
             publishers=self.factory.registry,
             subscribers=self.subscribers,
@@ -75,6 +77,12 @@ class RemoteCase(PublisherCase):
         pull = Pull(remote, self.around)
         pull.start()
         return pull
+
+    def mirror(self) -> Mirror:
+        """One that has been started."""
+        mirror = Mirror(SESSION, self.around)
+        mirror.start()
+        return mirror
 
     def push(self, remote: Remote = SESSION) -> Push:
         """One that has been started."""

@@ -16,6 +16,7 @@ from relay.peers.sessions import Sessions
 from relay.wire import control
 from relay.wire.counted import HEADER, Int32
 from relay.wire.framing import Framing
+from relay.wire.position import Epoch
 
 EPOCH = "0123456789ab"
 
@@ -67,7 +68,7 @@ def make_sessions(
     frame_timeout: float = 30.0,
 ) -> Sessions:
     """What the sessions of `hub` share. `clock`: the hub's; it serves for the time of the day too."""
-    starts = Starts(hub, history or History(hub), EPOCH, clock, clock)
+    starts = Starts(hub, history or History(hub), [Epoch(EPOCH, 1)], clock, clock)
     return Sessions(
         hub,
         starts,

@@ -307,7 +307,7 @@ function showReach() {
     { text: one.remote, note: one.role },
     { text: one.connected ? "connected" : "not connected", as: one.connected ? "" : "warn",
       note: count(one.connections, "connection", "connections") },
-    { text: whole.format(one.messages), as: "number", note: [one.waiting && `${whole.format(one.waiting)} waiting`, one.lost && `${whole.format(one.lost)} lost`]
+    { text: whole.format(one.messages), as: "number", note: [one.behind && `${duration(one.behind.seconds)} behind`, one.waiting && `${whole.format(one.waiting)} waiting`, one.lost && `${whole.format(one.lost)} lost`]
         .filter(Boolean).join(" · ") },
   ]), "");
 }

@@ -25,6 +25,16 @@ def fill(log: Log, contents: list[list[bytes]]) -> None:
 
 
 class LogTests(SynchronousTestCase):
+    def test_one_that_begins_anew_has_nothing_and_goes_on_with_any_position(self) -> None:
+        log = Log(Int32.ends)
+        fill(log, [[b"one", b"two"]])
+        log.begin_anew(100)
+        self.assertEqual((log.first, log.next, log.held, log.taken), (100, 100, 0, 2))
+        fill(log, [[b"three"]])
+        self.assertEqual((log.first, log.next, log.taken), (100, 101, 3))
+        log.begin_anew(5)
+        self.assertEqual((log.first, log.next, log.taken), (5, 5, 3))
+
     def test_an_empty_log_has_no_first_message(self) -> None:
         log = Log(Int32.ends)
         self.assertEqual((log.first, log.next, log.oldest, log.end, log.held), (1, 1, 0, 0, 0))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from relay.core.history import History
+from relay.core.log import OVERHEAD
 from relay.core.start import NEXT, Start, Starts
 from relay.wire.hello import SubscriberHello
-from relay.wire.position import Position
+from relay.wire.position import Epoch, Position
 from tests.kit.fakes import frames
 from tests.kit.hubs import HubTests
 
@@ -22,7 +23,7 @@ class StartTests(HubTests):
     def begin(self, limit: int) -> None:
         self.set_up(limit=limit)
         self.history = History(self.hub)
-        self.starts = Starts(self.hub, self.history, EPOCH, lambda: self.now, lambda: NOW + self.now)
+        self.starts = Starts(self.hub, self.history, [Epoch(EPOCH, 1)], lambda: self.now, lambda: NOW + self.now)
         self.history.use()
 
     def first(self, hello: SubscriberHello) -> tuple[int, int | None]:
@@ -70,6 +71,28 @@ class StartTests(HubTests):
         self.publish(b"two")
         self.assertEqual(self.after(1, "ba9876543210"), (1, None))
         self.assertEqual(self.after(3), (1, None), "no message has that number yet")
+
+    def test_a_mirror_begins_with_as_much_as_it_can_keep(self) -> None:
+        for _ in range(5):
+            self.publish(bytes(1000))
+        self.assertEqual(self.first(SubscriberHello(mirror=3 * (1004 + OVERHEAD))), (3, 0))
+        self.assertEqual(self.first(SubscriberHello(mirror=0)), (5, 0))
+
+    def test_who_comes_from_a_relay_that_has_got_further_is_early(self) -> None:
+        self.publish(b"one")
+        shared = Starts(self.hub, self.history, [Epoch(EPOCH, 1)], lambda: 0.0, lambda: 0.0, shared=True)
+        for starts, epoch, number, early in (
+            (self.starts, EPOCH, 2, False),
+            (shared, EPOCH, 1, False),
+            (shared, EPOCH, 2, True),
+            (shared, "ba9876543210", 1, False),
+        ):
+            self.assertEqual(starts.early(SubscriberHello(after=Position(epoch, number))), early)
+        shared.current = False
+        self.assertTrue(shared.early(SubscriberHello(after=Position("ba9876543210", 1))), "it may be a new one")
+        self.assertFalse(shared.early(SubscriberHello()))
+        shared.known = False
+        self.assertTrue(shared.early(SubscriberHello()))
 
     def test_the_last_messages(self) -> None:
         for _ in range(5):

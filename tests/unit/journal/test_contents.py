@@ -11,7 +11,6 @@ from relay.journal.contents import (
     BadContents,
     End,
     Entry,
-    Epoch,
     Seal,
     decode_epochs,
     decode_names,
@@ -21,6 +20,7 @@ from relay.journal.contents import (
     encode_seal,
     seal_offset,
 )
+from relay.wire.position import Epoch
 
 NUMBERS = st.integers(0, 2**64 - 1)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

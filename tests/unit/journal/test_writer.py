@@ -6,11 +6,12 @@ import errno
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.journal.contents import End, Epoch
+from relay.journal.contents import End
 from relay.journal.format import HEADER_SIZE, Header
 from relay.journal.scan import read_sealed, scan
 from relay.journal.segment import read_block
 from relay.journal.writer import Writer
+from relay.wire.position import Epoch
 from tests.kit.journals import FOLDER, MemoryDisk, message
 
 HEADER = Header("int32", 99_999, 1, bytes(16), 0, b"mark")

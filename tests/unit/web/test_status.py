@@ -35,7 +35,13 @@ class StatusTests(RelayCase):
         self.unready = ""
         self.settings: dict[str, object] = {"slow": "disconnect", "stall-timeout": 60.0}
         self.status = Status(
-            self.stats, self.hub.log, Int32, lambda: self.settings, lambda: self.unready, "k3f9x2", lambda: self.time
+            self.stats,
+            self.hub.log,
+            Int32,
+            lambda: self.settings,
+            lambda: self.unready,
+            lambda: "k3f9x2",
+            lambda: self.time,
         )
 
     def test_a_relay_that_nobody_knows_has_nothing_but_its_limits(self) -> None:

@@ -15,13 +15,15 @@ from relay.wire.answer import (
     read_answer,
 )
 from relay.wire.control import BadControl
-from relay.wire.position import Position
+from relay.wire.position import Epoch, Position
 
 HERE = Position("5289cfdd2847", 18)
 ANSWERS = (
     SubscriberWelcome(HERE, 1, 0, 99_999, "relay 0.2.0"),
     SubscriberWelcome(HERE, 1, None, 99_999, "relay 0.2.0"),
     SubscriberWelcome(HERE, 1, 0, 99_999, "relay 0.2.0", ahead=3),
+    SubscriberWelcome(HERE, 1, 0, 99_999, "relay 0.2.0", epochs=(Epoch("ab", 1), Epoch("cd", 18))),
+    Heartbeat(next=HERE, behind=(12, 0.25)),
     PublisherWelcome(1234, True, "relayed", "5289cfdd2847", 99_999, "relay 0.2.0"),
     Ack(1301),
     Heartbeat(next=HERE),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.journal.contents import Epoch
-from relay.journal.epochs import resume
-from relay.wire.position import Position
+from relay.core.epochs import resume
+from relay.wire.position import Epoch, Position
 
 EPOCHS = [Epoch("a", 1), Epoch("b", 11), Epoch("c", 11), Epoch("d", 21)]
 NEXT = 31

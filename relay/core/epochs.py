@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
-from relay.core.start import Resumption
-from relay.journal.contents import Epoch
-from relay.wire.position import Position
+from relay.wire.position import Epoch, Position
+
+
+class Resumption(NamedTuple):
+    """Where one goes on that comes back."""
+
+    wanted: int
+    """Position of the first message that it lacks."""
+    ahead: int
+    """Messages that it was given and that a journal's disk never got: their numbers are those of other messages now."""
 
 
 def resume(epochs: Sequence[Epoch], after: Position, following: int) -> Resumption | None:

@@ -1,0 +1,146 @@
+"""A mirror: the relay hands out the messages of another one, under the same positions.
+
+A mirror is a pull with a session whose log has the other relay's numbers and epochs. So a subscriber may move between
+the two, and go on where it stopped. That holds for as long as the mirror misses nothing. When messages are missing, or
+the other relay begins a new epoch, all subscribers end: silent ones, because the next message would look like the one
+that follows, and those with sessions because they learn exactly what they have lost when they come back.
+
+A mirror that starts asks for as many messages as it keeps for subscribers that come back. What it has had itself before
+a gap is forgotten, because a log has no holes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from twisted.logger import Logger
+
+from relay.client.events import Gap
+from relay.config.values import Remote
+from relay.reach.link import Surroundings
+from relay.reach.pull import Pull, PullCore
+from relay.wire.answer import Answer, Heartbeat, SubscriberWelcome
+from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Frames
+from relay.wire.hello import SubscriberHello, read_hello
+from relay.wire.position import Epoch, Position
+
+HEARTBEAT = 1.0
+"""Seconds between two heartbeats: so often the other relay says how far the mirror is behind."""
+
+
+class MirrorCore(PullCore):
+    """Speaks for a mirror: asks for what it can keep, and learns the epochs and how far it is behind."""
+
+    def __init__(self, after: Position | None, memory: int, max_message: int) -> None:
+        """`after`: the position up to which the mirror has everything; None for none. `memory`: bytes that it keeps."""
+        super().__init__(after=after, heartbeat=HEARTBEAT, max_message=max_message)
+        self.epochs: tuple[Epoch, ...] = ()
+        """The epochs that the other relay knows, the oldest first."""
+        self.behind: tuple[int, float] | None = None
+        """The messages and seconds that the mirror was behind at `heard`; None before the first heartbeat."""
+        self.heard = 0.0
+        """When that was."""
+        self._memory = memory
+
+    def connected(self, now: float) -> bytes:
+        self.behind = None
+        return super().connected(now)
+
+    def _hello(self) -> bytes:
+        hello = read_hello(super()._hello())
+        assert isinstance(hello, SubscriberHello)
+        return replace(hello, mirror=self._memory).write()
+
+    def _read(self, body: bytes) -> Answer | None:
+        said = super()._read(body)
+        if isinstance(said, Heartbeat):
+            self.behind = said.behind
+        return said
+
+    def _heed(self, body: bytes, now: float) -> Gap | None:
+        self.heard = now
+        return super()._heed(body, now)
+
+    def _begin(self, welcome: SubscriberWelcome) -> Gap:
+        """As in `SubscriberCore`, but a welcome with nothing missing before it is told too, as an empty gap."""
+        epoch = welcome.next.epoch
+        self.epochs = welcome.epochs or (Epoch(epoch, 1),)
+        return super()._begin(welcome) or Gap(0, welcome.next)
+
+
+class Mirror(Pull):
+    """The relay whose messages this one has."""
+
+    logger = Logger()
+    role = "mirror"
+    core: MirrorCore
+
+    def __init__(self, remote: Remote, surroundings: Surroundings) -> None:
+        self._history = surroundings.history
+        self._starts = surroundings.starts
+        self._log = surroundings.hub.log
+        self._starts.known = self._starts.current = False
+        super().__init__(remote, surroundings)
+
+    def _make_core(self) -> MirrorCore:
+        self._history.use()
+        return MirrorCore(None, self._history.size, self.surroundings.max_message)
+
+    # What its connections call
+
+    def publish(self, frames: list[Frames]) -> None:
+        """Publish what came."""
+        if self.core.behind is None:
+            self._history.excuse(sum(len(one.data) for one in frames))
+        self.surroundings.hub.publish(frames)
+
+    def tell(self, gap: Gap) -> None:
+        """A session begins, or messages are missing."""
+        starts, log, epochs = self._starts, self._log, self.core.epochs
+        self.surroundings.hub.flush()
+        whole = starts.known and gap.lost == 0 and not gap.ahead and not gap.repeats
+        if not whole or gap.position.number != log.next:
+            self._begin_anew(gap)
+        elif epochs[-1].name != starts.epoch:
+            self._end_subscribers(f"the other relay has begun the epoch {epochs[-1].name}")
+        starts.epochs = list(epochs)
+        starts.known = starts.current = True
+
+    def _begin_anew(self, gap: Gap) -> None:
+        """Forget all messages, and go on with those that come next."""
+        if self._starts.known:
+            self.lost += gap.lost or 0
+            what = "an unknown number of messages" if gap.lost is None else f"{gap.lost:,} messages"
+            self._end_subscribers(f"{what} are missing before {gap.position}")
+        else:
+            self._end_subscribers("")
+        self._log.begin_anew(gap.position.number)
+
+    def _end_subscribers(self, why: str) -> None:
+        hub = self.surroundings.hub
+        ended = hub.subscriptions
+        if why:
+            self.logger.warn(
+                "mirror {remote}: {why}; {count:,} subscribers end", remote=str(self.remote), why=why, count=len(ended)
+            )
+        for subscription in ended:
+            hub.end(subscription, CloseReason.UPSTREAM_GAP)
+
+    def ended(self, fault: Exception | None) -> None:
+        self._starts.current = False
+        super().ended(fault)
+
+    # How it is
+
+    @property
+    def trouble(self) -> str:
+        return "" if self._starts.current else f"not connected to {self.remote.endpoint}, which it mirrors"
+
+    @property
+    def behind(self) -> tuple[int, float] | None:
+        core = self.core
+        if core.behind is None:
+            return None
+        messages, seconds = core.behind
+        return messages, seconds + self.surroundings.clock() - core.heard

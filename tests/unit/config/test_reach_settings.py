@@ -1,0 +1,42 @@
+"""The settings of other relays and servers, and what they do not go with."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.config.config import Faults, configure
+from relay.config.reach_settings import REACH
+from relay.config.setting import Given
+from relay.config.settings import SETTINGS
+from relay.config.values import Remote
+
+
+def given(**texts: str) -> dict[str, Given]:
+    """What is given on the command line."""
+    return {name.replace("_", "-"): Given(f"--{name}", [text]) for name, text in texts.items()}
+
+
+class ReachSettingsTests(SynchronousTestCase):
+    def test_they_stand_together_among_all_settings(self) -> None:
+        found = tuple(setting for setting in SETTINGS if setting.table == "reach")
+        self.assertEqual(found, REACH)
+
+    def test_a_mirror_always_has_a_session_and_no_port_for_publishers(self) -> None:
+        for text in ("tcp:far:8002", "session:tcp:far:8002"):
+            config = configure(given(mirror=text))
+            self.assertEqual(config.mirror, Remote("tcp:far:8002", True))
+            self.assertEqual((config.publish, config.subscribe), ((), ("tcp:8002",)))
+        self.assertEqual(configure(given(mirror="none")).publish, ("tcp:8001",))
+
+    def test_what_a_mirror_cannot_have_is_told(self) -> None:
+        for name, text in (
+            ("publish", "tcp:8001"),
+            ("pull", "tcp:far:1"),
+            ("push", "tcp:far:1"),
+            ("backbone", "nats://far:4222/RELAY"),
+            ("journal", "/var/lib/relay"),
+        ):
+            fault = self.assertRaises(Faults, configure, given(mirror="tcp:far:8002", **{name: text}))
+            self.assertIn(f"--{name}: not with --mirror", str(fault))
+        fault = self.assertRaises(Faults, configure, given(mirror="tcp:far:8002", framing="line"))
+        self.assertIn("--mirror: a session needs --framing int32", str(fault))
