@@ -88,7 +88,7 @@ class SharedOrder:
     ) -> None:
         """`fold`: up to where the stream was read. `full`: bytes that may wait before publishers do."""
         self.trouble = "connecting to the backbone"
-        """Why publishers wait, in words for people; empty while they do not, or only because they are too fast."""
+        """Why the stream takes nothing, in words for people; empty if it does."""
         self.snapshot = 0
         """The stream's number of the last message in the newest snapshot that this relay wrote; 0: none."""
         self.behind = 0
@@ -106,6 +106,8 @@ class SharedOrder:
         self._caught_up = False  # whether the first proposal has come back
         self._told = False  # whether the keeper was told of the trouble
         self._paced = False  # whether publishers wait because they are too fast
+        self._held_since: float | None = None  # when publishers began to wait, for whichever reason
+        self._held_before = 0.0  # seconds in which they waited, without what `_held_since` says
         self._proposed = 1
         self._verdicts: Counter[str] = Counter()
         self._trips = [0] * (len(BOUNDS) + 1)
@@ -113,7 +115,7 @@ class SharedOrder:
         self._kept = -SNAPSHOT_PAUSE  # when the last snapshot was written
         self._looked = 0.0  # seconds since the last look at the snapshots
         outbox.open()
-        keeper.hold("")
+        self._stop_publishers("")
 
     # What goes out
 
@@ -127,7 +129,7 @@ class SharedOrder:
         if waiting > self._full and not self._paced:
             self._paced = True
             if not self.trouble:
-                self._keeper.hold("")
+                self._stop_publishers("")
         elif self._paced and waiting <= self._full // 2:
             self._paced = False
             self._release()
@@ -141,11 +143,21 @@ class SharedOrder:
         self.trouble = reason
         if not self._told:
             self._told = True
-            self._keeper.hold(reason)
+            self._stop_publishers(reason)
+
+    def _stop_publishers(self, reason: str) -> None:
+        if self._held_since is None:
+            self._held_since = self._clock()
+        self._keeper.hold(reason)
 
     def _release(self) -> None:
         if not self.trouble and not self._paced:
+            self._held_before, self._held_since = self._held_seconds, None
             self._keeper.release()
+
+    @property
+    def _held_seconds(self) -> float:
+        return self._held_before + (0.0 if self._held_since is None else self._clock() - self._held_since)
 
     # What the connection calls
 
@@ -288,6 +300,8 @@ class SharedOrder:
             sequence=self._fold.sequence,
             snapshot=self.snapshot,
             trouble=self.trouble,
+            held=self._held_since is not None,
+            held_seconds=self._held_seconds,
         )
 
 

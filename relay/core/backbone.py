@@ -39,7 +39,11 @@ class BackboneFigures:
     snapshot: int
     """The stream's number of the last message in the newest snapshot that this relay wrote; 0: none."""
     trouble: str
-    """Why publishers wait for it, in words for people; empty while they do not."""
+    """Why it takes nothing, in words for people: NATS cannot be reached, or takes no proposals. Empty if it does."""
+    held: bool
+    """Whether publishers wait for it, because of that or because they are faster than the stream."""
+    held_seconds: float
+    """Time during which they did."""
 
 
 class Backbone(Protocol):
@@ -47,7 +51,7 @@ class Backbone(Protocol):
 
     @property
     def trouble(self) -> str:
-        """Why publishers wait for it, in words for people; empty while they do not."""
+        """Why it takes nothing, in words for people; empty if it does."""
         ...
 
     def figures(self) -> BackboneFigures:

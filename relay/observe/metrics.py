@@ -143,7 +143,13 @@ def _backbone(now: BackboneFigures) -> Iterator[Metric]:
     yield Gauge(
         "relay_backbone_snapshot_sequence", "Number of the last message in this relay's newest snapshot.", now.snapshot
     )
-    yield Gauge("relay_backbone_held", "1 while publishers wait for the backbone, else 0.", bool(now.trouble))
+    yield Gauge(
+        "relay_backbone_away", "1 while NATS cannot be reached or takes no proposals, else 0.", bool(now.trouble)
+    )
+    yield Gauge("relay_backbone_held", "1 while publishers wait for the backbone, else 0.", now.held)
+    yield Counter(
+        "relay_backbone_held_seconds", "Seconds during which publishers waited for the backbone.", now.held_seconds
+    )
 
 
 def _by(name: str, meaning: str, results: dict[str, int]) -> Counter:

@@ -76,5 +76,7 @@ NOW = Snapshot(
         sequence=60,
         snapshot=55,
         trouble="",
+        held=True,
+        held_seconds=4.5,
     ),
 )

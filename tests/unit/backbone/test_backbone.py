@@ -107,6 +107,34 @@ class SharedOrderTests(SynchronousTestCase):
         self.member.pass_on(self.stream)
         self.assertEqual((self.member.keeper.lent, self.member.order.done), (0, True))
 
+    def test_the_time_in_which_publishers_wait_is_counted_for_whichever_reason(self) -> None:
+        self.member = Member(full=1000)
+
+        def waited() -> tuple[bool, float]:
+            figures = self.member.order.figures()
+            return figures.held, figures.held_seconds
+
+        self.member.now += 1
+        self.assertEqual(waited(), (True, 1))
+        self.begin()
+        self.member.now += 2
+        self.assertEqual(waited(), (False, 1), "they are read")
+        self.member.order.disconnected("gone")
+        self.member.now += 4
+        self.member.publish(frames(bytes(2000)))
+        self.member.now += 8
+        self.assertEqual(waited(), (True, 13), "NATS is away, and more waits than should")
+        self.member.order.connected("nats://one:4222")
+        self.assertEqual(waited(), (False, 13))
+        for _ in range(MOST):
+            self.member.publish(frames(bytes(100)))
+        self.member.publish(frames(bytes(2000)))
+        self.member.now += 16
+        self.assertEqual((waited(), self.member.order.trouble), ((True, 29), ""), "they are too fast")
+        self.member.pass_on(self.stream)
+        self.member.now += 32
+        self.assertEqual(waited(), (False, 29))
+
     def test_what_was_read_before_is_not_folded_again(self) -> None:
         self.begin()
         self.member.publish(frames(b"a"))

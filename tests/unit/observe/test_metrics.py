@@ -81,10 +81,11 @@ class MetricsTests(SynchronousTestCase):
         self.assertNotIn("relay_journal", scrape(replace(NOW, journal=None))[0])
 
     def test_those_of_the_backbone_are_there_if_there_is_one(self) -> None:
-        names = ("window", "window_bytes", "waiting_bytes", "behind", "names", "sequence", "snapshot_sequence", "held")
-        self.assertEqual([value(f"relay_backbone_{name}") for name in names], [5, 512, 256, 11, 12, 60, 55, 0])
-        totals = [value(f"relay_backbone_{name}_total") for name in ("proposals", "repeats", "folded")]
-        self.assertEqual(totals, [20, 3, 50])
+        names = ("window", "window_bytes", "waiting_bytes", "behind", "names", "sequence", "snapshot_sequence")
+        self.assertEqual([value(f"relay_backbone_{name}") for name in names], [5, 512, 256, 11, 12, 60, 55])
+        self.assertEqual([value(f"relay_backbone_{name}") for name in ("away", "held")], [0, 1])
+        totals = [value(f"relay_backbone_{name}_total") for name in ("proposals", "repeats", "folded", "held_seconds")]
+        self.assertEqual(totals, [20, 3, 50, 4.5])
         causes = ("repeated", "early", "foreign", "stale")
         self.assertEqual([value("relay_backbone_ignored_total", cause=cause) for cause in causes], [1, 2, 3, 4])
         buckets = [value("relay_backbone_round_trip_seconds_bucket", le=le) for le in ("0.001", "0.01", "+Inf")]
