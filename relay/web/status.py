@@ -14,6 +14,7 @@ from heapq import nlargest
 from itertools import pairwise
 
 from relay import __version__
+from relay.core.backbone import BackboneFigures
 from relay.core.cursor import Lag
 from relay.core.journal import JournalFigures
 from relay.core.log import Log
@@ -183,6 +184,7 @@ def _numbers(now: Snapshot) -> dict[str, object]:
         "lagging": now.lagging,
         "buffer": _buffer(now),
         "journal": now.journal and _journal(now.journal),
+        "backbone": now.backbone and _backbone(now.backbone),
         "furthest": asdict(now.furthest),
         "sessions": _sessions(now),
         "reach": [_reach(one) for one in now.reach],
@@ -208,6 +210,23 @@ def _journal(now: JournalFigures) -> dict[str, object]:
         "unsynced": now.unsynced,
         "readers": now.readers,
         "trouble": now.trouble or None,
+        "held_seconds": now.held_seconds,
+    }
+
+
+def _backbone(now: BackboneFigures) -> dict[str, object]:
+    """The backbone, with why it takes nothing: null if it does."""
+    return {
+        "behind": now.behind,
+        "sequence": now.sequence,
+        "window": now.window,
+        "window_bytes": now.window_bytes,
+        "waiting": now.waiting,
+        "round_trips": sum(now.trips),
+        "round_trip_seconds": now.trip_seconds,
+        "names": now.names,
+        "trouble": now.trouble or None,
+        "held": now.held,
         "held_seconds": now.held_seconds,
     }
 

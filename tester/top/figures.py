@@ -73,6 +73,26 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class Backbone:
+    """What a relay tells of its backbone. Totals are since its start; times are in seconds."""
+
+    behind: int
+    """Messages of the stream that it has not read yet."""
+    window: int
+    """Proposals that are on their way."""
+    waiting: float
+    """Bytes that wait for room to be proposed."""
+    trips: int
+    """Proposals that have come back."""
+    trip_seconds: float
+    """What all of those took together."""
+    away: bool
+    """Whether NATS cannot be reached, or takes nothing."""
+    held: bool
+    """Whether publishers wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scrape:
     """A relay at one moment. Totals are since its start; sizes are in bytes, times in seconds."""
 
@@ -109,6 +129,7 @@ class Scrape:
     sessions: Sessions = Sessions()
     reach: Reach = Reach()
     journal: Journal | None = None
+    backbone: Backbone | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +140,8 @@ class Rates:
     delivered: Flow
     blocked: float
     """The share of the time during which publishers were not read, from 0 to 1."""
+    round_trip: float | None = None
+    """How long a proposal took to come back, on average, in seconds; None if none did."""
 
 
 def read(text: str, at: float) -> Scrape:
@@ -138,7 +161,14 @@ def rates(before: Scrape, after: Scrape) -> Rates | None:
         published=_per(seconds, before.published, after.published),
         delivered=_per(seconds, before.delivered, after.delivered),
         blocked=min((after.blocked_seconds - before.blocked_seconds) / seconds, 1.0),
+        round_trip=_round_trip(before.backbone, after.backbone),
     )
+
+
+def _round_trip(before: Backbone | None, after: Backbone | None) -> float | None:
+    if before is None or after is None or after.trips <= before.trips:
+        return None
+    return (after.trip_seconds - before.trip_seconds) / (after.trips - before.trips)
 
 
 def same_run(before: Scrape, after: Scrape) -> bool:
@@ -221,6 +251,7 @@ def _scrape(samples: _Samples, at: float) -> Scrape:
         sessions=_sessions(samples) if "relay_sessions" in samples else Sessions(),
         reach=_reach(samples) if "relay_reach_connected" in samples else Reach(),
         journal=_journal(samples) if "relay_journal_bytes" in samples else None,
+        backbone=_backbone(samples) if "relay_backbone_behind" in samples else None,
     )
 
 
@@ -242,6 +273,18 @@ def _journal(samples: _Samples) -> Journal:
         unsynced=samples.sum("relay_journal_unsynced_bytes"),
         readers=samples.count("relay_journal_readers"),
         held=samples.sum("relay_journal_held") > 0,
+    )
+
+
+def _backbone(samples: _Samples) -> Backbone:
+    return Backbone(
+        behind=samples.count("relay_backbone_behind"),
+        window=samples.count("relay_backbone_window"),
+        waiting=samples.sum("relay_backbone_waiting_bytes"),
+        trips=samples.count("relay_backbone_round_trip_seconds_count"),
+        trip_seconds=samples.sum("relay_backbone_round_trip_seconds_sum"),
+        away=samples.sum("relay_backbone_away") > 0,
+        held=samples.sum("relay_backbone_held") > 0,
     )
 
 

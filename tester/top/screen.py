@@ -15,7 +15,7 @@ from rich.styled import Styled
 from rich.table import Table
 from rich.text import Text
 
-from tester.top.figures import Flow, Journal, Rates, Reach, Scrape, Sessions
+from tester.top.figures import Backbone, Flow, Journal, Rates, Reach, Scrape, Sessions
 from tester.top.tables import ended_table, slowest_table
 from tester.top.watch import View
 from tester.top.words import harmless, megabytes, pace, size, span
@@ -106,6 +106,8 @@ def _figures(lines: Lines, scrape: Scrape, rates: Rates | None, width: int, asci
     lines.add(_buffer(scrape, width, ascii_only))
     if scrape.journal:
         lines.add(_journal(scrape.journal))
+    if scrape.backbone:
+        lines.add(_backbone(scrape.backbone, rates))
     lines.add(Text(""))
 
 
@@ -130,6 +132,25 @@ def _journal(journal: Journal) -> Text:
         f"; from message {journal.oldest:,} on, {span(time.time() - journal.since)} old",
         (f"; {size(journal.unsynced)} not synced", "red" if journal.held else ""),
         (readers, "yellow"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _backbone(backbone: Backbone, rates: Rates | None) -> Text:
+    """Whether it takes something, and how far it is: a narrow terminal cuts the end off."""
+    trip = rates and rates.round_trip
+    state = ("takes nothing", "bold red") if backbone.away else ("in reach", "")
+    return Text.assemble(
+        ("backbone".ljust(LABEL), "dim"),
+        state,
+        (
+            f"; {backbone.behind:,} behind" if backbone.behind else "; nothing behind",
+            "yellow" if backbone.behind else "",
+        ),
+        f"; round trip {1000 * trip:,.1f} ms" if trip else "",
+        f"; {backbone.window:,} on their way",
+        (f", {size(backbone.waiting)} waiting" if backbone.waiting else "", "red" if backbone.held else ""),
         no_wrap=True,
         overflow="ellipsis",
     )

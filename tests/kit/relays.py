@@ -6,6 +6,7 @@ from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core.backbone import Backbone
 from relay.core.budget import Budget
 from relay.core.hub import Hub
 from relay.core.journal import Journal
@@ -39,6 +40,8 @@ class RelayCase(SynchronousTestCase):
 
     journal: Journal | None = None
     """What its numbers tell of one; nothing is written to it."""
+    backbone: Backbone | None = None
+    """What its numbers tell of one; nothing is proposed."""
 
     def setUp(self) -> None:
         self.begin()
@@ -78,6 +81,7 @@ class RelayCase(SynchronousTestCase):
             turns=self.measured,
             sessions=self.sessions,
             journal=self.journal,
+            backbone=self.backbone,
         )
 
     def publisher(self) -> Publisher:

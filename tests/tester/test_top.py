@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tester.top.connections import PAGES, Connection, Ended, Lagging, Slowest, ended, slowest
-from tester.top.figures import Flow, Journal, NotARelayError, Rates, Reach, Scrape, Sessions, rates, read, same_run
+from tester.top.figures import (
+    Backbone,
+    Flow,
+    Journal,
+    NotARelayError,
+    Rates,
+    Reach,
+    Scrape,
+    Sessions,
+    rates,
+    read,
+    same_run,
+)
 from tester.top.watch import View, Watch
 from tester.top.web import WebError
 from tester.top.words import megabytes, moment, pace, size, span
@@ -83,6 +95,26 @@ class FiguresTests(SynchronousTestCase):
             "relay_journal_held": 1,
         }
         self.assertEqual(read(metrics(told), 0).journal, Journal(4096, 8192, 17, 1234.5, 10, 3, held=True))
+
+    def test_the_backbone_is_told_of_if_there_is_one_with_the_round_trip_of_late(self) -> None:
+        self.assertIsNone(scrape().backbone)
+        told: dict[str, float] = {
+            "relay_backbone_behind": 3,
+            "relay_backbone_window": 4,
+            "relay_backbone_waiting_bytes": 500,
+            "relay_backbone_round_trip_seconds_count": 100,
+            "relay_backbone_round_trip_seconds_sum": 0.5,
+            "relay_backbone_away": 0,
+            "relay_backbone_held": 1,
+        }
+        before = read(metrics(told), 0)
+        self.assertEqual(before.backbone, Backbone(3, 4, 500, 100, 0.5, away=False, held=True))
+        told |= {"relay_backbone_round_trip_seconds_count": 104, "relay_backbone_round_trip_seconds_sum": 0.508}
+        after = read(metrics(told), 1)
+        found, nothing, lone = rates(before, after), rates(after, replace(after, at=2)), rates(scrape(0), scrape(1))
+        assert found and found.round_trip is not None and nothing and lone
+        self.assertAlmostEqual(found.round_trip, 0.002)
+        self.assertEqual((nothing.round_trip, lone.round_trip), (None, None))
 
     def test_sessions_are_counted_over_all_feeds_if_the_relay_tells_of_them(self) -> None:
         self.assertEqual(scrape().sessions, Sessions())

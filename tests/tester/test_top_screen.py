@@ -12,7 +12,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from tester.top.connections import Connection, Ended, Lagging, Slowest
-from tester.top.figures import Flow, Journal, Rates, Reach, Sessions
+from tester.top.figures import Backbone, Flow, Journal, Rates, Reach, Sessions
 from tester.top.options import parse
 from tester.top.screen import Screen
 from tester.top.watch import View
@@ -133,6 +133,20 @@ class ScreenTests(SynchronousTestCase):
             " ".join(self.line(lines, "journal")),
             "journal 3.2 GB of 10.0 GB; from message 1,234 on, 01:02:03 old; 67.0 MB not synced; 3 read from disk",
         )
+
+    def test_the_backbone_takes_a_line(self) -> None:
+        view = full()
+        assert view.scrape is not None and view.rates is not None
+        backbone = Backbone(behind=1234, window=5, waiting=6.7e6, trips=9, trip_seconds=1, away=False, held=True)
+        for told, trip, line in (
+            (backbone, 0.0021, "in reach; 1,234 behind; round trip 2.1 ms; 5 on their way, 6.7 MB waiting"),
+            (replace(backbone, behind=0, waiting=0), None, "in reach; nothing behind; 5 on their way"),
+            (replace(backbone, away=True), None, "takes nothing; 1,234 behind; 5 on their way, 6.7 MB waiting"),
+        ):
+            rates = replace(view.rates, round_trip=trip)
+            lines = drawn(replace(view, scrape=replace(view.scrape, backbone=told), rates=rates), 132)
+            self.assertEqual(len(lines), 24)
+            self.assertEqual(" ".join(self.line(lines, "backbone")), f"backbone {line}")
 
     def test_totals_of_sessions_take_a_line(self) -> None:
         view = full()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.fakes import frame
+from tests.kit.nats import Nats, needs_nats
 from tests.kit.peers import connection, receive
 from tests.kit.process import DEADLINE, Relay, roomy
 from tests.kit.resets import reset
@@ -226,6 +227,23 @@ def test_the_journal_is_shown_with_how_far_it_reaches_and_who_reads_it(browser: 
         assert said == []
 
 
+@needs_nats
+def test_the_backbone_is_shown_with_its_round_trip_and_while_it_is_away(browser: Browser, tmp_path: Path) -> None:
+    with Nats(tmp_path) as nats:
+        options = ("--backbone", nats.url(), "--backbone-size", "64MiB")
+        with Relay(*WEB_PORT, *options) as relay, opened(browser, web_port(relay), width=390) as (page, said):
+            backbone = page.locator("#backbone")
+            expect(backbone).to_contain_text("Statepublishers are read")
+            expect(backbone).to_contain_text("Behind the streamnothing; message 2 is read")
+            expect(backbone).to_contain_text("Round tripnothing was proposed lately")
+            with connection(relay.publish_port) as publisher:
+                publisher.sendall(frame(b"x"))
+                expect(backbone).to_contain_text(re.compile(r"Round trip\d+\.\d ms"))
+            nats.nodes[0].kill()
+            expect(backbone).to_contain_text("Statethe backbone cannot be reached")
+            assert said == []
+
+
 def test_the_pages_of_all_connections_can_be_turned_with_the_keyboard(browser: Browser, relay: Relay) -> None:
     with ExitStack() as stack:
         peers = {name(stack.enter_context(connection(relay.subscribe_port))) for _ in range(1200)}
@@ -313,9 +331,13 @@ def wait_in_vain(page: Page) -> None:
     page.clock.run_for(6000)
 
 
-def test_it_says_when_the_relay_is_gone_and_notices_that_it_was_restarted(browser: Browser) -> None:
+@pytest.mark.parametrize("keeps", [False, True], ids=["new epoch", "same epoch"])
+def test_it_says_when_the_relay_is_gone_and_notices_that_it_was_restarted(
+    browser: Browser, tmp_path: Path, keeps: bool
+) -> None:
+    journal = ("--journal", str(tmp_path)) if keeps else ()
     with ExitStack() as stack:
-        first = stack.enter_context(Relay(*WEB_PORT))
+        first = stack.enter_context(Relay(*WEB_PORT, *journal))
         port = web_port(first)
         page, said = stack.enter_context(opened(browser, port))
         page.clock.install()
@@ -323,7 +345,7 @@ def test_it_says_when_the_relay_is_gone_and_notices_that_it_was_restarted(browse
         assert said == []
         first.stop()
         expect(page.locator("#verdict")).to_contain_text("No connection to the relay since ")
-        with Relay("--web", f"tcp:{port}:interface=127.0.0.1"):
+        with Relay("--web", f"tcp:{port}:interface=127.0.0.1", *journal):
             wait_in_vain(page)
             expect(page.locator("#verdict")).to_have_text("All is well")
             expect(page.locator("#facts")).to_contain_text("restart noticed ")

@@ -284,6 +284,25 @@ function showJournal() {
   ]);
 }
 
+/** Shown only if there is one. The round trip is the mean of the last ten seconds. */
+function showBackbone() {
+  const { backbone } = now;
+  byId("backbone").hidden = !backbone;
+  if (!backbone) return;
+  const { behind, sequence, window, window_bytes, waiting, trouble, held, held_seconds } = backbone;
+  const lately = samples.find((sample) => now.time - sample.time <= 10).backbone;
+  const trips = backbone.round_trips - lately.round_trips;
+  const trip = 1000 * (backbone.round_trip_seconds - lately.round_trip_seconds) / trips;
+  define(byId("backbone").querySelector("dl"), [
+    ["State", trouble ?? (held ? "publishers are faster than the stream" : "publishers are read"), trouble ? "warn" : ""],
+    ["Behind the stream", behind ? count(behind, "message", "messages") : `nothing; message ${whole.format(sequence)} is read`],
+    ["On their way", `${count(window, "proposal", "proposals")}, ${size(window_bytes)}`],
+    ["Waiting for room", waiting ? size(waiting) : "nothing"],
+    ["Round trip", trips ? `${trip.toFixed(1)} ms` : "nothing was proposed lately"],
+    ["Publishers have waited", duration(held_seconds)],
+  ]);
+}
+
 const who = (row) => ({
   text: row.peer, as: row.peer.length > 21 ? "" : "whole", // 255.255.255.255:65535 has 21 characters
   note: [row.name, `${row.role} #${row.number}`, row.feed, row.session && "session", row.tls_subject]
@@ -405,7 +424,7 @@ function prepareButtons() {
 function receive(status) {
   heard = performance.now();
   const last = samples.at(-1);
-  if (now && now.epoch !== status.epoch) {
+  if (now && now.started !== status.started) { // not the epoch: a journal or a backbone keeps it
     samples = [];
     turned.starts = [0];
     restarted = `restart noticed ${clock(status.time)}`;
@@ -413,12 +432,12 @@ function receive(status) {
     samples = []; // the relay's clock was set back
   }
   now = status;
-  const { time, published, delivered, blocked_seconds, closed } = status;
-  samples.push({ time, published, delivered, blocked_seconds, closed });
+  const { time, published, delivered, blocked_seconds, closed, backbone } = status;
+  samples.push({ time, published, delivered, blocked_seconds, closed, backbone });
   samples = samples.filter((sample) => status.time - sample.time <= WINDOW);
   document.body.classList.remove("stale");
-  const parts = [showVerdict, showTraffic, showCounts, showSessions, showReach, showBuffer, showJournal, showPeers, showTail,
-    showSettings];
+  const parts = [showVerdict, showTraffic, showCounts, showSessions, showReach, showBuffer, showJournal, showBackbone,
+    showPeers, showTail, showSettings];
   for (const show of parts) show();
 }
 

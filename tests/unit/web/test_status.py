@@ -21,6 +21,7 @@ from relay.wire.counted import Int32
 from relay.wire.delimited import Line
 from relay.wire.framing import Buffer, Framing
 from relay.wire.raw import Raw
+from tests.kit.backbones import Member
 from tests.kit.fakes import FakeJournal, frame
 from tests.kit.relays import FRAME, START, RelayCase
 
@@ -63,6 +64,7 @@ class StatusTests(RelayCase):
                 "lagging": 0,
                 "buffer": {"used": 0, "needed": 0, "limit": 2**20, "oldest": 1, "next": 1},
                 "journal": None,
+                "backbone": None,
                 "furthest": {"messages": 0, "bytes": 0, "seconds": 0.0},
                 "sessions": {
                     "open": {"publisher": 0, "subscriber": 0},
@@ -98,6 +100,28 @@ class StatusTests(RelayCase):
                 "unsynced": 0,
                 "readers": 0,
                 "trouble": None,
+                "held_seconds": 0.0,
+            },
+        )
+
+    def test_the_backbone_is_told_of_if_there_is_one(self) -> None:
+        self.begin()
+        self.assertIsNone(self.status.now()["backbone"])
+        self.backbone = Member().order
+        self.begin()
+        self.assertEqual(
+            self.status.now()["backbone"],
+            {
+                "behind": 0,
+                "sequence": 0,
+                "window": 1,
+                "window_bytes": 28,
+                "waiting": 0,
+                "round_trips": 0,
+                "round_trip_seconds": 0.0,
+                "names": 0,
+                "trouble": "connecting to the backbone",
+                "held": True,
                 "held_seconds": 0.0,
             },
         )
