@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from relay.core.epochs import resume
 from relay.core.history import History
 from relay.core.hub import Hub
 from relay.core.place import Place
-from relay.core.timing import Clock
+from relay.core.timing import CallLater, Clock
 from relay.wire.hello import SubscriberHello
 from relay.wire.position import Epoch
+
+EARLY = 5.0
+"""Seconds that a subscriber waits for its welcome, if it comes from a relay of the same order that has got further."""
+LOOK = 0.02
+"""Seconds between two looks at whether this one has got as far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,10 @@ class Start:
         if not self.known:
             return None
         return first - self.wanted if self.resumes and self.wanted is not None else 0
+
+    def early(self, following: int) -> bool:
+        """Whether it wants nothing before a message that has not come: `following` is the position of the next one."""
+        return self.wanted is not None and self.wanted > following
 
 
 NEXT = Start()
@@ -95,6 +105,8 @@ class Starts:
         hub.flush()
         if hello.after is not None:
             found = resume(self.epochs, hello.after, hub.log.next)
+            if found is None and self._shared and hello.after.epoch == self.epoch:
+                return Start(hello.after.number + 1, resumes=True)
             if found is None:
                 return Start(1, resumes=True, known=False)
             return Start(found.wanted, resumes=True, ahead=found.ahead)
@@ -118,6 +130,16 @@ class Starts:
     def _age(self, since: float | datetime) -> float:
         """How many seconds ago that was."""
         return self._now() - since.timestamp() if isinstance(since, datetime) else since
+
+
+def wait(
+    hub: Hub, start: Start, call_later: CallLater, then: Callable[[Start], None], looks: int = int(EARLY / LOOK)
+) -> None:
+    """Call `then` with `start` when it is not early any more, or still is after so many `looks`; it may be at once."""
+    if looks and start.early(hub.log.next):
+        call_later(LOOK, partial(wait, hub, start, call_later, then, looks - 1))
+    else:
+        then(start)
 
 
 def locate(hub: Hub, start: Start, then: Callable[[Start], None]) -> None:

@@ -8,6 +8,8 @@ Clock = Callable[[], float]
 """The time in seconds since some arbitrary moment. It never goes back."""
 CallSoon = Callable[[Callable[[], None]], object]
 """Runs a function in the next turn of the reactor."""
+CallLater = Callable[[float, Callable[[], None]], object]
+"""Runs a function after a number of seconds."""
 Every = Callable[[float, Callable[[float], None]], object]
 """Calls a function at an interval in seconds, from now on until the relay stops.
 

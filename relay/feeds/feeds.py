@@ -15,13 +15,12 @@ What the logs of feeds hold is borrowed from the hub's budget.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 from relay.core.history import History
 from relay.core.hub import Hub
 from relay.core.slow import SlowPolicy
-from relay.core.timing import SWEEP, CallSoon, Clock, Every
+from relay.core.timing import SWEEP, CallLater, CallSoon, Clock, Every
 from relay.feeds.feed import Feed, Member
 from relay.wire.encoding import Encoding
 from relay.wire.framing import Framing
@@ -59,13 +58,13 @@ class Feeds:
         history: History,
         *,
         call_soon: CallSoon,
-        call_later: Callable[[float, Callable[[], None]], object],
+        call_later: CallLater,
         clock: Clock,
     ) -> None:
         """Start without feeds.
 
         `hub`: where the messages come from. `framing`: how they are framed there. `history`: of that hub. `call_soon`,
-        `clock`: the hub's. `call_later`: runs a function after a number of seconds.
+        `clock`: the hub's. `call_later`: the reactor's.
         """
         self.hub = hub
         self.framing = framing
@@ -73,7 +72,7 @@ class Feeds:
         self.call_soon = call_soon
         self.clock = clock
         self._open: list[Feed] = []
-        self._call_later = call_later
+        self.call_later = call_later
         self._scheduled = False
         self._looks_again = False
         self._last_encoded = clock()  # when a slice of encoding last ended
@@ -137,7 +136,7 @@ class Feeds:
     def _look_later(self) -> None:
         if not self._looks_again:
             self._looks_again = True
-            self._call_later(LOOK, self._look_again)
+            self.call_later(LOOK, self._look_again)
 
     def _look_again(self) -> None:
         self._looks_again = False

@@ -7,7 +7,7 @@ from functools import partial
 
 from relay.core.cursor import NO_LAG, NOTHING, Lag, Tally
 from relay.core.hub import Hub
-from relay.core.start import Start, locate
+from relay.core.start import Start, locate, wait
 from relay.core.state import Lifecycle
 from relay.core.subscription import Consumer, Subscription
 from relay.feeds.feed import Feed
@@ -65,9 +65,14 @@ class Membership:
     def attach(self, consumer: Consumer, greeting: Callable[[int], bytes]) -> bool:
         """Join a feed, as `relay.peers.source.Source.attach` promises."""
         self._consumer = consumer
-        if self._start.since is None:
-            return self._join(greeting, self._start)
-        locate(self._feeds.hub, self._start, partial(self._join_later, greeting))
+        start, hub = self._start, self._feeds.hub
+        join = partial(self._join_later, greeting)
+        if start.early(hub.log.next):
+            wait(hub, start, self._feeds.call_later, join)
+        elif start.since is not None:
+            locate(hub, start, join)
+        else:
+            return self._join(greeting, start)
         return True
 
     def _join(self, greeting: Callable[[int], bytes], start: Start) -> bool:
@@ -81,7 +86,11 @@ class Membership:
 
     def _join_later(self, greeting: Callable[[int], bytes], start: Start) -> None:
         """Join a feed as soon as it is known where to begin, unless the subscriber has left meanwhile."""
-        if not self._consumer.lifecycle.ending and not self._join(greeting, start):
+        if self._consumer.lifecycle.ending:
+            return
+        if start.early(self._feeds.hub.log.next):
+            self._consumer.end(CloseReason.NOT_READY, NO_LAG)
+        elif not self._join(greeting, start):
             self._consumer.end(CloseReason.OVERRUN, NO_LAG)
 
     def next(self, *, exact: bool = True) -> int:

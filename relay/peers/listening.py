@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from relay.core.cursor import Lag
-from relay.core.start import Start, locate
+from relay.core.start import EARLY, LOOK, Start, locate
 from relay.peers.dialogue import Silence
 from relay.peers.publisher_session import RETRY
 from relay.peers.sessions import Sessions
@@ -20,12 +20,6 @@ from relay.wire.hello import Opening, SubscriberHello
 
 if TYPE_CHECKING:
     from relay.peers.subscriber import Subscriber
-
-
-EARLY = 5.0
-"""Seconds that a subscriber waits for its welcome, if it comes from a relay of the same order that has got further."""
-LOOK = 0.02
-"""Seconds between two looks at whether this one has got as far."""
 
 
 class Listening:

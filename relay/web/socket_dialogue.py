@@ -78,8 +78,9 @@ class SocketDialogue:
         return b"" if self._session is None else self._session.gap(gap, first, again)
 
     def cut(self, subscriber: Subscriber, reason: CloseReason) -> None:
-        """Tell the peer `reason`, if its transport takes that at once."""
-        subscriber.last_word(self.farewell(reason))
+        """Tell the peer `reason`, if its transport takes that at once; nothing before its handshake was answered."""
+        if subscriber.source.subscription is not None:
+            subscriber.last_word(self.farewell(reason))
 
     def sweep(self, subscriber: Subscriber) -> None:
         if self._read >= MAX_INPUT:

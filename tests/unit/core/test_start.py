@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from relay.core.history import History
 from relay.core.log import OVERHEAD
-from relay.core.start import NEXT, Start, Starts
+from relay.core.start import EARLY, LOOK, NEXT, Start, Starts, wait
 from relay.wire.hello import SubscriberHello
 from relay.wire.position import Epoch, Position
 from tests.kit.fakes import frames
 from tests.kit.hubs import HubTests
+from tests.kit.sessions import Timers
 
 EPOCH = "0123456789ab"
 NOW = 1_000_000_000.0
@@ -114,3 +116,27 @@ class StartTests(HubTests):
         self.assertEqual(Start(5).lost(9), 0)
         self.assertEqual(Start(5, resumes=True).lost(9), 4)
         self.assertIsNone(Start(1, resumes=True, known=False).lost(9))
+
+    def test_who_comes_from_a_relay_of_the_same_order_that_is_further_waits_until_this_one_is_as_far(self) -> None:
+        epochs = [Epoch(EPOCH, 1)]
+        self.starts = Starts(self.hub, self.history, epochs, lambda: self.now, lambda: NOW, shared=True)
+        self.publish(b"one")
+        timers = Timers()
+        found: list[Start] = []
+        start = self.starts.find(SubscriberHello(after=Position(EPOCH, 3)))
+        in_vain = replace(start, wanted=9)
+        for one in (start, in_vain):
+            wait(self.hub, one, timers.call_later, found.append)
+        self.publish(b"two")
+        timers.advance(EARLY / 2)
+        self.assertEqual(found, [])
+        self.publish(b"three")
+        timers.advance(LOOK)
+        self.assertEqual((found, self.starts.first(start), start.lost(4)), ([start], 4, 0))
+        timers.advance(EARLY)
+        self.assertEqual((found[1:], in_vain.early(self.hub.log.next)), ([in_vain], True))
+
+    def test_nobody_else_has_to_wait(self) -> None:
+        self.publish(b"one")
+        for hello in (SubscriberHello(), SubscriberHello(replay=3), SubscriberHello(after=Position(EPOCH, 3))):
+            self.assertFalse(self.starts.find(hello).early(self.hub.log.next))

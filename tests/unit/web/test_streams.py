@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
+from relay.core.start import EARLY, LOOK, Starts
 from relay.core.timing import SWEEP
 from relay.peers.subscriber import Subscriber
 from relay.web.request import Request, Response
 from relay.web.streams import Takeover, unstreamable
+from relay.wire.close_reason import CloseReason
+from relay.wire.position import Epoch
 from tests.kit.connections import FakeTransport
 from tests.kit.events import Event, Parser, unchunked
 from tests.kit.sessions import EPOCH
@@ -176,6 +180,60 @@ class SocketTests(StreamCase):
         other = self.stream(text="")[0]
         self.assertIs(first.source.hub, second.source.hub)
         self.assertIsNot(first.source.hub, other.source.hub)
+
+
+class SharedTests(StreamCase):
+    """Subscribers that come from another relay of the same order, which had got further."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        clock = self.feeds.clock
+        self.sessions.starts = Starts(self.hub, self.history, [Epoch(EPOCH, 1)], clock, clock, shared=True)
+        self.history.use()
+        self.say(b"1", b"2")
+
+    def event_stream(self, last: int) -> FakeTransport:
+        headers = ((b"Host", b"relay.example"), (b"Last-Event-ID", f"{EPOCH}-{last}".encode()))
+        return self.connect(self.streams.events, Request(headers=headers))[1]
+
+    def socket(self, last: int) -> FakeTransport:
+        query = {"session": [""], "after": [f"{EPOCH}-{last}"]}
+        return self.connect(self.streams.socket, Request(query=query, headers=HANDSHAKE))[1]
+
+    def test_they_wait_until_this_relay_is_as_far(self) -> None:
+        event_stream, socket = self.event_stream(3), self.socket(3)
+        self.assertEqual((event_stream.value(), socket.value()), (b"", b""))
+        self.say(b"3", b"4")
+        self.assertEqual([(one.kind, one.message) for one in events(event_stream)], [("text", b"4")])
+        welcome, message = frames(socket)
+        told = json.loads(welcome[1])
+        self.assertEqual((told["next"], told["lost"], message[1]), (f"{EPOCH}-4", 0, b"4"))
+
+    def test_if_that_takes_too_long_they_have_to_come_back(self) -> None:
+        for connect, feed in ((self.event_stream, "events"), (self.socket, "ws")):
+            transport = connect(3)
+            for _ in range(int(EARLY / LOOK)):
+                self.turns.run_all()
+            [subscriber] = self.registries[feed].open
+            self.assertEqual((transport.value(), transport.aborted), (b"", 1))
+            self.assertIs(subscriber.reason, CloseReason.NOT_READY)
+
+    def test_those_who_are_behind_are_told_what_is_lost(self) -> None:
+        for _ in range(30):
+            self.say(bytes(3_000_000))
+        first = self.history.first
+        self.assertGreater(first, 10)
+        self.assertIn(b"event: lost\ndata: %d\n" % (first - 6), self.event_stream(5).value())
+        answer = self.socket(5).value().partition(b"\r\n\r\n")[2]
+        told = json.loads(answer[2 : 2 + answer[1]])
+        self.assertEqual((told["next"], told["lost"]), (f"{EPOCH}-{first}", first - 6))
+
+    def test_who_leaves_meanwhile_is_not_missed(self) -> None:
+        headers = ((b"Host", b"relay.example"), (b"Last-Event-ID", f"{EPOCH}-3".encode()))
+        subscriber, transport = self.connect(self.streams.events, Request(headers=headers))
+        subscriber.connectionLost(Failure(ConnectionDone()))
+        self.say(b"3", b"4")
+        self.assertEqual((transport.value(), len(self.registries["events"].open)), (b"", 0))
 
 
 class SweepTests(StreamCase):
