@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nats
+import nkeys
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.errors import NoServersError
 
 CONNECT = 3
@@ -20,7 +22,17 @@ PING = 2
 
 
 class BadCredentials(ValueError):  # noqa: N818  # named for what was found
-    """A file does not have what it should."""
+    """A file does not have what it should, or either side does not trust the other: waiting does not help."""
+
+
+class SecureClient(Client):
+    """A client for TLS only. With a server that does not ask for TLS nats-py goes on in clear, whatever it was told."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """Called by nats-py with the first words of a server, before anything is said to it."""
+        if initial_connection and not info.get("tls_required"):
+            raise BadCredentials("it offers no TLS, so it is told nothing")
+        await super()._process_info(info, initial_connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +74,20 @@ class Access:
 
 
 async def connect(access: Access, server: str, failed: Callable[[Exception], Awaitable[None]]) -> Client:
-    """Connect to one server. The connection is not renewed when it ends. Raises what nats-py and asyncio raise.
+    """Connect to one server. The connection is not renewed when it ends.
 
-    `failed`: told of errors on the connection.
+    `failed`: told of errors on the connection. Raises BadCredentials, and what nats-py and asyncio raise.
     """
+    options = access.options()
+    client = SecureClient() if "tls" in options else Client()
     reasons: list[Exception] = []
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns at the end of each connection of nats-py with TLS
 
     async def note(error: Exception) -> None:
         reasons.append(error)
         await failed(error)
 
-    connecting = nats.connect(
+    connecting = client.connect(
         servers=[server],
         name="relay",
         allow_reconnect=False,
@@ -82,12 +97,33 @@ async def connect(access: Access, server: str, failed: Callable[[Exception], Awa
         ping_interval=PING,
         max_outstanding_pings=2,
         error_cb=note,
-        **access.options(),
+        **options,
     )
     try:
-        return await asyncio.wait_for(connecting, CONNECT)
-    except NoServersError:
-        raise reasons[-1] if reasons else ConnectionRefusedError(f"{server} takes no connections") from None
+        await asyncio.wait_for(connecting, CONNECT)
+    except (OSError, NatsError, BadCredentials) as error:
+        why: Exception = error
+        if isinstance(error, NoServersError):
+            why = reasons[-1] if reasons else ConnectionRefusedError("it takes no connections")
+        if distrust := _distrust(why):
+            raise BadCredentials(f"{server}: {distrust}") from None
+        if isinstance(why, ConnectionResetError) and "tls" in options:  # with TLS 1.3 that may be all that it says
+            raise ConnectionResetError("it ends the connection: does it want another --backbone-certificate?") from None
+        raise why from None
+    return client
+
+
+def _distrust(error: Exception) -> str:
+    """Why the two sides do not trust each other, in words for people; empty if `error` does not mean that."""
+    if isinstance(error, BadCredentials):
+        return str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return f"no TLS with it: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    if isinstance(error, NatsError) and any(word in str(error).lower() for word in ("authorization", "authentication")):
+        return f"it refuses the credentials: {str(error).removeprefix('nats: ').strip(chr(39)).lower()}"
+    return ""
 
 
 def read_credentials(path: str) -> dict[str, Any]:
@@ -97,13 +133,23 @@ def read_credentials(path: str) -> dict[str, Any]:
     """
     text = Path(path).read_text(encoding="utf-8", errors="replace").strip()
     if "-----BEGIN NATS" in text:
+        if "-----BEGIN USER NKEY SEED" not in text:
+            raise BadCredentials(f"{path}: credentials of NATS without a seed")
         return {"user_credentials": path}
     if not text or len(text.split()) != 1:
         raise BadCredentials(f"{path}: no credentials of NATS, nor one line with a seed, USER:PASSWORD or a token")
     if text.startswith("SU") and len(text) == 58:
+        _check_seed(path, text)
         return {"nkeys_seed_str": text}
     user, colon, password = text.partition(":")
     return {"user": user, "password": password} if colon else {"token": text}
+
+
+def _check_seed(path: str, seed: str) -> None:
+    try:
+        nkeys.from_seed(bytearray(seed, "ascii"))
+    except Exception:  # nkeys raises whatever it meets
+        raise BadCredentials(f"{path}: no seed of an nkey, though it looks like one") from None
 
 
 def _tls(ca: str, certificate: str) -> ssl.SSLContext:

@@ -163,7 +163,9 @@ class Link:
         try:
             client = await connect(self._access, server, self._note)
             await self._work(client, server)
-        except (TimeoutError, OSError, NatsError, BadStream, BadCredentials) as error:
+        except BadCredentials as error:
+            return str(error)
+        except (TimeoutError, OSError, NatsError, BadStream) as error:
             return f"{server}: {words(error)}"
         finally:
             self._bucket = None

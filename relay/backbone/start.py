@@ -78,18 +78,18 @@ async def _begin(access: Access, longest: int, memory: int, framing: str, patien
 
 
 async def _connect_any(access: Access) -> Client:
-    """A connection to one of the servers, tried in any order. Raises what the last one raised."""
+    """A connection to one of the servers, tried in any order. Raises BadCredentials, or what the last one raised."""
 
     async def ignore(error: Exception) -> None:
         """What goes wrong shows where something is waited for."""
 
-    *others, last = random.sample(access.servers, len(access.servers))
-    for server in others:
+    errors: list[Exception] = []
+    for server in random.sample(access.servers, len(access.servers)):
         try:
             return await connect(access, server, ignore)
-        except (TimeoutError, OSError, NatsError):
-            continue
-    return await connect(access, last, ignore)
+        except (TimeoutError, OSError, NatsError, BadCredentials) as error:
+            errors.append(error)
+    raise next((error for error in errors if isinstance(error, BadCredentials)), errors[-1])
 
 
 async def _read(client: Client, access: Access, longest: int, memory: int, framing: str) -> Beginning:

@@ -31,11 +31,11 @@ class AccessTests(SynchronousTestCase):
             (SEED + "\n", {"nkeys_seed_str": SEED}),
         ):
             self.assertEqual(read_credentials(self.written(text)), options)
-        path = self.written("-----BEGIN NATS USER JWT-----\nx\n")
+        path = self.written("-----BEGIN NATS USER JWT-----\nx\n-----BEGIN USER NKEY SEED-----\ny\n")
         self.assertEqual(read_credentials(path), {"user_credentials": path})
 
     def test_a_file_with_anything_else_is_refused(self) -> None:
-        for text in ("", "two words", "one\ntwo"):
+        for text in ("", "two words", "one\ntwo", "-----BEGIN NATS USER JWT-----\nx\n", "SU" + "1" * 56):
             with self.assertRaises(BadCredentials):
                 read_credentials(self.written(text))
         with self.assertRaises(OSError):
