@@ -276,6 +276,10 @@ class SharedOrder:
             self.snapshot = self._fold.sequence
             self._connection.keep(self._fold.sequence, encode_snapshot(self._fold), urgent)
 
+    def names_of(self, subject: str) -> list[tuple[str, int]]:
+        """The names that belong to `subject`, with their counts; the one used last is last."""
+        return [(name, one.count) for (owner, name), one in self._fold.names.items() if owner == subject]
+
     @property
     def done(self) -> bool:
         """Whether everything that was published here is folded."""

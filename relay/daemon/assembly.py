@@ -268,7 +268,7 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         subscribers=subscribers,
         events=Registry("subscriber", admission, lines, feed="events", cuts=cuts),
         sockets=Registry("subscriber", admission, lines, feed="ws", cuts=cuts),
-        reaching=Reaching(reactor, sessions, intake, publishers, subscribers, config.mirror is not None),
+        reaching=Reaching(reactor, sessions, intake, publishers, subscribers, config.mirror is not None, sharing),
     )
 
 

@@ -21,7 +21,9 @@ from relay.peers.registry import Registry
 from relay.peers.sessions import Sessions
 
 if TYPE_CHECKING:
+    from relay.daemon.backbone import Sharing
     from relay.net.outgoing import ClientCredentials
+    from relay.reach.places import Places
     from relay.reach.reach import Reach
 
 
@@ -40,10 +42,11 @@ class Reaching:
         publishers: Registry,
         subscribers: Registry,
         mirrors: bool,
+        sharing: Sharing | None,
     ) -> None:
         """`reactor`: Any, as in Surroundings. `publishers`, `subscribers`: those who connected to this relay by TCP.
 
-        `mirrors`: whether the relay is a mirror of another one.
+        `mirrors`: whether the relay is a mirror of another one. `sharing`: None without a backbone.
         """
         admission = Admission(sys.maxsize, numbers=subscribers.admission.numbers)  # the limits are for those who come
         self.sources = Registry("mirror" if mirrors else "pull", admission, subscribers.lines)
@@ -55,6 +58,7 @@ class Reaching:
         self._intake = intake
         self._publishers = publishers
         self._subscribers = subscribers
+        self._sharing = sharing
         self._credentials: ClientCredentials | None = None
         self._reach: Reach | None = None
         self._started = False
@@ -84,7 +88,6 @@ class Reaching:
     def _make(self, config: Config) -> Reach:
         from relay.net.outgoing import client_endpoint
         from relay.reach.link import Surroundings
-        from relay.reach.places import Places
         from relay.reach.reach import Reach
 
         sessions = self._sessions
@@ -102,7 +105,7 @@ class Reaching:
                 intake=self._intake,
                 starts=sessions.starts,
                 origins=sessions.origins,
-                places=Places(sessions.names, sessions.acks.contribute),
+                places=self._make_places(),
                 sources=self.sources,
                 pushes=self.pushes,
                 publishers=self._publishers,
@@ -116,6 +119,16 @@ class Reaching:
         if self._started:
             reach.start()
         return reach
+
+    def _make_places(self) -> Places:
+        sessions, sharing = self._sessions, self._sharing
+        if sharing is None:
+            from relay.reach.places import Places
+
+            return Places(sessions.names, sessions.acks.contribute)
+        from relay.reach.shared_places import SharedPlaces
+
+        return SharedPlaces(sessions.names, sharing.claims, sharing.order.names_of)
 
     def register(self, every: Every) -> None:
         """Have `sweep` called every `SWEEP` seconds."""

@@ -6,15 +6,28 @@ as the messages themselves, and after a crash a relay goes on exactly behind wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from relay.config.values import Remote
 from relay.core.journal import Contributor, Key
 from relay.peers.names import Names
+from relay.wire.framing import Frames
 from relay.wire.position import Position
 
 Contribute = Callable[[Key, Contributor], None]
 """Notes that messages are about to be published under a name."""
+
+
+class Traveller(Protocol):
+    """Who has a place: a pull."""
+
+    role: str
+    remote: Remote
+
+    def replaced(self) -> None:
+        """Note that another relay has the place by now, so that nothing more that is published here counts."""
+        ...
 
 
 class Place:
@@ -51,6 +64,23 @@ class Places:
         """Go on to the message with that number: all up to it is about to be published."""
         place.accepted = number
         self._contribute(place.key, place)
+
+    def resume(self, traveller: Traveller, then: Callable[[Place | None], None]) -> None:
+        """Call `then` with the place where `traveller` stood the last time, None if it never did; here at once."""
+        found = self.find(traveller.role, traveller.remote)
+        then(None if found is None else self.stand(traveller.role, traveller.remote, found))
+
+    def advance(self, traveller: Traveller, place: Place | None, frames: Sequence[Frames], last: Position) -> Place:
+        """Note that `frames` are about to be published, the last message of which is `last`. Returns the place then.
+
+        `place`: where `traveller` stood until now; None if nowhere.
+        """
+        if place is None or place.epoch != last.epoch:
+            if place is not None:
+                self.leave(place)
+            place = self.stand(traveller.role, traveller.remote, last)
+        self.move(place, last.number)
+        return place
 
     def leave(self, place: Place) -> None:
         """Stand there no more. The place is remembered as the names of publishers that are not connected are."""

@@ -25,12 +25,14 @@ from relay.net.outgoing import is_ourselves, prepare
 from relay.peers.origins import Loop
 from relay.peers.publisher import Publisher
 from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
+from relay.reach.places import Place
 from relay.reach.task import Task
 from relay.wire.answer import Answer, SubscriberWelcome, Via
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import BadFrame, Frames, MessageTooLong
 from relay.wire.framings import framing_name
 from relay.wire.hello import SubscriberHello, read_hello
+from relay.wire.position import Position
 from relay.wire.signature import MOST, opens, wrong_framing
 
 
@@ -79,14 +81,43 @@ class Pull(Task["PullLink"]):
         """Speaks with the relay; None without a session."""
         if self.core is not None:
             self.core.own = surroundings.origins.own
+        self.reached: Position | None = None
+        """Position of the last message that came; None without a session."""
+        self._wanted = False  # whether it was started and not stopped
 
     def _make_core(self) -> PullCore:
-        """A core that goes on where the pull stood, if that is known."""
-        around = self.surroundings
-        after = around.places.find(self.role, self.remote)
-        if after is not None:
-            self._place = around.places.stand(self.role, self.remote, after)
-        return PullCore(after=after, heartbeat=HEARTBEAT, max_message=around.max_message)
+        return PullCore(heartbeat=HEARTBEAT, max_message=self.surroundings.max_message)
+
+    def start(self) -> None:
+        self._wanted = True
+        if self.core is None or self.core.position is not None:
+            super().start()
+        else:
+            self.surroundings.places.resume(self, self._resume)
+
+    def _resume(self, place: Place | None) -> None:
+        """Connect, now that the place is known."""
+        self._place = place
+        if not self._wanted:
+            self._leave()
+            return
+        if place is not None:
+            assert self.core is not None
+            self.core.begin_behind(Position(place.epoch, place.accepted))
+        super().start()
+
+    def stop(self) -> None:
+        self._wanted = False
+        super().stop()
+
+    def replaced(self) -> None:
+        """Another relay of the backbone goes on in its place: end, because what comes here counts no more."""
+        self.logger.warn(
+            "pull {remote}: another relay of the backbone has taken it over; it ends here", remote=str(self.remote)
+        )
+        self.stop()
+        if self.link is not None:
+            self.link.abort(CloseReason.REPLACED)
 
     # What its connections call
 
@@ -96,12 +127,8 @@ class Pull(Task["PullLink"]):
 
     def publish(self, frames: list[Frames]) -> None:
         """Publish what came. With a session, the place moves in the same breath."""
-        place, position = self._place, self.core.position if self.core else None
-        if position is not None:
-            if place is None or place.epoch != position.epoch:
-                self._leave()
-                place = self._place = self.surroundings.places.stand(self.role, self.remote, position)
-            self.surroundings.places.move(place, position.number)
+        if self.reached is not None:
+            self._place = self.surroundings.places.advance(self, self._place, frames, self.reached)
         self.surroundings.hub.publish(frames)
 
     def tell(self, gap: Gap) -> None:
@@ -199,10 +226,14 @@ class PullLink(Publisher):
         for one in core.receive(data, self._clock()):
             if isinstance(one, Run):
                 frames.append(one.frames)
-            else:
+                self._pull.reached = one.last
+                continue
+            if frames:  # the place is where they end
+                if not self.works:
+                    self._greet(core)
                 self._publish(frames)
                 frames = []
-                self._pull.tell(one)
+            self._pull.tell(one)
         if core.welcomed and not self.works:
             self._greet(core)
         if core.fault is not None:

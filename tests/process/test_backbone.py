@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from socket import create_connection
@@ -19,6 +19,8 @@ from urllib.request import urlopen
 import pytest
 
 from tests.kit.nats import Nats, needs_nats
+from tests.kit.numbered import numbers, reading
+from tests.kit.numbered import publish as publish_numbers
 from tests.kit.process import DEADLINE, TWISTD, Relay, lasting, wait_until
 from tests.kit.session_peers import (
     AcknowledgedPublisher,
@@ -60,6 +62,33 @@ def subscribe(subscriber: ResumingSubscriber, relay: Relay, upto: int) -> None:
     """Have `subscriber` go on at `relay`, until it has message `upto`."""
     subscriber.move(relay.subscribe_port)
     subscriber.run(within(DEADLINE, lambda: subscriber.next > upto))
+
+
+def test_a_pull_goes_on_where_it_was_when_its_relay_is_killed_also_from_another_relay(
+    nats: Nats, thorough: bool
+) -> None:
+    kills, count = (30, 60_000) if thorough else (2, 3_000)
+    shared = options(nats, "PULL")
+    with Relay("--buffer", "64MiB") as source, Relay(*shared) as two, reading(two) as reader, ExitStack() as stack:
+        pull = ("--pull", f"session:tcp:127.0.0.1:{source.subscribe_port}")
+        one = stack.enter_context(Relay(*shared, *pull))
+        one.log.wait_for("goes on behind")
+        sending = threading.Thread(target=publish_numbers, args=(source.publish_port, range(count), 0.05))
+        sending.start()
+        for _ in range(kills):
+            enough = min(len(reader.messages) + 300, count)
+            wait_until(lambda enough=enough: len(reader.messages) >= enough, "it goes on")  # type: ignore[misc]
+            one.log.process.kill()
+            one.log.wait_for_end()
+            one = stack.enter_context(Relay(*shared, *pull))
+        sending.join()
+        wait_until(lambda: len(reader.messages) >= count, "all messages came", 2 * DEADLINE)
+        with Relay(*shared, *pull) as three:
+            one.log.wait_for("another relay of the backbone has taken it over; it ends here")
+            three.log.wait_for("goes on behind")
+            publish_numbers(source.publish_port, range(count, count + 100), 0)
+            wait_until(lambda: len(reader.messages) >= count + 100, "the messages that came then")
+    assert numbers(reader) == list(range(count + 100))
 
 
 def ready(port: int) -> str:

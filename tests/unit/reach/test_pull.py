@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from struct import pack
 
@@ -12,6 +13,8 @@ from twisted.logger import LogLevel, capturedLogs
 from relay.core.cursor import NO_LAG
 from relay.core.state import State
 from relay.reach.link import HEARTBEAT, LOOK
+from relay.reach.places import Place, Places, Traveller
+from relay.reach.pull import Pull
 from relay.wire.answer import Bye, Error, Gap, Heartbeat, Via
 from relay.wire.close_reason import CloseReason
 from relay.wire.position import Position
@@ -103,6 +106,18 @@ class SilentTests(RemoteCase):
         self.assertIn("loop, 0 messages, 0 bytes; it leads to this relay itself", str(said(events)[0][1]))
 
 
+class LatePlaces(Places):
+    """Places that are known when the test says so."""
+
+    left = 0
+
+    def resume(self, traveller: Traveller, then: Callable[[Place | None], None]) -> None:
+        self.then = then
+
+    def leave(self, place: Place) -> None:
+        self.left += 1
+
+
 class SessionTests(RemoteCase):
     def hello(self) -> object:
         """What was said on the newest connection."""
@@ -157,7 +172,7 @@ class SessionTests(RemoteCase):
         with capturedLogs() as events:
             self.wire.say(welcome(18), b"one", Gap(5, Position(FAR, 24)), b"two")
         self.assertIn(f"pull session:tcp:far:8002: 5 messages lost before {FAR}-24", [line for _, line in said(events)])
-        self.assertEqual((pull.figures().lost, self.noted[-1][1]), (5, 24))
+        self.assertEqual((pull.figures().lost, [number for _, number in self.noted]), (5, [18, 24]))
         self.assertEqual(self.published(), [b"one", b"two"])
 
     def test_a_count_that_differs_ends_the_connection_and_goes_back_to_what_was_sure(self) -> None:
@@ -239,6 +254,24 @@ class SessionTests(RemoteCase):
         pull.remove()
         self.clock.advance(100)
         self.assertEqual((self.registry.ended, len(self.server.wires)), ({CloseReason.REMOVED: 1}, 1))
+
+    def test_one_that_another_relay_has_taken_over_ends(self) -> None:
+        pull = self.pull()
+        self.begin()
+        with capturedLogs() as events:
+            pull.replaced()
+            self.clock.advance(100)
+        self.assertIn("another relay of the backbone has taken it over", str(said(events)[0][1]))
+        self.assertEqual((self.registry.ended, len(self.server.wires)), ({CloseReason.REPLACED: 1}, 1))
+
+    def test_one_that_is_stopped_before_its_place_is_known_does_not_connect(self) -> None:
+        places = LatePlaces(self.sessions.names, self.note)
+        for ends in (Pull.stop, Pull.remove):
+            pull = Pull(SESSION, replace(self.around, places=places))
+            pull.start()
+            ends(pull)
+            places.then(places.stand("pull", SESSION, Position(FAR, 5)))
+        self.assertEqual((self.server.wires, places.left), ([], 2))
 
     def test_a_relay_that_has_our_messages_is_a_loop_and_ends(self) -> None:
         own = self.sessions.origins.own
