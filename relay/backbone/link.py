@@ -36,6 +36,9 @@ MOST = 16 * 1024 * 1024
 AGAIN = 0.1
 """Seconds before the first try to connect again. It doubles, up to `MOST_AGAIN`, with a jitter."""
 MOST_AGAIN = 2.0
+PROBE = 5.0
+"""Seconds without a message of the stream after which NATS is asked whether the stream is led. Servers that are too few
+to lead it go on sending heartbeats, so without a publisher nobody would notice."""
 
 
 class Receiver(Protocol):
@@ -192,11 +195,24 @@ class Link:
         await reading.begin(self._sequence + 1)
         self._out.clear()
         self._tell(lambda receiver: receiver.connected(server))
-        sending = asyncio.create_task(self._send_all(client, answers))
+        working = [
+            asyncio.create_task(work)
+            for work in (reading.watch(), self._send_all(client, answers), self._probe(client))
+        ]
         try:
-            await reading.watch()
+            for done in (await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED))[0]:
+                done.result()
         finally:
-            sending.cancel()
+            for one in working:
+                one.cancel()
+
+    async def _probe(self, client: Client) -> None:
+        """See that the stream is led while nothing comes of it. Raises what nats-py does if it is not."""
+        while True:
+            before = self._sequence
+            await asyncio.sleep(PROBE)
+            if self._sequence == before:
+                await client.jetstream().stream_info(self._access.stream)
 
     async def _send_all(self, client: Client, answers: str) -> None:
         while True:

