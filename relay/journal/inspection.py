@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from relay.journal.contents import BadContents, Epoch, decode_epochs
 from relay.journal.disk import Disk
-from relay.journal.format import HEADER_SIZE, BadHeader, Header, OtherVersion, read_header
-from relay.journal.scan import Scan, blank, read_sealed, scan, synced_behind
+from relay.journal.format import HEADER_SIZE, BadHeader, Header, Kind, OtherVersion, read_header
+from relay.journal.scan import Scan, blank, read_sealed, records, scan, synced_behind
 from relay.journal.segment import Damaged, Segment, read_block, segment_path, sequence_of
 from relay.wire.framing import Framing
 from relay.wire.framings import FRAMINGS
@@ -130,6 +131,18 @@ def _fault(disk: Disk, found: Scan) -> Damaged | None:
     if scan(disk, segment.folder, segment.header).offset > found.offset:
         return None  # a relay has written on since it was read
     return Damaged(segment.path, found.offset, segment.next, "no record with a right checksum begins here")
+
+
+def epochs(disk: Disk, segment: Segment) -> list[Epoch]:
+    """The epochs that there were when a segment was begun, the oldest first; none if that cannot be read.
+
+    An epoch begins with a start of the relay, and so with a segment. Raises OSError.
+    """
+    start = next(records(disk, segment.path, segment.header.mark), None)
+    try:
+        return decode_epochs(start.data) if start is not None and start.kind == Kind.START else []
+    except BadContents:
+        return []
 
 
 def messages(

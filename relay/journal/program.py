@@ -12,16 +12,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NoReturn
 
+from relay.journal.contents import Epoch
 from relay.journal.disk import Disk
-from relay.journal.inspection import Listed, Message, Unreadable, look, messages
+from relay.journal.inspection import Listed, Message, Unreadable, epochs, look, messages
 from relay.journal.recovery import CannotOpen
 from relay.journal.repair import Repair
-from relay.journal.segment import Damaged
+from relay.journal.segment import Damaged, Segment
 from relay.wire.framings import FRAMINGS, find_framing
 from relay.wire.position import Position
+from relay.wire.printable import escaped
 
 MICROSECONDS = 1_000_000
 WHOLE = "the journal is whole"
@@ -57,7 +59,7 @@ class Parser(ArgumentParser):
 
 def _parser() -> ArgumentParser:
     parser = Parser(
-        description="Show what is in a journal: its segments, and where they begin and end.",
+        description="Show what is in a journal: its segments, where they begin and end, its framing and its epochs.",
         epilog="A journal can be looked at while a relay writes it, and so can a copy.",
     )
     parser.add_argument("folder", metavar="DIR", help="the journal's folder")
@@ -111,12 +113,16 @@ def _run(options: Namespace, disk: Disk) -> int:
         _print(islice(_wanted(disk, options), options.count), options.print)
         return 0
     faults = 0
+    newest: Segment | None = None
     for listed in look(disk, options.folder, whole=options.verify):
+        newest = listed.segment or newest
         print(_line(listed))
         for fault in (listed.gap, listed.fault):
             if fault is not None:
                 faults += 1
                 print(f"  {fault}")
+    if newest is not None:
+        print(_whole(disk, newest))
     if options.verify and not faults:
         print(WHOLE)
     return faults
@@ -138,8 +144,21 @@ def _line(listed: Listed) -> str:
     index = segment.index
     begun = index[0].time if len(index) else segment.header.created
     span = f"{show_time(begun)} to {show_time(segment.latest)}"
-    numbers = f"messages {segment.first:,} to {segment.next - 1:,}" if segment.next > segment.first else "no messages"
-    return f"{listed.path}  {numbers}  {segment.size:,} bytes  {span}"
+    return f"{listed.path}  {_numbers(segment.first, segment.next)}  {segment.size:,} bytes  {span}"
+
+
+def _whole(disk: Disk, newest: Segment) -> str:
+    """What holds for a journal with the segment `newest` as a whole, for people, in some lines."""
+    header = newest.header
+    lines = [f"framing {escaped(header.framing)}, messages of at most {header.max_message:,} bytes"]
+    for epoch, behind in pairwise([*epochs(disk, newest), Epoch("", newest.next)]):
+        lines.append(f"epoch {epoch.name}  {_numbers(epoch.first, behind.first)}")
+    return "\n".join(lines)
+
+
+def _numbers(first: int, following: int) -> str:
+    """The messages from `first` to the one before `following`, for people."""
+    return f"messages {first:,} to {following - 1:,}" if following > first else "no messages"
 
 
 def show_time(microseconds: int) -> str:

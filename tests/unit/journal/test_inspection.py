@@ -7,11 +7,12 @@ from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.journal.contents import Epoch
 from relay.journal.format import HEADER_SIZE
-from relay.journal.inspection import Message, Unreadable, look, messages, sequences
+from relay.journal.inspection import Message, Unreadable, epochs, look, messages, sequences
 from relay.journal.segment import Damaged
 from relay.wire.framings import FRAMINGS
-from tests.kit.journals import FOLDER, MemoryDisk, Ticking, message, open_storage, write
+from tests.kit.journals import FOLDER, OTHER_BOOT, MemoryDisk, Ticking, message, open_storage, write
 from tests.kit.own_framing import Own
 
 
@@ -102,6 +103,15 @@ class InspectionTests(SynchronousTestCase):
         write(storage, 14)
         self.disk.files[self.storage.segments[1].path] = other.files[storage.segments[1].path]
         self.assertIn("it begins with message", self.faults()[0][1])
+
+    def test_every_segment_knows_the_epochs_until_it_was_begun(self) -> None:
+        self.disk.kill()
+        storage = open_storage(self.disk, boot=OTHER_BOOT, new_epoch=lambda: "another")
+        older, newer = self.storage.segments[0], storage.segments[-1]
+        self.assertEqual(epochs(self.disk, older), [Epoch("e1", 1)])
+        self.assertEqual(epochs(self.disk, newer), [Epoch("e1", 1), Epoch("another", 15)])
+        self.data(0)[HEADER_SIZE] ^= 1
+        self.assertEqual(epochs(self.disk, older), [], "its beginning cannot be read")
 
     def test_messages_are_told_with_their_numbers_and_times(self) -> None:
         time = Ticking()

@@ -48,10 +48,12 @@ class ProgramTests(SynchronousTestCase):
     def test_it_lists_the_segments_beside_a_running_relay(self) -> None:
         status, out, _ = self.run_program()
         lines = out.splitlines()
-        self.assertEqual((status, len(lines)), (0, 5))
+        self.assertEqual((status, len(lines)), (0, 7))
         self.assertIn("messages 5 to 8", lines[1])
         self.assertIn("2023-11-14T", lines[1])
         self.assertIn("is made ready", lines[4])
+        self.assertEqual(lines[5], "framing int32, messages of at most 99,999 bytes")
+        self.assertEqual(lines[6], "epoch e1  messages 1 to 14")
 
     def test_messages_in_a_framing_of_ones_own_need_its_class(self) -> None:
         own = "tests.kit.own_framing:Own"
