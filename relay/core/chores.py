@@ -42,14 +42,14 @@ class Chores:
         self._spent = 0.0  # seconds of this turn
         self._scheduled = False
 
-    def lane(self) -> Lane:
-        """A lane for one kind of chore."""
+    def lane(self, *, patient: bool = False) -> Lane:
+        """A lane for one kind of chore. `patient`: none of them is done before the next turn."""
         waiting: deque[Chore] = deque()
         self._lanes.append(waiting)
 
         def do(chore: Chore) -> bool:
             self._schedule()
-            if waiting or self._spent >= TIME:
+            if patient or waiting or self._spent >= TIME:
                 waiting.append(chore)
                 return False
             self._do(chore)

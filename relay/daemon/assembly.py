@@ -16,7 +16,7 @@ from twisted.logger import LogLevelFilterPredicate
 
 from relay.config.config import Config, Faults, shown_settings, where
 from relay.core.budget import Budget
-from relay.core.chores import Chores
+from relay.core.chores import Chores, Lane
 from relay.core.history import KEPT, History
 from relay.core.hub import Hub
 from relay.core.log import Log
@@ -116,6 +116,8 @@ class Machinery(NamedTuple):
     """Limits the log lines that peers can cause."""
     turns: Turns
     chores: Chores
+    ends: Lane
+    """Where connections that their peers have ended take their turns."""
     journal: DiskJournal | None
     """None without a journal."""
     sharing: Sharing | None
@@ -173,9 +175,10 @@ class Relay(NamedTuple):
     @property
     def entrances(self) -> tuple[Entrance, ...]:
         """Where to listen, in this order."""
-        config, appliers, hub = self.reload.config, self.appliers, self.machinery.hub
-        read = partial(PublisherTransport, hub.pace.begin_read, hub.pace.end_read)
-        send = partial(SubscriberTransport, config.send_buffer)
+        config, appliers, machinery = self.reload.config, self.appliers, self.machinery
+        pace, ends = machinery.hub.pace, machinery.ends
+        read = partial(PublisherTransport, pace.begin_read, pace.end_read, ends)
+        send = partial(SubscriberTransport, config.send_buffer, ends)
         publish_tls, subscribe_tls = appliers.publisher_tls.wrap, appliers.subscriber_tls.wrap
         return (
             *(Entrance("publish", endpoint, self.publishers, read) for endpoint in config.publish),
@@ -262,6 +265,7 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         lines=lines,
         turns=Turns(call_soon, time.monotonic),
         chores=chores,
+        ends=chores.lane(patient=True),
         journal=recording.journal if recording else None,
         sharing=sharing,
         publishers=publishers,

@@ -9,6 +9,9 @@ there is room again.
 that moment. A large `recv` that brings little keeps a page or more of memory for it, so small reads go into one buffer
 that is used again and again, and are copied out of it. What is said to a publisher is sent at once too.
 
+When a read finds that the peer has ended the connection, the rest of its end waits for its turn: it costs 25 to 50 µs,
+and 2,000 peers may end at the same moment.
+
 Both are classes for the connections that a listening port accepts (see `accepting`). They work below TLS and below the
 PROXY protocol too.
 """
@@ -20,6 +23,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from errno import EAGAIN, ENOBUFS
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet import main, tcp
@@ -27,6 +31,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 
+from relay.core.chores import Lane
 from relay.wire.framing import Buffer
 
 SMALL_READ = 64 * 1024
@@ -44,19 +49,44 @@ def waiting(transport: object) -> int:
     return written._tempDataLen + len(written.dataBuffer)
 
 
-class SubscriberTransport(tcp.Server):
+class _Transport(tcp.Server):
+    """A connection whose end, when a read finds it, takes its turn."""
+
+    _ending = False
+
+    def __init__(self, ends: Lane, *args: Any) -> None:  # args: what Twisted passes
+        """`ends`: where that takes its turn."""
+        self._ends = ends
+        super().__init__(*args)
+
+    def _found_end(self, why: ConnectionLost | ConnectionDone) -> None:
+        """End the connection when it is its turn. `why`: what a read would have returned."""
+        self.stopReading()
+        if not self._ending:
+            self._ending = True
+            self._ends(partial(self._end, why))
+
+    def _end(self, why: ConnectionLost | ConnectionDone) -> None:
+        self._ending = False
+        if self.connected and why is main.CONNECTION_DONE:
+            self.readConnectionLost(Failure(why))  # which may be the end of the peer's half alone
+        elif self.connected:
+            self.connectionLost(Failure(why))
+
+
+class SubscriberTransport(_Transport):
     """A connection that sends at once, from the caller's memory."""
 
     _failed = False
     _short = False
 
-    def __init__(self, send_buffer: int, sock: socket.socket, *args: Any) -> None:  # args: what Twisted passes
-        """`send_buffer`: bytes that the kernel takes although it cannot send them yet.
+    def __init__(self, send_buffer: int, ends: Lane, sock: socket.socket, *args: Any) -> None:  # args: as above
+        """`send_buffer`: bytes that the kernel takes although it cannot send them yet. `ends`: as in `_Transport`.
 
         The kernel's own limit is several megabytes for each peer that never reads. Bytes on their way to the peer do
         not count, so sending to a distant peer is not slowed down.
         """
-        super().__init__(sock, *args)
+        super().__init__(ends, sock, *args)
         sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, send_buffer)
 
     @property
@@ -124,6 +154,11 @@ class SubscriberTransport(tcp.Server):
 
     drop = close
 
+    def doRead(self) -> None:
+        why = super().doRead()
+        if why is not None:
+            self._found_end(why)
+
     def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
         if self._failed:
             return main.CONNECTION_LOST
@@ -137,32 +172,35 @@ class SubscriberTransport(tcp.Server):
         return None
 
 
-class PublisherTransport(tcp.Server):
+class PublisherTransport(_Transport):
     """A connection that reads as many bytes at once as `begin_read` allows."""
 
     _large = False
 
     def __init__(
-        self, begin_read: Callable[[], int], end_read: Callable[[], None], *args: Any
+        self, begin_read: Callable[[], int], end_read: Callable[[], None], ends: Lane, *args: Any
     ) -> None:  # args: as above
         """`begin_read`: called before each read; returns the most bytes that it may bring.
 
-        `end_read`: called after each read, when its bytes have been passed on.
+        `end_read`: called after each read, when its bytes have been passed on. `ends`: as in `_Transport`.
         """
         self._begin_read = begin_read
         self._end_read = end_read
-        super().__init__(*args)
+        super().__init__(ends, *args)
 
-    def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override]  # as above
+    def doRead(self) -> None:
         size = self._begin_read()
         try:
             try:
                 data = self._read(size)
             except BlockingIOError:
-                return None
+                return
             except OSError:
-                return main.CONNECTION_LOST
-            return self._dataReceived(data)
+                self._found_end(main.CONNECTION_LOST)
+                return
+            why = self._dataReceived(data)
+            if why is not None:
+                self._found_end(why)
         finally:
             self._end_read()
 

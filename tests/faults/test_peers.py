@@ -20,6 +20,7 @@ from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.logger import capturedLogs
 
 from relay.core.budget import Budget
+from relay.core.chores import at_once
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.net.listening import equip
@@ -217,7 +218,7 @@ async def test_a_transport_that_raises_ends_that_subscriber_alone() -> None:
     ports = []
     for transport in (SubscriberTransport, Raising, SubscriberTransport):
         ports.append(running.listenTCP(0, factory, interface="127.0.0.1"))
-        equip(ports[-1], transport=partial(transport, MIB), keepalive=0, exhausted=print)
+        equip(ports[-1], transport=partial(transport, MIB, at_once), keepalive=0, exhausted=print)
 
     def subscribe_and_publish() -> None:
         with ExitStack() as stack:

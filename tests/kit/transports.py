@@ -12,12 +12,13 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.core import chores
 from relay.net.tcp import SubscriberTransport
 
 ROOM = 16 * 1024
 """Bytes asked for as the kernel's buffers, so that little fills them."""
 UNSENT = 256 * 1024
-at_once = partial(SubscriberTransport, UNSENT)
+at_once = partial(SubscriberTransport, UNSENT, chores.at_once)
 
 
 class Collector(Protocol):

@@ -98,6 +98,13 @@ class ChoreTests(SynchronousTestCase):
         self.assertTrue(self.turns.run())
         self.assertFalse(self.turns.run())
 
+    def test_in_a_patient_lane_nothing_is_done_before_the_next_turn(self) -> None:
+        lane = self.chores.lane(patient=True)
+        self.assertFalse(lane(self.chore("end", 0.0)))
+        self.assertEqual(self.done, [])
+        self.turns.run()
+        self.assertEqual(self.done, ["flush", "end"])
+
     def test_a_lane_in_which_nothing_waits_does_everything_at_once(self) -> None:
         self.assertTrue(at_once(self.chore("one", 1.0)))
         self.assertEqual(self.done, ["one"])

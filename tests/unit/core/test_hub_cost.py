@@ -7,6 +7,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 from twisted.internet.address import IPv4Address
@@ -14,6 +15,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.budget import Budget
+from relay.core.chores import at_once
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.core.pending import Pending
@@ -70,7 +72,8 @@ class CostTests(SynchronousTestCase):
                 self.peers.append(socket.create_connection(listening.getsockname()))
                 connection, address = listening.accept()
                 subscriber = accepting.buildProtocol(None)
-                transport = SubscriberTransport(2**18, connection, subscriber, address, None, 1, MemoryReactorClock())
+                made = partial(SubscriberTransport, 2**18, at_once)
+                transport = made(connection, subscriber, address, None, 1, MemoryReactorClock())
                 subscriber.makeConnection(transport)
                 self.addCleanup(self.peers[-1].close)
                 self.addCleanup(connection.close)
@@ -124,9 +127,8 @@ class CostTests(SynchronousTestCase):
         self.addCleanup(right.close)
         address = ("127.0.0.1", 1)
         hub = self.hub
-        transport = PublisherTransport(
-            hub.pace.begin_read, hub.pace.end_read, left, self.publisher(), address, None, 1, MemoryReactorClock()
-        )
+        made = partial(PublisherTransport, hub.pace.begin_read, hub.pace.end_read, at_once)
+        transport = made(left, self.publisher(), address, None, 1, MemoryReactorClock())
         right.sendall(frame(b"x" * 100) * 20)
         found = calls(transport.doRead)
         self.assertEqual({name: times for name, times in found.items() if "recv" in name}, {"socket.recv_into": 1})

@@ -8,9 +8,15 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from twisted.internet import main
+from twisted.internet import main, tcp
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from zope.interface import directlyProvides
 
+from relay.core import chores
+from relay.core.chores import Chore
 from relay.net.tcp import SMALL_READ, PublisherTransport, SubscriberTransport
 from tests.kit.transports import ROOM, UNSENT, TransportTests, at_once
 
@@ -128,7 +134,7 @@ class PublisherTransportTests(TransportTests):
     def setUp(self) -> None:
         self.size = 2**20
         self.ended = 0
-        self.set_up(lambda *args: PublisherTransport(lambda: self.size, self.end, *args))
+        self.set_up(lambda *args: PublisherTransport(lambda: self.size, self.end, chores.at_once, *args))
 
     def end(self) -> None:
         self.ended += 1
@@ -188,20 +194,84 @@ class PublisherTransportTests(TransportTests):
         self.transport.doRead()
         self.assertEqual(self.ended, reads + 3)
 
-    def test_the_end_of_the_stream_is_the_end(self) -> None:
+
+class EndingTests(TransportTests):
+    """The end of a subscriber's connection, found by a read; it waits in a lane until the test says that it is due."""
+
+    def setUp(self) -> None:
+        self.waiting: list[Chore] = []
+        self.set_up(lambda *args: self.make(self.lane, *args))
+
+    def make(self, *args: Any) -> tcp.Server:  # Any: what Twisted passes
+        return SubscriberTransport(UNSENT, *args)
+
+    def lane(self, chore: Chore) -> bool:
+        self.waiting.append(chore)
+        return False
+
+    def read(self) -> None:
+        """What the reactor does when there is something to be read."""
+        self.assertIsNone(self.transport.doRead())
+        self.assertNotIn(self.transport, self.reactor.getReaders())
+
+    def take_turn(self) -> None:
+        self.waiting.pop()()
+        self.assertEqual(self.waiting, [], "there was one end")
+
+    def test_the_end_of_the_stream_is_the_end_when_it_is_its_turn(self) -> None:
         self.peer.close()
-        self.assertIs(self.transport.doRead(), main.CONNECTION_DONE)
+        self.read()
+        self.assertIsNone(self.protocol.lost)
+        self.take_turn()
+        assert self.protocol.lost is not None
+        self.assertTrue(self.protocol.lost.check(ConnectionDone))
 
     def test_a_reset_is_a_lost_connection(self) -> None:
         self.reset()
-        self.assertIs(self.transport.doRead(), main.CONNECTION_LOST)
+        self.read()
+        self.take_turn()
+        assert self.protocol.lost is not None
+        self.assertTrue(self.protocol.lost.check(ConnectionLost))
+
+    def test_one_that_is_read_again_until_then_ends_once(self) -> None:
+        self.peer.close()
+        for _ in range(2):
+            self.transport.resumeProducing()
+            self.read()
+        self.take_turn()
+        self.assertIsNotNone(self.protocol.lost)
+
+    def test_one_that_is_cut_until_then_is_not_ended_again(self) -> None:
+        self.peer.close()
+        self.read()
+        self.transport.abortConnection()
+        self.reactor.advance(0)
+        lost = self.protocol.lost
+        self.assertIsNotNone(lost)
+        self.take_turn()
+        self.assertIs(self.protocol.lost, lost)
+
+    def test_the_end_of_the_peer_s_half_alone_is_told(self) -> None:
+        halves: list[str] = []
+        self.protocol.readConnectionLost = lambda: halves.append("read")  # type: ignore[attr-defined]
+        directlyProvides(self.protocol, IHalfCloseableProtocol)
+        self.peer.shutdown(socket.SHUT_WR)
+        self.read()
+        self.assertEqual(halves, [])
+        self.take_turn()
+        self.assertEqual((halves, self.protocol.lost), (["read"], None))
+
+
+class PublishersEndingTests(EndingTests):
+    def make(self, *args: Any) -> tcp.Server:  # Any: as above
+        return PublisherTransport(lambda: SMALL_READ, lambda: None, *args)
 
 
 class AnswerTests(TransportTests):
     """What a publisher is told."""
 
     def setUp(self) -> None:
-        self.set_up(partial(PublisherTransport, lambda: SMALL_READ, lambda: None))
+        self.set_up(partial(PublisherTransport, lambda: SMALL_READ, lambda: None, chores.at_once))
 
     @property
     def waits(self) -> bool:
@@ -291,7 +361,7 @@ class EndTests(TransportTests):
 
     def fill(self) -> int:
         """Give the kernel more than half of what it takes, so that the socket is not writable; returns how much."""
-        self.set_up(partial(SubscriberTransport, 2**18), room=None)
+        self.set_up(partial(SubscriberTransport, 2**18, chores.at_once), room=None)
         self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
         given = 0
         with contextlib.suppress(BlockingIOError):

@@ -15,6 +15,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from relay.core import chores
 from relay.net.certificates import RenewableContext
 from relay.net.haproxy import Header
 from relay.net.tcp import PublisherTransport, SubscriberTransport
@@ -52,7 +53,7 @@ class AcceptedTransportTests(TransportTests):
 
     def each(self) -> list[tuple[str, AcceptedTransport]]:
         """Every kind of transport that there is, as the protocol above it has it."""
-        read = partial(PublisherTransport, lambda: 2**16, lambda: None)
+        read = partial(PublisherTransport, lambda: 2**16, lambda: None, chores.at_once)
         found = []
         for name, make, between in (
             ("publisher", read, lambda protocol: protocol),
