@@ -39,7 +39,8 @@ class Chores:
         self._call_soon = call_soon
         self._clock = clock
         self._lanes: list[deque[Chore]] = []
-        self._spent = 0.0  # seconds of this turn
+        self._spent = 0.0  # seconds of this turn, without the chore that is being done
+        self._begun: float | None = None  # when that was begun
         self._scheduled = False
 
     def lane(self, *, patient: bool = False) -> Lane:
@@ -49,7 +50,7 @@ class Chores:
 
         def do(chore: Chore) -> bool:
             self._schedule()
-            if patient or waiting or self._spent >= TIME:
+            if patient or waiting or self._used() >= TIME:
                 waiting.append(chore)
                 return False
             self._do(chore)
@@ -57,12 +58,19 @@ class Chores:
 
         return do
 
+    def _used(self) -> float:
+        """Seconds of this turn that chores have taken so far."""
+        return self._spent + (0.0 if self._begun is None else self._clock() - self._begun)
+
     def _do(self, chore: Chore) -> None:
-        before, begun = self._spent, self._clock()
+        if self._begun is not None:  # inside another, which is counted
+            chore()
+            return
+        self._begun = self._clock()
         try:
             chore()
         finally:
-            self._spent = before + self._clock() - begun  # chores inside this one are counted once
+            self._spent, self._begun = self._used(), None
 
     def _schedule(self) -> None:
         if not self._scheduled:

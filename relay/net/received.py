@@ -24,29 +24,45 @@ class Received:
         self._most = most
         self._waiting = b""
         self._paused = False
+        self._held = False
 
     def receive(self, data: bytes) -> None:
         """Pass `data` on, now or later."""
         first = not self._waiting
         self._waiting += data
-        if first and data:
+        if first and data and not self._held:
             self._lane(self._next)
-        if self._waiting and not self._paused:
-            self._paused = True
-            self._link.pauseProducing()
+        if self._waiting:
+            self._pause()
+
+    def hold(self) -> None:
+        """Pass nothing on until `go_on`."""
+        self._held = True
+        self._pause()
+
+    def go_on(self) -> None:
+        """Pass on what waits, when it is its turn, and what comes."""
+        self._held = False
+        self._lane(self._next)
 
     def drop(self) -> None:
         """Forget what waits: the connection has ended."""
         self._waiting = b""
+        self._held = True
+
+    def _pause(self) -> None:
+        self._paused = True
+        self._link.pauseProducing()  # also if it was before: somebody else may have resumed it
 
     def _next(self) -> None:
-        if not self._waiting:
+        if self._held:
             return
         size = self._most or len(self._waiting)
         piece, self._waiting = self._waiting[:size], self._waiting[size:]
         if self._paused and not self._waiting:
             self._paused = False
             self._link.resumeProducing()  # before the bytes are passed on, because whoever takes them may pause
-        self._take(piece)
-        if self._waiting:
+        if piece:
+            self._take(piece)
+        if self._waiting and not self._held:
             self._lane(self._next)

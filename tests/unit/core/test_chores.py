@@ -78,6 +78,21 @@ class ChoreTests(SynchronousTestCase):
         lane(self.chore("next", TIME))
         self.assertEqual(self.done, ["inner", "next"])
 
+    def test_a_chore_that_asks_for_another_of_its_kind_all_the_time_does_not_keep_the_turn(self) -> None:
+        lane = self.chores.lane()
+        ends: list[float] = []
+
+        def again() -> None:
+            self.now += TIME / 4
+            if len(ends) < 8:
+                ends.append(self.now)
+                lane(again)
+
+        lane(again)
+        self.assertEqual(len(ends), 4)
+        self.turns.run_all()
+        self.assertEqual(len(ends), 8)
+
     def test_an_exception_climbs_and_the_rest_goes_on(self) -> None:
         lane = self.chores.lane()
 

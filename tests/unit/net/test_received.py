@@ -72,7 +72,7 @@ class ReceivedTests(SynchronousTestCase):
         self.received.receive(b"1234")
         self.received.receive(b"567")
         self.turns.run_all()
-        self.assertEqual((self.taken, self.link.calls), ([b"1234", b"567"], ["pause", "resume"]))
+        self.assertEqual((self.taken, self.link.calls), ([b"1234", b"567"], ["pause", "pause", "resume"]))
 
     def test_the_peer_is_read_again_before_the_bytes_are_passed_on_so_that_it_can_be_paused_then(self) -> None:
         def pause(data: bytes) -> None:
@@ -82,6 +82,27 @@ class ReceivedTests(SynchronousTestCase):
         Received(self.lane, self.transport, pause).receive(b"one")
         self.turns.run_all()
         self.assertEqual(self.link.calls, ["pause", "resume", "pause"])
+
+    def test_while_it_is_held_nothing_is_passed_on_and_the_peer_is_not_read(self) -> None:
+        self.received.receive(b"1234")
+        self.received.hold()
+        self.received.receive(b"5678")
+        self.turns.run_all()
+        self.assertEqual((self.taken, self.link.calls), ([b"1234"], ["pause", "pause"]))
+        self.received.go_on()
+        self.turns.run_all()
+        self.assertEqual((self.taken, self.link.calls), ([b"1234", b"5678"], ["pause", "pause", "resume"]))
+
+    def test_who_takes_it_may_hold_the_rest(self) -> None:
+        def take(data: bytes) -> None:
+            self.take(data)
+            held.hold()
+
+        held = Received(self.lane, self.transport, take, most=4)
+        held.receive(b"1234567890")
+        self.assertEqual(self.taken, [b"1234"])
+        held.go_on()
+        self.assertEqual(self.taken, [b"1234", b"5678"])
 
     def test_of_a_connection_that_has_ended_nothing_is_passed_on(self) -> None:
         self.busy()
