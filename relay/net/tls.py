@@ -33,12 +33,12 @@ HANDSHAKE = 0x16
 NOT_TLS = bytes.fromhex("15 0301 0002 02 0a")
 """What a client is told that does not speak TLS: a fatal alert, "unexpected message" (RFC 8446, section 6). OpenSSL
 would end the connection in an orderly way, from which a publisher concludes that what it has sent was read."""
-LOOK = 64 * 1024
-"""Bytes decrypted between two looks at what they were: that is half as much as in a read of 256 KiB. Looking every
-16 KiB instead made decrypting that take 107 µs instead of 65."""
 SLICE = 4 * 1024
-"""The same for a peer that has once sent too much besides data. What it sends takes its turn from then on, so that many
+"""Bytes decrypted between the first two looks at what they were; twice as many after each look, up to `MAX_SLICE`. What
+a peer sends that has once sent too much besides data takes its turn in pieces of that size from then on, so that many
 of them together delay no message."""
+MAX_SLICE = 64 * 1024
+"""Looking every 16 KiB instead made decrypting 256 KiB, one read, take 107 µs instead of 65."""
 MAX_BESIDE = 20 * 1024
 """Bytes in a second that a peer may send in TLS 1.3 besides data, more than a record: it is not read for a second after
 that. KeyUpdates (RFC 8446, section 4.6.3) are 27 bytes each and cost 12 µs: 64 KiB of them hold a turn for 30 ms.
@@ -65,6 +65,7 @@ class SecureTransport(TLSMemoryBIOProtocol):
     transport: SubscriberTransport
     _greeting: Received | None = None  # what the peer sends before the handshake is complete
     _watched: Received | None = None  # what it sends after it has once sent too much besides data
+    _slice = SLICE  # bytes decrypted until the next look
     _overhead = OLD_RECORD
     _beside = 0  # bytes since `_since` that were no data
     _since = 0.0
@@ -99,8 +100,9 @@ class SecureTransport(TLSMemoryBIOProtocol):
         records: list[bytes] = []
         failed, taken = False, 0
         while taken < len(data) and not failed and self._beside <= MAX_BESIDE:
-            failed = self._read_records(data[taken : taken + LOOK], records)
-            taken += LOOK
+            failed = self._read_records(data[taken : taken + self._slice], records)
+            taken += self._slice
+            self._slice = min(2 * self._slice, MAX_SLICE)
         if records and not self._aborted:
             cast(Protocol, self.wrappedProtocol).dataReceived(b"".join(records))
         if failed:
