@@ -22,7 +22,7 @@ from uuid import UUID
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from relay.config.config import Config
+from relay.config.config import Config, Faults
 from relay.config.values import show_size
 from relay.core.budget import Loan
 from relay.core.hub import Hub
@@ -33,8 +33,8 @@ from relay.core.pending import Journaled, Pending
 from relay.core.timing import CallSoon, Clock
 from relay.journal.disk import Disk
 from relay.journal.journal import DiskJournal
-from relay.journal.recovery import UNKNOWN_BOOT, CannotOpen
-from relay.journal.segment import Damaged, Segment, read_block
+from relay.journal.recovery import UNKNOWN_BOOT, CannotOpen, check_headers, read_headers
+from relay.journal.segment import Damaged, Segment, read_block, segment_path
 from relay.journal.storage import Storage, segment_size
 from relay.net.ports import CannotStart
 from relay.peers.acks import Acks
@@ -197,6 +197,25 @@ def _open(config: Config, disk: Disk) -> Storage:
         raise CannotStart(
             f"relay cannot start: the journal {abspath(config.journal)}: {error.strerror or error}"
         ) from None
+
+
+def look_over(config: Config) -> None:
+    """Check whether a relay can use the journal that `config` names, which exists. Raises Faults.
+
+    Nothing is written, and of segments only headers are read: it may be in use.
+    """
+    folder, disk = abspath(config.journal), Disk()
+    try:
+        headers = read_headers(disk, folder, [])
+        check_headers(folder, headers, framing_name(config.framing), config.max_message)
+        room = disk.free(folder) + sum(disk.size(segment_path(folder, header.sequence)) for header in headers)
+    except (CannotOpen, Damaged) as error:
+        raise Faults([f"journal: {error}"]) from None
+    except OSError as error:
+        raise Faults([f"journal: {folder}: {error.strerror}"]) from None
+    if room < config.journal_size:
+        size = show_size(config.journal_size)
+        raise Faults([f"journal-size: the disk of {folder} has room for {show_size(room)} of it, and not for {size}"])
 
 
 def in_thread(reactor: Any, function: Callable[[], T], done: Callable[[T | Exception], None]) -> None:

@@ -137,7 +137,7 @@ class Options(UsageOptions):
             read_token(config.web_token_file)
             if config.web:
                 require_packages()
-            _check_folder(config.journal)
+            _check_journal(config)
             _check_backbone(config)
             if lines := obstacles(config):
                 raise Faults(lines)
@@ -152,12 +152,18 @@ class Options(UsageOptions):
         return configure((read_file(self._file) if self._file else {}) | self._given)
 
 
-def _check_folder(journal: str) -> None:
-    """Raise Faults if the folder of the journal, empty for none, cannot be written."""
-    if journal and not os.path.isdir(journal):
-        raise Faults([f"journal: {os.path.abspath(journal)}: there is no such folder"])
-    if journal and not os.access(journal, os.R_OK | os.W_OK | os.X_OK):
-        raise Faults([f"journal: {os.path.abspath(journal)}: it cannot be written"])
+def _check_journal(config: Config) -> None:
+    """Raise Faults if the folder of the journal cannot be written, has not enough room, or another kind of journal."""
+    folder = os.path.abspath(config.journal)
+    if not config.journal:
+        return
+    if not os.path.isdir(folder):
+        raise Faults([f"journal: {folder}: there is no such folder"])
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise Faults([f"journal: {folder}: it cannot be written"])
+    from relay.daemon.journal import look_over
+
+    look_over(config)
 
 
 def _check_reach(config: Config) -> None:

@@ -17,6 +17,7 @@ Each step leaves the folder so that one which is interrupted is done again by th
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from relay.journal.contents import End
@@ -83,6 +84,21 @@ def read_headers(disk: Disk, folder: str, notes: list[str]) -> list[Header]:
             raise CannotOpen(f"{path} is segment {header.sequence:,}: it was renamed")
         headers.append(header)
     return headers
+
+
+def check_headers(folder: str, headers: Iterable[Header], framing: str, max_message: int) -> None:
+    """Raise CannotOpen if a relay with that framing and limit cannot go on with the segments of `headers`."""
+    for header in headers:
+        if header.framing != framing:
+            raise CannotOpen(
+                f"the journal {folder} has the framing {header.framing}, and this relay {framing}: "
+                "give the same --framing, or another --journal"
+            )
+        if header.max_message > max_message:
+            raise CannotOpen(
+                f"the journal {folder} may have messages of {header.max_message:,} bytes: "
+                "--max-message must not be less"
+            )
 
 
 class Recovery:

@@ -17,7 +17,7 @@ from relay.core.journal import Key
 from relay.journal.contents import End, encode_names
 from relay.journal.disk import Disk
 from relay.journal.format import Header, new_mark
-from relay.journal.recovery import BEGUN, LOCK, CannotOpen, Found, Recovery, read_headers
+from relay.journal.recovery import BEGUN, LOCK, CannotOpen, Found, Recovery, check_headers, read_headers
 from relay.journal.segment import Segment
 from relay.journal.writer import Writer
 from relay.wire.framing import Buffer
@@ -100,7 +100,7 @@ class Storage:
 
     def _open(self, new_epoch: Callable[[], str]) -> None:
         headers = read_headers(self._disk, self._folder, self.notes)
-        self._check(headers)
+        check_headers(self._folder, headers, self._framing, self._max_message)
         found = Recovery(self._disk, self._folder, self._boot, self._time(), self.notes).run(headers)
         self.cuts = found.cuts
         """Places that were mended when the journal was opened."""
@@ -117,19 +117,6 @@ class Storage:
             segment.before = before.before + before.size
         self.synced = position
         """The position before which all messages are known to be on disk."""
-
-    def _check(self, headers: Iterable[Header]) -> None:
-        for header in headers:
-            if header.framing != self._framing:
-                raise CannotOpen(
-                    f"the journal {self._folder} has the framing {header.framing}, and this relay {self._framing}: "
-                    "give the same --framing, or another --journal"
-                )
-            if header.max_message > self._max_message:
-                raise CannotOpen(
-                    f"the journal {self._folder} may have messages of {header.max_message:,} bytes: "
-                    "--max-message must not be less"
-                )
 
     def _begin(self, found: Found) -> Writer:
         """Begin a segment behind all that was found, or in the place of the last one if that has no messages.

@@ -39,7 +39,8 @@ def test_check_has_a_line_for_each_fault_and_status_1(file: Path) -> None:
 
 
 def test_check_looks_at_the_folder_of_the_journal(tmp_path: Path) -> None:
-    assert twistd_check("--journal", str(tmp_path)) == (0, "ok\n", "")
+    size = "--journal-size", "64MiB"
+    assert twistd_check("--journal", str(tmp_path), *size) == (0, "ok\n", "")
     for missing in (tmp_path / "none", Path(__file__)):
         assert twistd_check("--journal", str(missing)) == (1, "", f"journal: {missing}: there is no such folder\n")
 

@@ -12,17 +12,19 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.config.config import configure
+from relay.config.config import Faults, configure
 from relay.core.log import Log
 from relay.daemon import journal as module
 from relay.daemon.assembly import Relay, Surroundings, assemble
-from relay.daemon.journal import JournalKeeper, announce, close_when_quiet, fill, read_boot, recall
+from relay.daemon.journal import JournalKeeper, announce, close_when_quiet, fill, look_over, read_boot, recall
+from relay.journal.format import HEADER_SIZE
 from relay.journal.recovery import UNKNOWN_BOOT
 from relay.journal.segment import BLOCK
 from relay.journal.storage import Storage
 from relay.net.ports import CannotStart
 from relay.peers.intake import Intake
 from relay.wire.counted import Int32
+from relay.wire.delimited import Line
 from relay.wire.position import Position
 from tests.kit.fakes import frame, said
 from tests.kit.folders import temporary_folder
@@ -146,6 +148,40 @@ class RelayTests(SynchronousTestCase):
         error = self.assertRaises(CannotStart, self.start)
         self.assertIn("journal damaged", str(error))
         self.assertIn(f"relay journal --verify {self.folder}", str(error))
+
+    def look_over(self, **changes: Any) -> list[str]:  # Any: of each field's own type
+        """What `--check` says of the journal with such a configuration, a line each."""
+        try:
+            look_over(replace(configure({}), **{"journal": self.folder, "journal_size": 64 * 2**20, **changes}))
+        except Faults as faults:
+            return faults.lines
+        return []
+
+    def test_it_can_be_looked_over_while_it_is_in_use(self) -> None:
+        self.assertEqual(self.look_over(), [])
+        for changes, words in (
+            ({"framing": Line}, "has the framing int32, and this relay line"),
+            ({"max_message": 1000}, "may have messages of 99,999 bytes"),
+            ({"journal_size": 2**60}, "has room for"),
+            ({"journal": self.folder + "x"}, "No such file or directory"),
+        ):
+            [line] = self.look_over(**changes)
+            self.assertIn(words, line)
+
+    def test_of_damage_and_another_version_it_is_said_too(self) -> None:
+        self.stop()
+        path = os.path.join(self.folder, "0000000001.journal")
+        with open(path, "r+b") as file:
+            header = file.read(HEADER_SIZE)
+            for wrong, words in (
+                (header[:20] + b"?" + header[21:], "its header is damaged"),
+                (header[:9] + b"\x09" + bytes(HEADER_SIZE - 10), "it has version 9 of the format"),
+            ):
+                file.seek(0)
+                file.write(wrong)
+                file.flush()
+                [line] = self.look_over()
+                self.assertIn(words, line)
 
     def test_what_was_found_is_logged(self) -> None:
         with open(os.path.join(self.folder, "notes.txt"), "w"):
