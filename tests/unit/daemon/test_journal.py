@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from array import array
 from collections.abc import Callable
 from dataclasses import replace
@@ -104,6 +105,34 @@ class RelayTests(SynchronousTestCase):
         welcome, message = parts(transport.value())
         assert isinstance(welcome, dict)
         self.assertEqual((welcome["lost"], welcome["next"], message), (0, f"{epoch}-2", b"two"))
+        self.stop()
+
+    def test_one_that_saw_what_a_power_cut_lost_is_told_so_and_goes_on_with_the_next_message(self) -> None:
+        """The other relay has what the disk would: all but the last message, of a run of the machine that is over."""
+        publisher, _ = self.publisher()
+        self.turns()
+        for message in (b"one", b"two", b"three"):
+            publisher.dataReceived(frame(message))
+            self.turns()
+        epoch = self.relay.machinery.sessions.starts.epoch
+        on_disk = self.folder + "-after"
+        shutil.copytree(self.folder, on_disk)
+        self.addCleanup(shutil.rmtree, on_disk)
+        journal = self.relay.machinery.journal
+        assert journal
+        os.truncate(os.path.join(on_disk, "0000000001.journal"), journal.storage.segments[0].size - 1)
+        self.patch(module, "BOOT_ID", temporary_folder(self) / "none")
+        self.stop()
+        self.relay = self.start(journal=on_disk)
+        subscriber, transport = self.relay.subscribers.buildProtocol(None), StringTransport()
+        subscriber.makeConnection(transport)
+        subscriber.dataReceived(hello("subscribe", after=str(Position(epoch, 3))))
+        self.turns()
+        welcome = parts(transport.value())[0]
+        assert isinstance(welcome, dict)
+        other = self.relay.machinery.sessions.starts.epoch
+        self.assertNotEqual(other, epoch)
+        self.assertEqual((welcome["lost"], welcome["ahead"], welcome["next"]), (0, 1, f"{other}-3"))
         self.stop()
 
     def test_a_message_is_accepted_when_it_is_synced(self) -> None:
