@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from relay.journal.contents import BadContents, Epoch, decode_epochs
+from relay.journal.contents import BadContents, decode_epochs
 from relay.journal.disk import Disk
 from relay.journal.format import HEADER_SIZE, BadHeader, Header, Kind, OtherVersion, read_header
 from relay.journal.scan import Scan, blank, read_sealed, records, scan, synced_behind
 from relay.journal.segment import Damaged, Segment, read_block, segment_path, sequence_of
 from relay.wire.framing import Framing
 from relay.wire.framings import FRAMINGS
+from relay.wire.position import Epoch
 from relay.wire.printable import escaped
 
 

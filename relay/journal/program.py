@@ -15,14 +15,13 @@ from functools import partial
 from itertools import islice, pairwise
 from typing import NoReturn
 
-from relay.journal.contents import Epoch
 from relay.journal.disk import Disk
 from relay.journal.inspection import Listed, Message, Unreadable, epochs, look, messages
 from relay.journal.recovery import CannotOpen
 from relay.journal.repair import Repair
 from relay.journal.segment import Damaged, Segment
 from relay.wire.framings import FRAMINGS, find_framing
-from relay.wire.position import Position
+from relay.wire.position import Epoch, Position
 from relay.wire.printable import escaped
 
 MICROSECONDS = 1_000_000

@@ -7,11 +7,11 @@ from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.journal.contents import Epoch
 from relay.journal.format import HEADER_SIZE
 from relay.journal.inspection import Message, Unreadable, epochs, look, messages, sequences
 from relay.journal.segment import Damaged
 from relay.wire.framings import FRAMINGS
+from relay.wire.position import Epoch
 from tests.kit.journals import FOLDER, OTHER_BOOT, MemoryDisk, Ticking, message, open_storage, write
 from tests.kit.own_framing import Own
 
