@@ -147,6 +147,14 @@ class Options(UsageOptions):
         print("ok")
         sys.exit(0)
 
+    @property
+    def daemon_folder(self) -> str:
+        """The folder in which twistd will be a daemon; empty if it stays in the foreground, or in another root."""
+        twistd = self.parent
+        if twistd is None or twistd.get("nodaemon") or twistd.get("chroot"):
+            return ""
+        return str(twistd.get("rundir", "."))
+
     def config(self) -> Config:
         """Read the configuration file anew and combine it with the command line. Raises Faults."""
         return configure((read_file(self._file) if self._file else {}) | self._given)

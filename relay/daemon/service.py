@@ -44,13 +44,24 @@ class RelayService(Service):
 
     # Starting
 
-    def listen_by_tcp(self) -> None:
+    def listen_by_tcp(self, daemon_folder: str = "") -> None:
         """Listen where that is by TCP. Raises CannotStart.
 
         twistd calls nothing of a service before the log is begun, and a daemon is on its own. Before that, a failure is
-        a line on standard error. Unix sockets wait, because twistd may yet change the folder and the mode of files.
+        a line on standard error. Unix sockets wait, because twistd may yet change the folder and the mode of files; if
+        it will be a daemon, they are tried.
+
+        `daemon_folder`: the folder in which it will be one; empty if it will not.
         """
         self._listen([entrance for entrance in self._closed if "unix:" not in entrance.endpoint])
+        if self._closed and daemon_folder:
+            from relay.net.rehearsal import rehearse
+
+            try:
+                rehearse([(one.option, one.endpoint) for one in self._closed], daemon_folder)
+            except CannotStart:
+                self.relay.ports.stop(*ROLES)
+                raise
 
     def privilegedStartService(self) -> None:
         try:
@@ -188,7 +199,7 @@ def makeService(options: Options) -> RelayService:
         supervisor=supervisor(os.environ, os.getpid()),
     )
     service = RelayService(assemble(options.config(), surroundings))
-    service.listen_by_tcp()
+    service.listen_by_tcp(options.daemon_folder)
     return service
 
 

@@ -24,8 +24,8 @@ def clear(endpoint: str) -> None:
 
     `endpoint`: a string as for Twisted's `serverFromString`, on which it is about to listen.
     """
-    path = _path(endpoint)
-    if not path or not (os.path.lexists(path) or os.path.lexists(f"{path}.lock")):
+    path, locked = unix_socket(endpoint)
+    if not locked or not (os.path.lexists(path) or os.path.lexists(f"{path}.lock")):
         return
     if _served(path) or _begins(path):
         return
@@ -36,15 +36,19 @@ def clear(endpoint: str) -> None:
             os.unlink(f"{path}.lock")
 
 
-def _path(endpoint: str) -> str:
-    """The file of a Unix socket's endpoint; empty for any other, and for what is no endpoint."""
+def unix_socket(endpoint: str) -> tuple[str, bool]:
+    """The file of a Unix socket's endpoint, and whether Twisted makes a lock beside it.
+
+    The file is empty, and there is no lock, for any other endpoint and for what is no endpoint.
+    """
     try:
         words, named = _parse(endpoint.removeprefix("haproxy:"))
     except ValueError:
-        return ""
-    if not words or words[0] != "unix" or named.get("lockfile") == "0":
-        return ""
-    return str(named.get("address") or "".join(words[1:2]))
+        return "", False
+    if not words or words[0] != "unix":
+        return "", False
+    file = str(named.get("address") or "".join(words[1:2]))
+    return file, bool(file) and named.get("lockfile") != "0"
 
 
 def _served(path: str) -> bool:

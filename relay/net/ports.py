@@ -39,6 +39,11 @@ class CannotStart(SystemExit, Exception):  # noqa: N818  # named for what happen
     """
 
 
+def cannot_listen(option: str, endpoint: str, reason: str) -> CannotStart:
+    """What ends the start if the relay cannot listen on the `endpoint` that `option` names."""
+    return CannotStart(f"relay cannot start: --{option} {endpoint}: {reason}")
+
+
 class Ports:
     """The listening ports, each with the option that asked for it."""
 
@@ -80,7 +85,7 @@ class Ports:
         if isinstance(result, Failure):
             reason = why(result.value, self.open)
             self.stop(*ROLES)
-            raise CannotStart(f"relay cannot start: --{option} {endpoint}: {reason}")
+            raise cannot_listen(option, endpoint, reason)
         port = cast(IListeningPort, result)
         equip(
             port,

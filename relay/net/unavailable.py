@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 from pathlib import Path
+from typing import Any, Protocol
 
 from twisted.internet.address import UNIXAddress
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 
 LISTENS = "0A"
 """The state of a listening socket in /proc/net/tcp (TCP_LISTEN in Linux' net/tcp_states.h)."""
@@ -21,7 +21,14 @@ PRIVILEGED = 1024
 """Ports below need a privilege on Linux, unless the system is set otherwise."""
 
 
-def why(error: BaseException | None, own: Iterable[tuple[str, IListeningPort]]) -> str:
+class Listening(Protocol):
+    """A port of this relay, which tells its address as Twisted's IListeningPort does."""
+
+    def getHost(self) -> Any:  # Any: one class for each kind of address
+        ...
+
+
+def why(error: BaseException | None, own: Iterable[tuple[str, Listening]]) -> str:
     """Why Twisted raised `error` when it should listen.
 
     `own`: the ports that this relay listens on by now, each with its option.
@@ -29,14 +36,14 @@ def why(error: BaseException | None, own: Iterable[tuple[str, IListeningPort]]) 
     if isinstance(error, CannotListenError):
         if isinstance(error.port, int):
             return _why_not_tcp(error.port, error.socketError, own)
-        return _why_locked(os.fsdecode(error.port), own)
+        return _why_not_unix(os.fsdecode(error.port), error.socketError, own)
     if isinstance(error, OSError) and error.strerror:
         path = error.filename2 or error.filename  # that of the lock is the second: a symbolic link is made
         return f"{os.path.dirname(os.fsdecode(path))}: {error.strerror}" if path else error.strerror
     return str(error)
 
 
-def _why_not_tcp(port: int, error: BaseException, own: Iterable[tuple[str, IListeningPort]]) -> str:
+def _why_not_tcp(port: int, error: BaseException, own: Iterable[tuple[str, Listening]]) -> str:
     code = error.errno if isinstance(error, OSError) else None
     if code == EADDRINUSE:
         mine = [option for option, other in own if getattr(other.getHost(), "port", None) == port]
@@ -52,8 +59,12 @@ def _why_not_tcp(port: int, error: BaseException, own: Iterable[tuple[str, IList
     return f"cannot listen on port {port}: {getattr(error, 'strerror', None) or error}"
 
 
-def _why_locked(path: str, own: Iterable[tuple[str, IListeningPort]]) -> str:
-    """Why a Unix socket is locked. Twisted's lock is a symbolic link to the number of a process."""
+def _why_not_unix(path: str, error: object, own: Iterable[tuple[str, Listening]]) -> str:
+    """Why a Unix socket cannot be made. Twisted's lock is a symbolic link to the number of a process."""
+    if isinstance(error, OSError) and error.errno != EADDRINUSE:
+        return f"{path}: {error.strerror or error}"
+    if isinstance(error, OSError):
+        return f"{path} is there already: remove it, if nobody needs it"
     mine = [option for option, other in own if other.getHost() == UNIXAddress(os.fsencode(path))]
     process = ""
     with suppress(OSError):

@@ -1,6 +1,6 @@
 """The files for a container and for a Debian package, as far as that can be tried without making either.
 
-`.ci/debian` makes the package, and takes it through its life under systemd. No image was ever built by the tests.
+`.ci/debian` makes the package, and takes it through its life under systemd; `.ci/container` does that with the image.
 """
 
 from __future__ import annotations

@@ -55,6 +55,22 @@ def test_a_port_that_is_taken(command: tuple[str, ...], tmp_path: Path) -> None:
     assert re.fullmatch(rf"{begin}--publish of this relay", own)
 
 
+def test_a_unix_socket_that_a_daemon_cannot_make(tmp_path: Path) -> None:
+    """In the foreground standard output is the log by then; `mistakes.txt` has that."""
+    (tmp_path / "file").write_text("precious")
+    long, twice = "x" * 120, tmp_path / "twice"
+    for publish, reason in (
+        ("unix:none/s", "none: No such file or directory"),
+        ("unix:file", "file is there already: remove it, if nobody needs it"),
+        (f"unix:{long}", f"{long}: AF_UNIX path too long"),
+        (f"unix:{twice}", f"{twice} is taken, by --publish of this relay"),
+    ):
+        options = ("--publish", publish, "--subscribe", f"unix:{twice}")
+        line = refusal(DAEMON, "relay", *options, cwd=tmp_path)
+        asked = f"--subscribe unix:{twice}" if publish == f"unix:{twice}" else f"--publish {publish}"
+        assert line == f"relay cannot start: {asked}: {reason}"
+
+
 @pytest.mark.parametrize("command", [FOREGROUND, DAEMON], ids=["foreground", "daemon"])
 def test_a_port_that_takes_a_capability(command: tuple[str, ...], tmp_path: Path) -> None:
     if os.getuid() != 0 or shutil.which("setpriv") is None:
