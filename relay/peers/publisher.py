@@ -23,10 +23,10 @@ from relay.wire.answer import Error
 from relay.wire.close_reason import CloseReason
 from relay.wire.control import BadControl
 from relay.wire.delimited import Delimited
-from relay.wire.framing import BadFrame, Frames, Framing, MessageTooLong
+from relay.wire.framing import BadFrame, Buffer, Frames, Framing, MessageTooLong
 from relay.wire.framings import framing_name
 from relay.wire.hello import Opening, PublisherHello
-from relay.wire.signature import MOST, looks_like, opens, wrong_framing
+from relay.wire.signature import MOST, looks_like, opens, takes_apart, wrong_framing
 
 PROGRESS = 2048
 """Bytes of an incomplete message that count as progress. Within the default of 30 s that asks for 69 bytes a second: a
@@ -171,7 +171,20 @@ class Publisher(Connection):
             if what:
                 self.abort(CloseReason.FOREIGN_PROTOCOL, f"it looks like {what}, which does not belong on this port")
                 return []
+            if not self._framing.self_delimiting:
+                self._doubt(frames[0].data)
         return frames
+
+    def _doubt(self, first: Buffer) -> None:
+        """Say so if the first message is one that another framing would take apart. It is relayed all the same."""
+        if other := takes_apart(bytes(first), self._framing.limit):
+            self._lines.warn(
+                self.logger,
+                "publisher {peer} seems to send messages of --framing {other}: here what came at once is one message, "
+                "with their lengths in it",
+                peer=self.who,
+                other=other,
+            )
 
     def _begin_session(self, body: bytes, sessions: Sessions) -> None:
         try:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from relay.wire.counted import Int32
+from relay.wire.digits import Netstring, Octet
+from relay.wire.framing import BadFrame
 from relay.wire.printable import printable
 
 SIGNATURES = {
@@ -38,6 +41,25 @@ def opens(first: bytes) -> str | None:
     It is stricter than `looks_like`, because a message may well begin with `GET `, as the lines of a log do.
     """
     return next((what for pattern, what in OPENINGS.items() if re.match(pattern, first[:MOST], re.DOTALL)), None)
+
+
+COUNTED = {"int32": Int32, "netstring": Netstring, "octet": Octet}
+"""Framings that a message of another kind hardly ever is by chance, because they have lengths of several bytes."""
+
+
+def takes_apart(message: bytes, limit: int) -> str:
+    """The name of the framing whose whole messages `message` is, as a relay without framing gets them; or empty.
+
+    `limit`: bytes that such a message may have.
+    """
+    for name, framing in COUNTED.items():
+        stream = framing(limit)
+        try:
+            if stream.receive(message) and not stream.partial:
+                return name
+        except BadFrame:
+            pass
+    return ""
 
 
 FRAMED = (

@@ -13,6 +13,7 @@ from relay.peers.publisher import PublisherFactory
 from relay.peers.rate_limited_log import MAX_LINES
 from relay.wire.close_reason import CloseReason
 from relay.wire.delimited import Line
+from relay.wire.raw import Raw
 from tests.kit.connections import PublisherCase
 from tests.kit.fakes import accepted, frame, said
 
@@ -121,6 +122,34 @@ class PublisherTests(PublisherCase):
             publisher.connectionLost(Failure(ConnectionLost()))
         [(_, text)] = said(events)
         self.assertNotIn("HTTP", str(text))
+
+
+class RawTests(PublisherCase):
+    """`--framing raw`, where every read is a message."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.factory = PublisherFactory(accepted("publisher"), self.hub, self.intake, lambda: Raw(99_999))
+
+    def sent(self, *reads: bytes) -> list[tuple[LogLevel, str | None]]:
+        """What the log says of a publisher of which that is read."""
+        publisher, transport = self.connect()
+        with capturedLogs() as events:
+            for data in reads:
+                publisher.dataReceived(data)
+        self.assertEqual((publisher.messages, transport.disconnecting), (len(reads), False))
+        return said(events)
+
+    def test_of_one_that_seems_to_have_a_framing_the_log_says_so_once(self) -> None:
+        line = (
+            "publisher 192.0.2.1:40001 seems to send messages of --framing int32: "
+            "here what came at once is one message, with their lengths in it"
+        )
+        for first in (frame(b"one"), frame(b"one") + frame(b"x" * 50_000)):
+            self.assertEqual(self.sent(first, frame(b"two")), [(LogLevel.warn, line)])
+
+    def test_of_any_other_it_says_nothing(self) -> None:
+        self.assertEqual(self.sent(b"one", frame(b"two")), [])
 
 
 class DiscardTests(PublisherCase):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.wire.signature import looks_like, opens, wrong_framing
+from relay.wire.signature import looks_like, opens, takes_apart, wrong_framing
 from tests.kit.fakes import frame
 
 FEWEST = 4
@@ -104,6 +104,22 @@ class SignatureTests(SynchronousTestCase):
             self.assertIn(words, found, start)
             self.assertTrue(found.isprintable())
             self.assertEqual(bool(found), bool(words), start)
+
+    def test_whole_messages_with_lengths_are_known_and_other_bytes_are_messages(self) -> None:
+        for message, framing in (
+            (b"\0\0\0\5hello", "int32"),
+            (b"\0\0\0\5hello\0\0\0\2hi", "int32"),
+            (b"5:hello,2:hi,", "netstring"),
+            (b"5 hello2 hi", "octet"),
+            (b"\0\0\0\5hell", ""),
+            (b"\0\0\0\5hello!", ""),
+            (b"\0\1\x86\xa0" + bytes(100_000), ""),  # more than a message may have
+            (b"hello\n", ""),
+            (b"5:hello", ""),
+            (b"5 hell", ""),
+            (b"", ""),
+        ):
+            self.assertEqual(takes_apart(message, 99_999), framing, message[:20])
 
     def test_too_little_tells_nothing(self) -> None:
         for start in (b"", b"G", b"GET", b"SSH", b"\x16\x03"):
