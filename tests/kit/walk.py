@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,10 @@ LOOPBACK = (
     'fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 0x41))'  # SIOCSIFFLAGS: up, running (netdevice(7))
 )
 
+PIP = {"PIP_DRY_RUN": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+"""pip finds out all that it would install, and that it is there by now: it installs nothing, and asks nobody. (The last
+one says that it does not isolate the build: https://github.com/pypa/pip/issues/5735.)"""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -40,6 +45,8 @@ class Step:
     """Words of the page that stand for something of the reader's, each with what it is here."""
     exempt: str = ""
     """Why it is not run here."""
+    terminal: bool = False
+    """Whether it wants a terminal."""
     unwritten: bool = False
     """Whether the block does not have it."""
     before: tuple[Step, ...] = ()
@@ -83,7 +90,9 @@ class Reader:
         user = () if os.getuid() == 0 else ("--user", "--preserve-credentials")
         self._enter = ("nsenter", "--target", str(holder), *user, "--net", "--", "bash", "-c")
         programs = str(folder / ".venv" / "bin"), os.environ["PATH"]
-        self._environment = os.environ | {"PATH": os.pathsep.join(programs), "PYTHONUNBUFFERED": "1"}
+        self._environment = (
+            os.environ | {"PATH": os.pathsep.join(programs), "PYTHONUNBUFFERED": "1", "TERM": "xterm"} | PIP
+        )
 
     def do(self, command: str, step: Step) -> None:
         """Run one command. Fails if it does, or if what should follow does not."""
@@ -92,7 +101,8 @@ class Reader:
             command = command.replace(words, here)
         outside = re.search(r"(?<![\w./])/(?:boot|etc|home|opt|root|srv|usr|var)/\S*", command)
         assert outside is None, f"{outside} is not the clone's: say in the table of this test what stands for it"
-        lines = start(*self._enter, command, cwd=self.folder, env=self._environment, start_new_session=True)
+        shell = f"exec script --quiet --return --command {shlex.quote(command)} /dev/null" if step.terminal else command
+        lines = start(*self._enter, shell, cwd=self.folder, env=self._environment, start_new_session=True)
         if step.until is not None:
             self.open[command] = lines
             if step.until:
