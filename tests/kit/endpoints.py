@@ -10,6 +10,8 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from relay.client.backoff import Backoff
+from relay.client.retry import Retry
 from relay.wire.answer import Answer
 from relay.wire.control import frame as control
 from relay.wire.counted import HEADER
@@ -93,3 +95,8 @@ class Server:
         self.wires.append(wire)
         protocol.makeConnection(wire)
         return succeed(protocol)
+
+
+def one_second(attempts: int | None = None) -> Retry:
+    """Tries again each second, `attempts` times in a row; None for ever."""
+    return Retry(attempts, backoff=Backoff(first=1, factor=1, chance=lambda: 0.0))

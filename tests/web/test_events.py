@@ -1,25 +1,21 @@
-"""Server-sent events of a real relay: on the wire, read by the rules of the HTML standard, and in a browser."""
+"""Server-sent events of a real relay: on the wire, read by the rules of the HTML standard."""
 
 from __future__ import annotations
 
 import http.client
-import shutil
-import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Self
+from contextlib import suppress
+from typing import Self
 
 import pytest
 
+from tests.kit.counted import Publisher, positions
 from tests.kit.events import Event, Parser
-from tests.kit.fakes import frame
 from tests.kit.process import DEADLINE, Relay, roomy
-from tests.kit.proxy import Pipe, Proxy
 from tests.kit.web import ask, metric, relay, rows, wait_for_metric
 
-CHROMIUM = shutil.which("chromium")
 PRESENT = 'relay_connections{feed="events",role="subscriber"}'
 MIB = 2**20
 
@@ -68,40 +64,6 @@ class Stream:
 
     def __exit__(self, *error: object) -> None:
         self.response.close()
-
-
-class Publisher:
-    """Publishes, and counts; a message is there for everybody when `publish` returns."""
-
-    def __init__(self, relay: Relay, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", relay.publish_port), DEADLINE)
-        self._port = port
-        self.published = int(metric(port, "relay_published_messages_total"))
-
-    def publish(self, *messages: bytes) -> None:
-        """All of them in one go."""
-        self.socket.sendall(b"".join(map(frame, messages)))
-        self.published += len(messages)
-        wait_for_metric(self._port, "relay_published_messages_total", self.published)
-
-    def count(self, number: int, size: int = 0) -> None:
-        """So many, each of which is its own position, and so many bytes besides."""
-        first = self.published + 1
-        self.publish(*(b"%d %b" % (position, b"x" * size) for position in range(first, first + number)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.socket.close()
-
-
-def positions(events: list[Event]) -> list[int]:
-    """Those of counted messages."""
-    for event in events:
-        assert event.kind == "text", event
-        assert int(event.data.split()[0]) == event.position, "that is another message"
-    return [event.position for event in events]
 
 
 @pytest.fixture(scope="module")
@@ -284,139 +246,3 @@ def test_one_that_is_overrun_and_comes_back_has_lost_nothing_that_the_buffer_has
         with Stream(port, Last_Event_ID=stuck.parser.last) as again:
             events += again.take(60 - len(events))
         assert positions(events) == list(range(before + 1, before + 61))
-
-
-# In a browser
-
-
-class Path(Proxy):
-    """A way to the relay that can be cut."""
-
-    _cut = False
-
-    def cut(self) -> None:
-        """Close all connections, and all that come, until it is restored."""
-        self._cut = True
-        self._wake.send(b"!")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def restore(self) -> None:
-        """Let connections through again."""
-        self._cut = False
-
-    def _serve(self, link: tuple[Pipe, Pipe], readable: list[Pipe], writable: list[Pipe]) -> None:
-        if self._cut:
-            self._drop(link)
-        else:
-            super()._serve(link, readable, writable)
-
-
-class Page:
-    """What an EventSource on the relay's own page hears."""
-
-    def __init__(self, page: Any, port: int) -> None:  # Any: Playwright's, which may not be there
-        self._page = page
-        page.set_default_timeout(DEADLINE * 1000)
-        page.goto(f"http://127.0.0.1:{port}/")
-        page.evaluate(
-            """() => new Promise((opened) => {
-                window.eventsHeard = [];
-                const events = new EventSource("/events");
-                for (const kind of ["text", "base64", "lost", "restarted", "message"])
-                    events.addEventListener(kind, (event) => eventsHeard.push([kind, event.data, event.lastEventId]));
-                events.addEventListener("open", opened);
-            })"""
-        )
-
-    def hear(self, last: int) -> list[Event]:
-        """All events, when the message of that position has come."""
-        deadline = time.monotonic() + DEADLINE
-        while True:  # the page's policy forbids what Playwright waits with
-            events = [Event(*event) for event in self._page.evaluate("eventsHeard")]
-            if events and events[-1].kind in ("text", "base64") and events[-1].position == last:
-                return events
-            assert time.monotonic() < deadline, events[-1:]
-            time.sleep(0.02)
-
-
-@contextmanager
-def opened(browser: Any, port: int) -> Iterator[Page]:
-    page = browser.new_page()
-    try:
-        yield Page(page, port)
-    finally:
-        page.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="there is no playwright: pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-def test_a_browser_whose_path_is_cut_again_and_again_gets_every_message_once(browser: Any) -> None:
-    with (
-        relay() as (relay_, port),
-        Publisher(relay_, port) as publisher,
-        Path(port) as path,
-        opened(browser, path.port) as page,
-    ):
-        for _ in range(2):
-            publisher.count(50, size=1000)
-            path.cut()  # with some of these on their way
-            publisher.count(50, size=1000)
-            wait_for_metric(port, PRESENT, 0)
-            publisher.count(50, size=1000)
-            path.restore()
-            publisher.count(50, size=1000)
-            page.hear(publisher.published)
-        publisher.count(1)
-        assert positions(page.hear(401)) == list(range(1, 402))
-
-
-def test_a_browser_that_was_away_too_long_is_told_exactly_how_many_it_lost(browser: Any) -> None:
-    with (
-        relay("--buffer", "1MiB") as (relay_, port),
-        Publisher(relay_, port) as publisher,
-        Path(port) as path,
-        opened(browser, path.port) as page,
-    ):
-        publisher.count(5)
-        page.hear(5)
-        path.cut()
-        wait_for_metric(port, PRESENT, 0)
-        for _ in range(30):
-            publisher.count(50, size=2000)
-        path.restore()
-        wait_for_metric(port, PRESENT, 1)
-        publisher.count(5)
-        events = page.hear(publisher.published)
-        [lost] = [event for event in events if event.kind == "lost"]
-        events.remove(lost)
-        gap = list(range(6, 6 + int(lost.data)))
-        assert gap
-        assert positions(events) == [1, 2, 3, 4, 5, *range(6 + len(gap), publisher.published + 1)]
-
-
-def test_a_browser_hears_of_a_restart_and_goes_on(browser: Any) -> None:
-    with relay() as (first, port), Publisher(first, port) as publisher, opened(browser, port) as page:
-        publisher.count(3)
-        old = page.hear(3)
-        first.log.process.send_signal(signal.SIGKILL)
-        first.log.wait_for_end()
-        with Relay("--web", f"tcp:{port}:interface=127.0.0.1") as second:
-            wait_for_metric(port, PRESENT, 1)
-            with Publisher(second, port) as other:
-                other.count(4)
-                restarted, *new = page.hear(4)[3:]
-            assert restarted.kind == "restarted"
-            assert positions(old) == [1, 2, 3]
-            assert positions(new) == [1, 2, 3, 4]
-            assert {event.id.partition("-")[0] for event in old}.isdisjoint(event.id.partition("-")[0] for event in new)
