@@ -53,6 +53,11 @@ class Found:
     median: float
     p99: float
     longest: float
+    late: float
+    """How much later than it should have the publisher went on, once it had waited: 99 of 100 times at most so much.
+
+    That is the machine's doing: it was busy with others. A relay and a subscriber have to be woken as well.
+    """
 
 
 class Pair:
@@ -66,6 +71,7 @@ class Pair:
         self.sent = self.received = self.others = 0
         self.disorder = ""
         self.delays: list[float] = []
+        self.late: list[float] = []
         self.first = threading.Event()
         self.all = threading.Event()
         self._stop = threading.Event()
@@ -82,9 +88,12 @@ class Pair:
         return HEADER.pack(len(MARK) + len(data)) + MARK + data
 
     def _send(self) -> None:
+        due = time.monotonic() + EVERY
         while not self._stop.wait(EVERY) or self.sent < LEAST:
+            self.late.append(time.monotonic() - due)
             self.sent += 1
             self._publisher.sendall(self._message(self.sent))
+            due = time.monotonic() + EVERY
         self._publisher.sendall(self._message(2**63))  # no more follow
 
     def _receive(self) -> None:
@@ -124,7 +133,7 @@ class Pair:
         if not self.all.wait(timeout):
             self._wrong("the last message did not come")
         reset(self._subscriber)
-        delays = sorted(self.delays) or [0.0]
+        delays, late = sorted(self.delays) or [0.0], sorted(self.late)
         return Found(
             self.sent,
             self.received,
@@ -133,6 +142,7 @@ class Pair:
             median=delays[len(delays) // 2],
             p99=delays[len(delays) * 99 // 100],
             longest=delays[-1],
+            late=late[len(late) * 99 // 100],
         )
 
 
@@ -144,7 +154,10 @@ class Healthy:
     """
 
     def __init__(self, relay: Relay, *, buffer: int = 64 * 2**20, p99: float = 0.1) -> None:
-        """`buffer` is the relay's, in bytes; `p99` in seconds is what 99 of 100 messages may take at most."""
+        """`buffer` is the relay's, in bytes; `p99` in seconds is what 99 of 100 messages may take at most.
+
+        They may take longer by what the machine delays everybody: twice, for the relay and for the subscriber.
+        """
         self.found: Found | None = None
         """Known after the end."""
         side_by_side = "PYTEST_XDIST_WORKER" in os.environ
@@ -181,7 +194,7 @@ class Healthy:
         found = self.stop()
         assert not found.disorder, found
         assert found.received == found.sent > 0, found
-        assert found.p99 < self._p99, found
+        assert found.p99 < self._p99 + 2 * found.late, found
         self.check_process()
 
     def check_process(self) -> None:
