@@ -14,9 +14,12 @@ from twisted.python.failure import Failure
 from relay.client.backoff import Backoff
 from relay.client.errors import ClientError, ConnectionFault
 from relay.peers.heartbeat import CallLater, Delayed
+from relay.reach.echo import GoesRound
 
 HOPELESS = 10.0
 """Seconds, at least, to the next try where somebody has to do something first: another port, or another option."""
+FAR = 300.0
+"""The same after a loop that was found by what went round: each try lets some messages go round again."""
 
 
 class Connections(Factory):
@@ -83,8 +86,16 @@ class Dialler:
         """Note that the connection has ended, for `fault` if somebody found one, and plan the next."""
         if self.stopped:
             return
-        retry = fault.retry if isinstance(fault, ConnectionFault) else None
-        wait = self._backoff.failed(HOPELESS if isinstance(fault, ClientError) else retry)
+        match fault:
+            case GoesRound():
+                retry: float | None = FAR
+            case ClientError():
+                retry = HOPELESS
+            case ConnectionFault():
+                retry = fault.retry
+            case _:
+                retry = None
+        wait = self._backoff.failed(retry)
         self._next = self._call_later(wait, self._dial)
 
     def _dial(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
@@ -17,6 +17,7 @@ from relay.peers.heartbeat import CallLater
 from relay.peers.origins import Origins
 from relay.peers.publisher import Publishers
 from relay.peers.registry import Registry
+from relay.reach.echo import Turn
 from relay.reach.places import Places
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Framing
@@ -55,6 +56,8 @@ class Surroundings:
     clock: Clock
     keepalive: int
     """Seconds of silence after which TCP asks whether the other side is there; 0 for never."""
+    turn: Turn = field(default_factory=Turn)
+    """Whose turn it is to look for a loop."""
 
 
 def reason_for(fault: Exception) -> CloseReason:

@@ -7,6 +7,7 @@ cut if it leaves a message incomplete. With a session the core of the client lib
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from twisted.internet.error import ConnectionDone
@@ -24,12 +25,13 @@ from relay.net.certificates import explain, refused_by_tls
 from relay.net.outgoing import is_ourselves, prepare
 from relay.peers.origins import Loop
 from relay.peers.publisher import Publisher
+from relay.reach.echo import Echo, GoesRound
 from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
 from relay.reach.places import Place
 from relay.reach.task import Task
 from relay.wire.answer import Answer, SubscriberWelcome, Via
 from relay.wire.close_reason import CloseReason
-from relay.wire.framing import BadFrame, Frames, MessageTooLong
+from relay.wire.framing import BadFrame, Buffer, Frames, MessageTooLong
 from relay.wire.framings import framing_name
 from relay.wire.hello import SubscriberHello, read_hello
 from relay.wire.position import Position
@@ -79,6 +81,8 @@ class Pull(Task["PullLink"]):
         super().__init__(remote, surroundings)
         self.core = self._make_core() if remote.session else None
         """Speaks with the relay; None without a session."""
+        self.echo = Echo(surroundings.turn, surroundings.call_later, surroundings.clock)
+        """Finds loops, where there is no session."""
         if self.core is not None:
             self.core.own = surroundings.origins.own
         self.reached: Position | None = None
@@ -163,7 +167,14 @@ class PullLink(Publisher):
         self._fault: Exception | None = None
         self._begun = False
         self._via: tuple[str, ...] = ()  # the relays whose messages come over this connection
-        if self._core is not None:
+        self._echo = pull.echo
+        self._kept: list[Frames] = []  # while it is held (see `relay.reach.echo`)
+        self._kept_size = self._kept_seen = 0  # bytes of all, and how many of them were looked at
+        self.room = around.hub.budget.size // 8
+        """Bytes that may be kept: as much as one turn may bring."""
+        if self._core is None:
+            self._pass_on = self._listen
+        else:
             self.in_session = True
             self._receive = self._converse
 
@@ -173,7 +184,9 @@ class PullLink(Publisher):
         self._begun = True
         prepare(self.link, around.keepalive)
         super()._begin()
-        if self._core is not None:
+        if self._core is None:
+            self._echo.begin(self)
+        else:
             self.link.write(self._core.connected(self._clock()))
         around.call_later(LOOK, self._look_for_loop)
 
@@ -273,6 +286,36 @@ class PullLink(Publisher):
     def _give_up(self, fault: Exception) -> None:
         self._fail(reason_for(fault), fault)
 
+    # Whether it comes from this relay
+
+    def _listen(self, frames: list[Frames]) -> None:
+        """Publish what came without a session, or keep it for a moment. It stands in for `Pull.publish`."""
+        self._echo.look([one.data for one in frames])
+        if self._echo.held:
+            self._kept += frames
+            self._kept_size += sum(len(one.data) for one in frames)
+        elif self.reason is not CloseReason.LOOP:
+            self._pull.publish(frames)
+
+    def hold(self) -> None:
+        """Keep what comes."""
+
+    def kept(self) -> Sequence[Buffer] | None:
+        """What came since the last call; None if it is too much."""
+        begin, self._kept_seen = self._kept_seen, len(self._kept)
+        return None if self._kept_size > self.room else [one.data for one in self._kept[begin:]]
+
+    def release(self) -> None:
+        """Publish what was kept, and what comes."""
+        frames, self._kept = self._kept, []
+        self._kept_size = self._kept_seen = 0
+        if frames:
+            self._pull.publish(frames)
+
+    def goes_round(self) -> None:
+        """End: it is part of a loop."""
+        self._fail(CloseReason.LOOP, GoesRound())
+
     # What happens to all publishers
 
     def sweep(self, passed: float, timeout: float) -> None:
@@ -287,12 +330,20 @@ class PullLink(Publisher):
     def _sweep_silence(self, passed: float) -> None:
         """A source may be silent: nobody took the wrong port."""
 
+    def pause(self) -> None:
+        self._echo.give_up()  # what does not come now does not come because nobody reads
+        super().pause()
+
     def resume(self) -> None:
         if self._core is not None:
             self._core.excuse(self._clock() + SWEEP)  # what came meanwhile is read before it is missed
         super().resume()
 
     # Its end
+
+    def _begin_end(self, reason: CloseReason, state: State) -> bool:
+        self._echo.end()
+        return super()._begin_end(reason, state)
 
     def _reason_of_loss(self, failure: Failure) -> CloseReason:
         if self.state is not State.HANDSHAKE and refused_by_tls(failure):
@@ -303,6 +354,7 @@ class PullLink(Publisher):
         return super()._reason_of_loss(failure)
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
+        self._echo.end()
         super().connectionLost(reason)
         self._pull.surroundings.origins.forget(self)
         if self._core is not None and self._begun:

@@ -12,6 +12,8 @@ there that has forgotten the name), a new name begins, whose base is known when 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ITCPTransport
 from twisted.logger import Logger
@@ -29,13 +31,17 @@ from relay.net.outlet import outlet
 from relay.peers.dialogue import Silence
 from relay.peers.source import HubSource
 from relay.peers.subscriber import Subscriber
+from relay.reach.echo import Echo, GoesRound
 from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
 from relay.reach.task import Task
 from relay.wire.answer import Ack, Bye, Heartbeat, PublisherWelcome
 from relay.wire.close_reason import CloseReason
+from relay.wire.framing import Buffer
 from relay.wire.hello import PublisherHello
 from relay.wire.position import Position, new_epoch
 
+MOST_BATCHES = 64
+"""Batches that are looked at for a loop in one delivery."""
 WELCOME_WITHIN = 30.0
 """Seconds that a relay has to answer the hello: one whose publishers have to wait reads none meanwhile."""
 
@@ -85,6 +91,8 @@ class Push(Task["PushLink"]):
         super().__init__(remote, surroundings)
         self.core = PushCore(surroundings.max_message) if remote.session else None
         """Speaks with the relay; None without a session."""
+        self.echo = Echo(surroundings.turn, surroundings.call_later, surroundings.clock)
+        """Finds loops, where there is no session."""
         starts = surroundings.starts
         starts.history.use()
         starts.hub.flush()
@@ -197,6 +205,11 @@ class PushLink(Subscriber):
         self._clock = around.clock
         self._fault: Exception | None = None
         self._begun = self._heard = False
+        self._echo = push.echo
+        self._looked = 0  # number of the first batch that was not looked at
+        self._held_from = 0  # bytes of the log when it was held
+        self.room = around.hub.budget.limit // 4
+        """Bytes that it may be behind because it is held."""
 
     def _begin(self) -> None:
         push = self._push
@@ -206,12 +219,15 @@ class PushLink(Subscriber):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self.outlet = outlet(self.link)
-        self.deliver, self.deliver_one = self.outlet.sendmsg, self.outlet.send
         self.outlet.begin(self)
         push.surroundings.call_later(LOOK, self._look_for_loop)
         if self._core is None:
+            self.deliver, self.deliver_one = self._give, self._give_one
+            self._looked = self.source.hub.log.end
+            self._echo.begin(self)
             self._attach()
         else:
+            self.deliver, self.deliver_one = self.outlet.sendmsg, self.outlet.send
             origins = push.surroundings.origins
             self._core.via = origins.all
             origins.listeners[self._say_hello_anew] = None
@@ -281,6 +297,53 @@ class PushLink(Subscriber):
                 ours=limit,
             )
 
+    # Whether it comes back
+
+    def _give(self, pieces: Sequence[Buffer]) -> int:
+        """Send, without a session, unless it is held."""
+        return self.outlet.sendmsg(pieces) if self._goes_on() else 0
+
+    def _give_one(self, piece: Buffer) -> int:
+        return self.outlet.send(piece) if self._goes_on() else 0
+
+    def _goes_on(self) -> bool:
+        pieces = self._published()
+        if pieces:
+            self._echo.look(pieces)
+        return not (self._echo.held or self.lifecycle.ending)
+
+    def _published(self) -> list[Buffer]:
+        """What the log has that was not looked at; of a push that is far behind only the newest."""
+        log = self.source.hub.log
+        begin, self._looked = max(self._looked, log.oldest, log.end - MOST_BATCHES), log.end
+        return [log.batch(number).data for number in range(begin, log.end)]
+
+    def hold(self) -> None:
+        """Send nothing."""
+        self._held_from = self.source.hub.log.size
+
+    def kept(self) -> Sequence[Buffer] | None:
+        """What was published since the last call; None if it is too much."""
+        return None if self.source.hub.log.size - self._held_from > self.room else self._published()
+
+    def release(self) -> None:
+        """Send again."""
+        self._looked = self.source.hub.log.end
+        if self.source.subscription is not None:
+            self.source.hub.resume(self.source.subscription)
+
+    def goes_round(self) -> None:
+        """End: it is part of a loop."""
+        self._fail(CloseReason.LOOP, GoesRound())
+
+    def await_room(self, error: OSError | None) -> None:
+        if not self._echo.held:
+            super().await_room(error)
+
+    def drain(self) -> None:
+        self._echo.give_up()
+        super().drain()
+
     @property
     def unacknowledged(self) -> int | None:
         if self._core is None or self.source.subscription is None:
@@ -314,12 +377,14 @@ class PushLink(Subscriber):
         return super()._reason_of_loss(failure)
 
     def _begin_end(self, reason: CloseReason, state: State) -> bool:
+        self._echo.end()
         self._push.surroundings.origins.listeners.pop(self._say_hello_anew, None)
         return super()._begin_end(reason, state)
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         if self._core is None and self.source.subscription is not None:
             self._push.done = self.source.next() - 1
+        self._echo.end()
         self._push.surroundings.origins.listeners.pop(self._say_hello_anew, None)
         super().connectionLost(reason)
         if self._core is not None and self._begun:

@@ -13,7 +13,8 @@ from zope.interface import implementer
 
 from relay.client.backoff import Backoff
 from relay.client.errors import ConnectionFault, NotARelay
-from relay.reach.dialler import HOPELESS, Dialler
+from relay.reach.dialler import FAR, HOPELESS, Dialler
+from relay.reach.echo import GoesRound
 from tests.kit.endpoints import Server
 from tests.kit.fakes import said
 
@@ -79,7 +80,11 @@ class DiallerTests(SynchronousTestCase):
 
     def test_it_comes_back_when_the_relay_said_so_and_late_where_there_is_no_hope(self) -> None:
         self.dialler.start()
-        for fault, wait in ((ConnectionFault("bye", 5.0), 6), (NotARelay("no"), HOPELESS + 2)):
+        for fault, wait in (
+            (ConnectionFault("bye", 5.0), 6),
+            (NotARelay("no"), HOPELESS + 2),
+            (GoesRound(), FAR + 4),
+        ):
             made = len(self.server.wires)
             self.dialler.ended(fault)
             self.clock.advance(wait - 0.5)

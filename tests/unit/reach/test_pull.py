@@ -118,6 +118,76 @@ class LatePlaces(Places):
         self.left += 1
 
 
+class LoopTests(RemoteCase):
+    """What `relay.reach.echo` finds, and what becomes of the connection then."""
+
+    def go_round(self, seconds: float) -> int:
+        """All that is published comes again, after a while. Returns the number of messages that were published."""
+        done = 0
+        for _ in range(int(seconds * 100)):
+            self.published()
+            data = bytes(self.reader.received)
+            if len(data) > done and not self.wire.disconnecting and not self.wire.ended:
+                self.wire.send(data[done:])
+                done = len(data)
+            self.clock.advance(0.01)
+        return len(self.published())
+
+    def hold(self) -> None:
+        for _ in range(4):
+            self.wire.send(frame(b"the same"))
+
+    def test_what_comes_back_ends_it_with_a_line_and_it_stays_away(self) -> None:
+        pull = self.pull(SILENT)
+        self.wire.send(frame(b"one"))
+        with capturedLogs() as events:
+            self.assertLess(self.go_round(5), 12)
+        [line] = [str(line) for _, line in said(events)]
+        self.assertIn("disconnected: loop", line)
+        self.assertIn("this is a loop: messages come back to the relay that they come from", line)
+        self.assertEqual(self.registry.ended, {CloseReason.LOOP: 1})
+        self.clock.advance(290)
+        self.assertEqual((pull.connections, len(self.server.wires)), (1, 1))
+        self.clock.advance(20)
+        self.assertEqual(pull.connections, 2)
+
+    def test_a_line_that_a_source_repeats_is_kept_for_a_moment_and_published(self) -> None:
+        self.pull(SILENT)
+        self.hold()
+        self.assertEqual(self.published(), [b"the same"] * 3)
+        for number in range(30):
+            self.wire.send(frame(b"%d" % number) + frame(b"the same"))
+            self.clock.advance(0.01)
+        self.assertEqual(len(self.published()), 64)
+        self.assertEqual(self.registry.ended, {})
+
+    def test_what_is_kept_is_published_when_it_ends(self) -> None:
+        self.pull(SILENT)
+        self.hold()
+        self.wire.end(ConnectionDone())
+        self.assertEqual(self.published(), [b"the same"] * 4)
+
+    def test_what_is_kept_is_published_when_it_is_removed(self) -> None:
+        pull = self.pull(SILENT)
+        self.hold()
+        pull.remove()
+        self.assertEqual(self.published(), [b"the same"] * 4)
+
+    def test_nothing_is_kept_while_publishers_wait(self) -> None:
+        self.pull(SILENT)
+        self.hold()
+        self.intake.pause(NO_LAG)
+        self.assertEqual(self.published(), [b"the same"] * 4)
+
+    def test_no_more_is_kept_than_one_turn_may_bring(self) -> None:
+        self.pull(SILENT)
+        self.hold()
+        self.wire.send(frame(bytes(36)) * 4_000)
+        self.assertEqual(len(self.published()), 3)
+        self.clock.advance(0.01)
+        self.assertEqual(len(self.published()), 4_004)
+
+
 class SessionTests(RemoteCase):
     def hello(self) -> object:
         """What was said on the newest connection."""

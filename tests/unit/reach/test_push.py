@@ -96,6 +96,65 @@ class SilentTests(PushCase):
         self.assertEqual(self.pushes.ended, {CloseReason.LOOP: 1})
 
 
+class LoopTests(PushCase):
+    """What `relay.reach.echo` finds, and what becomes of the connection then."""
+
+    def hold(self) -> None:
+        for _ in range(4):
+            self.publish(b"the same")
+
+    def test_what_comes_back_ends_it_with_a_line(self) -> None:
+        self.push(SILENT)
+        self.publish(b"one")
+        with capturedLogs() as events:
+            for _ in range(500):
+                if not self.wire.ended:
+                    for message in self.sent():
+                        assert isinstance(message, bytes)
+                        self.publish(message)  # as what somebody who publishes here has got from there
+                self.clock.advance(0.01)
+        self.assertEqual(self.pushes.ended, {CloseReason.LOOP: 1})
+        [line] = [str(line) for _, line in said(events)]
+        self.assertIn("this is a loop: messages come back to the relay that they come from", line)
+        self.assertLess(len(self.published()), 12)
+
+    def test_a_line_that_a_publisher_repeats_is_sent_a_moment_later(self) -> None:
+        self.push(SILENT)
+        self.hold()
+        self.assertEqual(self.sent(), [b"the same"] * 3)
+        self.publish(b"one")
+        self.assertEqual(self.sent(), [])
+        for _ in range(30):
+            self.publish(b"the same")
+            self.clock.advance(0.01)
+        self.assertEqual(self.sent(), [b"the same", b"one", *[b"the same"] * 30])
+        self.assertEqual(self.pushes.ended, {})
+
+    def test_one_that_is_held_sends_all_when_the_relay_stops(self) -> None:
+        push = self.push(SILENT)
+        self.hold()
+        assert push.link is not None
+        push.link.drain()
+        push.link.drain()
+        self.assertEqual(self.sent(), [b"the same"] * 4)
+
+    def test_one_that_is_held_can_be_removed(self) -> None:
+        push = self.push(SILENT)
+        self.hold()
+        push.remove()
+        self.clock.advance(1)
+        self.assertEqual(self.pushes.ended, {CloseReason.REMOVED: 1})
+
+    def test_it_is_not_held_for_longer_than_a_quarter_of_the_buffer_lasts(self) -> None:
+        self.push(SILENT)
+        self.hold()
+        for _ in range(20):
+            self.publish(*[bytes(30)] * 400)
+        self.clock.advance(0.01)
+        self.assertEqual(len(self.sent()), 8_004)
+        self.assertEqual(self.pushes.ended, {})
+
+
 class SessionTests(PushCase):
     def greeted(self) -> str:
         """The name under which it said hello on the newest connection."""
