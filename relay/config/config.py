@@ -223,7 +223,7 @@ def _wrong_remotes(config: Config) -> Iterator[Fault]:
             if count > 1:
                 yield name, f"{one} is there twice, and every message would be too"
             if one.session and config.framing is not Int32:
-                yield name, f"{one}: a session needs --framing int32"
+                yield name, f"{one}: a session with another relay needs --framing int32; without session: any will do"
 
 
 def _wrong_mirror(config: Config) -> Iterator[Fault]:

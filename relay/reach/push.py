@@ -7,7 +7,8 @@ With a session it is, for the other relay, a publisher with a name, and that rel
 name. The name is one that nobody else has, and is kept here together with its *base*, the number of the message behind
 which the count begins: so the count there is a position here. Both are kept as the places of pulls are, in the journal
 if there is one. A name never gets another base. Where the two counts cannot agree any more (a gap here, or a relay
-there that has forgotten the name), a new name begins, whose base is known when it is welcomed.
+there that has forgotten the name), a new name begins, whose base is known when it is welcomed. For
+that case alone it is noted each second how far the other relay is known to have got.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from twisted.internet.interfaces import ITCPTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.client.connection import Core
 from relay.client.errors import ConnectionFault, NotARelay
 from relay.config.values import Remote
 from relay.core.cursor import Lag
@@ -32,53 +32,19 @@ from relay.peers.dialogue import Silence
 from relay.peers.source import HubSource
 from relay.peers.subscriber import Subscriber
 from relay.reach.echo import Echo, GoesRound
-from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
+from relay.reach.link import LOOK, Surroundings, reason_for
+from relay.reach.places import Place
+from relay.reach.push_core import PushCore
 from relay.reach.task import Task
-from relay.wire.answer import Ack, Bye, Heartbeat, PublisherWelcome
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
-from relay.wire.hello import PublisherHello
 from relay.wire.position import Position, new_epoch
 
 MOST_BATCHES = 64
 """Batches that are looked at for a loop in one delivery."""
-WELCOME_WITHIN = 30.0
-"""Seconds that a relay has to answer the hello: one whose publishers have to wait reads none meanwhile."""
-
-
-class PushCore(Core):
-    """Speaks for a push: what is sent goes past it."""
-
-    ends = 4  # a relay without sessions ends a publisher that says hello; but one that is full ends connections, too
-
-    def __init__(self, max_message: int) -> None:
-        super().__init__(True, HEARTBEAT, max_message, WELCOME_WITHIN)
-        self.name = ""
-        self.via: tuple[str, ...] = ()
-        """The relays whose messages are sent."""
-        self.known = False
-        """Whether the other relay knew the name."""
-        self.accepted = 0
-        """Messages that it has accepted under the name."""
-        self.limit = max_message
-        """Bytes that a message may have there."""
-
-    def _hello(self) -> bytes:
-        return PublisherHello(HEARTBEAT, self.name, self.via).write()
-
-    def receive(self, data: bytes, now: float) -> None:
-        """Take what came: `welcomed`, `accepted` and `fault` say what it was. Messages are ignored."""
-        for piece in self._split(data, now):
-            if not isinstance(piece, bytes):
-                continue
-            match self._read(piece):
-                case PublisherWelcome() as said if not self.welcomed:
-                    self._welcome(said.max_message, now)
-                    self.accepted, self.known, self.limit = said.accepted, said.known, said.max_message
-                case Ack(accepted=accepted) if self.welcomed:
-                    self.accepted = accepted
-                case Heartbeat(accepted=accepted) | Bye(accepted=accepted) if self.welcomed and accepted is not None:
-                    self.accepted = accepted
+REACHED = "reached"
+"""Under what the number of the last message is kept that the other side is known to have. If only the base were known
+after a restart, a relay there that has forgotten the name would be sent everything behind the base again."""
 
 
 class Push(Task["PushLink"]):
@@ -96,15 +62,28 @@ class Push(Task["PushLink"]):
         starts = surroundings.starts
         starts.history.use()
         starts.hub.flush()
-        known = surroundings.places.find(self.role, remote) or Position(new_epoch(), starts.hub.log.next - 1)
+        newest = starts.hub.log.next - 1
+        known = surroundings.places.find(self.role, remote) or Position(new_epoch(), newest)
         self._name, self._base = known.epoch, known.number  # the place keeps them, once the base is certain
-        if remote.session:
-            self._settle(self._base)
         self.done = self._base
         """Number of the last message that the other side has, as far as is known."""
+        self._reached: Place | None = None  # what is kept of `done`
+        if remote.session:
+            reached = surroundings.places.find(REACHED, remote)
+            self._settle(self._base)
+            if reached is not None and reached.epoch == self._name:
+                self.done = max(self.done, min(reached.number, newest))
+
+    def _leave(self) -> None:
+        super()._leave()
+        if self._reached is not None:
+            self.surroundings.places.leave(self._reached)
+            self._reached = None
 
     def sweep(self) -> None:
         super().sweep()
+        if self._reached is not None:
+            self.surroundings.places.move(self._reached, self.done)
         if self.link is not None:
             self.link.sweep()
 
@@ -175,6 +154,7 @@ class Push(Task["PushLink"]):
         places = self.surroundings.places
         self._place = places.stand(self.role, self.remote, Position(self._name, base))
         places.move(self._place, base)
+        self._reached = places.stand(REACHED, self.remote, Position(self._name, base))
 
 
 class PushDialogue(Silence):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import subprocess
 import threading
-import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,7 @@ from tests.kit.doors import Doors
 from tests.kit.fakes import frame
 from tests.kit.numbered import numbers, publish, reading
 from tests.kit.peers import connection, receive, subscribers
-from tests.kit.process import DEADLINE, Relay, free_port, lasting, wait_until
+from tests.kit.process import DEADLINE, Relay, free_port, wait_until
 from tests.kit.proxy import Proxy, RandomFaults
 
 SEED = 12
@@ -44,44 +41,6 @@ def test_over_a_path_that_is_cut_anywhere_everything_comes_once_and_in_order(tho
         assert numbers(reader) == list(range(count))
         assert not site.log.find("messages are lost|Traceback")
         assert len(site.log.find("push .* connected")) > 5, site.log.text
-
-
-def test_store_and_forward_survives_that_either_relay_is_killed(tmp_path: Path, thorough: bool) -> None:
-    """With a journal at both, every message that the site has is at the centre once, in order."""
-    chance = random.Random(SEED)
-    kills, count = (30, 60_000) if thorough else (4, 4_000)
-    folders = [tmp_path / "centre", tmp_path / "site"]
-    for folder in folders:
-        folder.mkdir()
-    with ExitStack() as stack:
-        centre = stack.enter_context(lasting("--journal", str(folders[0]), "--journal-size", "64MiB"))
-        options = ("--journal", str(folders[1]), "--journal-size", "64MiB", *pushing(centre.publish_port))
-        site = stack.enter_context(lasting(*options))
-        reader = stack.enter_context(reading(centre))
-        done = 0
-        for _ in range(kills):
-            publish(site.publish_port, range(done, done + count // kills), 0.01)
-            done += count // kills
-            with connection(site.publish_port) as last:  # what was sent before is in the journal when this is welcomed
-                from tests.kit.sessions import hello
-
-                last.sendall(hello("publish"))
-                receive(last, 4)
-            time.sleep(chance.uniform(0, 0.2))
-            if chance.random() < 0.5:
-                centre = stack.enter_context(killed(centre, "--journal", str(folders[0]), "--journal-size", "64MiB"))
-            else:
-                site = stack.enter_context(killed(site, *options))
-        wait_until(lambda: len(reader.messages) >= done, "all messages came", 4 * DEADLINE)
-        assert numbers(reader) == list(range(done))
-        assert not site.log.find("messages are lost|Traceback")
-
-
-def killed(relay: Relay, *options: str) -> Relay:
-    """The relay that comes back after this one was killed."""
-    relay.log.process.kill()
-    relay.log.process.wait()
-    return Relay(*options, publish=f"tcp:{relay.publish_port}", subscribe=f"tcp:{relay.subscribe_port}")
 
 
 def test_a_night_without_a_link_costs_nothing_but_disk(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class ConfigTests(SynchronousTestCase):
             ("certificate", {"certificate": "a.pem", "private_key": "b.pem"}, "that it and private-key could be for"),
             ("web-host", {"web_host": ("x",), "web_origin": ("y",)}, "no web port that it and web-origin could be for"),
             ("pull", {"pull": (FAR, FAR)}, "session:tcp:far:8002 is there twice"),
-            ("pull", {"pull": (FAR,), "framing": Line}, "session:tcp:far:8002: a session needs --framing int32"),
+            ("pull", {"pull": (FAR,), "framing": Line}, "without session: any will do"),
             ("reach-ca", {"reach_ca": "a.pem", "pull": (FAR,)}, "no connection with TLS"),
             ("reach-certificate", {"reach_certificate": "a.pem"}, "no connection with TLS"),
             ("reach-private-key", {"reach_private_key": "a.pem"}, "no connection with TLS"),

@@ -218,6 +218,42 @@ class SessionTests(PushCase):
         self.answer(welcome(0, known=False))
         self.assertEqual(self.sent(), [b"two"])
 
+    def test_after_a_restart_such_a_relay_is_not_sent_again_what_it_had_acknowledged_a_second_before(self) -> None:
+        push = self.push()
+        name = self.greeted()
+        self.answer(welcome(known=False))
+        self.publish(b"one", b"two")
+        self.answer(Ack(2))
+        push.sweep()
+        written = dict(self.noted)  # as a journal has it when it is opened again
+        push.remove()
+        self.clock.advance(0)
+        self.publish(b"three")
+        self.sessions.names.change(0)
+        self.sessions.names.change(100)
+        self.sessions.names.restore(written)
+        self.push()
+        self.assertEqual(self.greeted(), name)
+        self.answer(welcome(0, known=False))
+        self.clock.pump([0, 1])
+        self.assertNotEqual(self.greeted(), name)
+        self.answer(welcome(0, known=False))
+        self.assertEqual(self.sent(), [b"three"])
+
+    def test_after_a_restart_a_relay_that_knows_the_name_says_where_to_go_on(self) -> None:
+        push = self.push()
+        self.greeted()
+        self.answer(welcome(known=False))
+        self.publish(b"one", b"two", b"three")
+        self.answer(Ack(1))
+        push.sweep()
+        push.remove()
+        self.clock.advance(0)
+        self.push()
+        self.greeted()
+        self.answer(welcome(2))
+        self.assertEqual(self.sent(), [b"three"])
+
     def test_a_relay_that_has_more_than_our_disk_gets_a_new_name_and_what_is_new(self) -> None:
         self.push()
         self.publish(b"one")

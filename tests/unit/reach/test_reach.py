@@ -36,7 +36,7 @@ class ReachTests(RemoteCase):
         self.reach.change([("push", SESSION)])
         self.noted.clear()
         self.reach.sweep()
-        [((kind, _), number)] = self.noted
+        ((kind, _), number), _ = self.noted
         self.assertEqual((kind, number), ("push", 0))
 
     def test_once_stopped_it_connects_no_more_and_leaves_connections_to_the_drain(self) -> None:
