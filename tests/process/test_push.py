@@ -35,7 +35,7 @@ def test_over_a_path_that_is_cut_anywhere_everything_comes_once_and_in_order(tho
         site.log.wait_for("goes on with")
         count = 0
         while not faults.over:
-            publish(site.publish_port, range(count, count + 500), 0.02)
+            publish(site.publish_port, range(count, count + 500), 0.2 if thorough else 0.02)  # all of it is kept
             count += 500
         wait_until(lambda: len(reader.messages) >= count, "all messages came", 4 * DEADLINE)
         assert numbers(reader) == list(range(count))
