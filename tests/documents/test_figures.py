@@ -10,7 +10,6 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.web.http import HTTPChannel
 
 from relay.config import config, settings
-from relay.config.settings import SETTINGS
 from relay.core import history, hub, log, pace, pending
 from relay.core.timing import SWEEP
 from relay.feeds import feeds
@@ -21,7 +20,6 @@ from relay.peers import acks, admission, connection, ended_connection, rate_limi
 from relay.web import site, socket_dialogue, status, token, viewers, websocket
 from tester.publisher import options as publisher
 from tester.top import connections as top
-from tests.kit.page import table
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
@@ -146,13 +144,3 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     paths = r"(?<![\w./-])(?:\.\./)?((?:relay|tests|tester|deploy|examples|twisted)/[\w./-]*\w)"
     named = set(re.findall(paths, page.read_text(encoding="utf-8"))) - GENERATED
     assert [path for path in sorted(named) if not (ROOT / path).exists() and not (TESTS / f"{path}.py").exists()] == []
-
-
-def test_the_readme_has_the_defaults_of_the_options() -> None:
-    defaults = {setting.name: setting.default or "none" for setting in SETTINGS} | {"config": "none"}
-    rows = table((ROOT / "README.md").read_text(), "option")
-    assert rows
-    for options, shown, _ in rows:
-        for option in re.findall("--([a-z-]+)", options):
-            expected = "all" if option.startswith("allow-") else defaults[option]
-            assert re.sub("[`, ]", "", shown) == expected, option
