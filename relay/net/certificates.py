@@ -182,11 +182,16 @@ def refused_by_tls(failure: Failure) -> bool:
     return isinstance(failure.value, SSL.Error) and _reason(failure.value) != "the peer closed the connection"
 
 
+NO_TLS = ("wrong version number", "http request")
+"""OpenSSL's words for what is not TLS at all."""
+
+
 def explain(failure: Failure) -> str:
     """Why a TLS handshake failed, in OpenSSL's words if it has any."""
     if isinstance(failure.value, VerificationError):
         return "the certificate is not for the host that was asked for"
-    return _reason(failure.value) if isinstance(failure.value, SSL.Error) else "the peer closed the connection"
+    reason = _reason(failure.value) if isinstance(failure.value, SSL.Error) else "the peer closed the connection"
+    return f"{reason}: the peer does not speak TLS" if reason in NO_TLS else reason
 
 
 def _reason(error: SSL.Error) -> str:

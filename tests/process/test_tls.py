@@ -118,7 +118,7 @@ def test_plain_text_at_a_tls_port_is_one_line_and_the_end(authority: Authority) 
                 peer.sendall(said)
                 while peer.recv(100):
                     pass  # OpenSSL says what it thinks of that
-        relay.log.wait_for("publisher .* disconnected: TLS handshake failed, .*; http request")
+        relay.log.wait_for("publisher .* TLS handshake failed, .*; http request: the peer does not speak TLS")
         relay.log.wait_for("disconnected: TLS handshake failed", 3)
 
 

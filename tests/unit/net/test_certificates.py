@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Faults, configure
-from relay.net.certificates import Credentials, RenewableContext, explain, load_credentials
+from relay.net.certificates import NO_TLS, Credentials, RenewableContext, explain, load_credentials
 from tests.kit.certificates import Authority
 from tests.kit.folders import temporary_folder
 
@@ -75,5 +75,8 @@ class CredentialsTests(SynchronousTestCase):
     def test_a_failure_is_explained_in_openssl_s_words(self) -> None:
         error = SSL.Error([("SSL routines", "", "no shared cipher")])
         self.assertEqual(explain(Failure(error)), "no shared cipher")
+        for words in NO_TLS:
+            plain = SSL.Error([("SSL routines", "", words)])
+            self.assertEqual(explain(Failure(plain)), f"{words}: the peer does not speak TLS")
         for other in (SSL.Error(), SSL.SysCallError(-1, "Unexpected EOF"), ValueError()):
             self.assertEqual(explain(Failure(other)), "the peer closed the connection")
