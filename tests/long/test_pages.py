@@ -98,7 +98,7 @@ ALSO = (
 """The same for commands that are known by how they begin, wherever they stand."""
 
 MEASURED = (
-    (r"--(seconds|runs) [\d.]+", r"--\1 1"),
+    (r"--(seconds|runs|rounds) [\d.]+", r"--\1 1"),
     (r"--subscribers [\d,]+", "--subscribers 2"),
     (r"sleep \d+", "sleep 1"),
     (r"--publishers \d+", "--publishers 2"),
