@@ -38,13 +38,15 @@ class MirrorCore(PullCore):
         self.epochs: tuple[Epoch, ...] = ()
         """The epochs that the other relay knows, the oldest first."""
         self.behind: tuple[int, float] | None = None
-        """The messages and seconds that the mirror was behind at `heard`; None before the first heartbeat."""
+        """The messages and seconds that the mirror was behind at `heard`; None before the first heartbeat of all."""
         self.heard = 0.0
         """When that was."""
+        self.fetching = True
+        """Whether what comes may have been published long ago: no heartbeat came yet on this connection."""
         self._memory = memory
 
     def connected(self, now: float) -> bytes:
-        self.behind = None
+        self.fetching = True
         return super().connected(now)
 
     def _hello(self) -> bytes:
@@ -56,11 +58,15 @@ class MirrorCore(PullCore):
         said = super()._read(body)
         if isinstance(said, Heartbeat):
             self.behind = said.behind
+            self.fetching = False
         return said
 
     def _heed(self, body: bytes, now: float) -> Gap | None:
-        self.heard = now
-        return super()._heed(body, now)
+        told = self.behind
+        gap = super()._heed(body, now)
+        if self.behind is not told:
+            self.heard = now
+        return gap
 
     def _begin(self, welcome: SubscriberWelcome) -> Gap:
         """As in `SubscriberCore`, but a welcome with nothing missing before it is told too, as an empty gap."""
@@ -91,7 +97,7 @@ class Mirror(Pull):
 
     def publish(self, frames: list[Frames]) -> None:
         """Publish what came."""
-        if self.core.behind is None:
+        if self.core.fetching:
             self._history.excuse(sum(len(one.data) for one in frames))
         self.surroundings.hub.publish(frames)
 

@@ -111,15 +111,17 @@ class Relay:
     def __init__(
         self, *options: str, publish: str = "tcp:0", subscribe: str = "tcp:0", twistd: tuple[str, ...] = ()
     ) -> None:
-        """`options` are the relay's, `twistd` those of the program that runs it."""
+        """`options` are the relay's, `twistd` those of the program that runs it. `publish`: `none` for a mirror."""
         self.log = start(
             *(TWISTD, "-n", "--pidfile=", *twistd, "relay"),
-            *("--publish", f"{publish}:interface=127.0.0.1", "--subscribe", f"{subscribe}:interface=127.0.0.1"),
+            *("--publish", publish if publish == "none" else f"{publish}:interface=127.0.0.1"),
+            *("--subscribe", f"{subscribe}:interface=127.0.0.1"),
             *("--drain-timeout", "2"),  # for tests whose peers do not close in time: they are no better for longer
             *options,
         )
         self.pid = self.log.process.pid
-        self.publish_port = int(self.log.wait_for(r"publishers on 127\.0\.0\.1:(\d+)")[1])
+        if publish != "none":
+            self.publish_port = int(self.log.wait_for(r"publishers on 127\.0\.0\.1:(\d+)")[1])
         self.subscribe_port = int(self.log.wait_for(r"subscribers on 127\.0\.0\.1:(\d+)")[1])
         self.log.wait_for("relaying messages of up to")  # the start is over: what it has open is counted by some tests
 
@@ -162,3 +164,10 @@ def free_port() -> int:
 def lasting(*options: str) -> Relay:
     """A relay to whose ports another is to come back."""
     return Relay(*options, publish=f"tcp:{free_port()}", subscribe=f"tcp:{free_port()}")
+
+
+def killed(relay: Relay, *options: str) -> Relay:
+    """The relay that comes back after this one was killed."""
+    relay.log.process.kill()
+    relay.log.process.wait()
+    return Relay(*options, publish=f"tcp:{relay.publish_port}", subscribe=f"tcp:{relay.subscribe_port}")

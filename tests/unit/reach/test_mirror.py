@@ -145,6 +145,8 @@ class MirrorTests(RemoteCase):
         self.assertEqual(self.mirrored.figures().behind, (3, 0.5))
         self.clock.advance(2)
         self.assertEqual(self.mirrored.figures().behind, (3, 2.5))
+        self.come_back(welcome(18))
+        self.assertEqual(self.mirrored.figures().behind, (3, 3.5), "until it is told again")
 
     def test_what_it_fetches_to_keep_is_no_flood(self) -> None:
         self.begin(welcome(18), *[bytes(40)] * 8)
