@@ -57,6 +57,8 @@ class Log:
         """Bytes that the log ever took."""
         self.charged = 0
         """Bytes of memory that the log was ever charged."""
+        self.era = 0
+        """How often the positions of messages have changed their meaning, as a mirror's may."""
         self._find_ends = ends
         self._passed_over = 0  # positions that no message got, as `begin_anew` said
         self._batches: list[Batch | None] = []
@@ -129,6 +131,7 @@ class Log:
 
     def begin_anew(self, position: int) -> None:
         """Forget all batches; the next message gets `position`, whatever came before. Nobody may have a place."""
+        self.era += 1
         self.drop(self.end)
         self._passed_over += position - self.next
         self.next = position

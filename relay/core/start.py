@@ -16,11 +16,12 @@ from relay.core.history import History
 from relay.core.hub import Hub
 from relay.core.place import Place
 from relay.core.timing import CallLater, Clock
-from relay.wire.hello import SubscriberHello
+from relay.wire.hello import MAX_NUMBER, SubscriberHello
 from relay.wire.position import Epoch
 
-EARLY = 5.0
-"""Seconds that a subscriber waits for its welcome, if it comes from a relay of the same order that has got further."""
+EARLY = 4.0
+"""Seconds that a subscriber waits for its welcome, if it comes from a relay of the same order that has got further. Our
+clients give a relay 5 to answer: so they are told why they have to come back."""
 LOOK = 0.02
 """Seconds between two looks at whether this one has got as far."""
 
@@ -53,6 +54,8 @@ class Start:
 
 NEXT = Start()
 """The start of one that wants only what is published from now on."""
+NEVER = Start(MAX_NUMBER)
+"""The start of one that has to come back, because this relay does not know yet what its position means."""
 
 
 class Starts:
@@ -90,23 +93,28 @@ class Starts:
         return self.epochs[-1].name
 
     def early(self, hello: SubscriberHello) -> bool:
-        """Whether a subscriber that says `hello` has to wait, because another relay has got further than this one."""
+        """Whether who says `hello` has to wait: another relay has got further, or a mirror has nothing yet."""
         after = hello.after
-        if not self._shared or after is None:
+        if not self._shared or not self.known or after is None:
             return not self.known
         if after.epoch == self.epoch:
             return after.number >= self.hub.log.next
         return not self.current and all(after.epoch != one.name for one in self.epochs)
 
     def find(self, hello: SubscriberHello) -> Start:
-        """What a subscriber wants that says `hello`. From now on the log keeps history, for when it comes back."""
+        """What a subscriber wants that says `hello`, which may be early.
+
+        From now on the log keeps history, for when it comes back.
+        """
         hub = self.hub
         self.history.use()
         hub.flush()
-        if hello.after is not None:
-            found = resume(self.epochs, hello.after, hub.log.next)
-            if found is None and self._shared and hello.after.epoch == self.epoch:
-                return Start(hello.after.number + 1, resumes=True)
+        after = hello.after
+        if self.early(hello):
+            ahead = self.known and after is not None and after.epoch == self.epoch
+            return Start(after.number + 1, resumes=True) if after is not None and ahead else NEVER
+        if after is not None:
+            found = resume(self.epochs, after, hub.log.next)
             if found is None:
                 return Start(1, resumes=True, known=False)
             return Start(found.wanted, resumes=True, ahead=found.ahead)

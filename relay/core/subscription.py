@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from relay.core.cursor import Cursor, Lag, Tally
+from relay.core.log import Log
 from relay.core.state import Lifecycle, State
 from relay.core.timing import Clock
 from relay.wire.close_reason import CloseReason
@@ -151,6 +152,11 @@ class Subscription:
         """How far it is behind; `exact` as in `Cursor.lag`. In the journal, bytes and seconds are estimates."""
         lag = self.cursor.lag(clock, exact=exact)
         return lag if self.reading is None else lag + self.reading.behind()
+
+    def pass_over(self, log: Log) -> None:
+        """Note that a live subscriber was given nothing of what came into `log` so far."""
+        self.cursor = Cursor(log, log.next)
+        self.cursor.follow_end()
 
     def rest(self) -> None:
         """If it takes nothing for now, do without the memory for what was read from the journal for it."""

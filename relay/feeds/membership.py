@@ -27,6 +27,7 @@ class Membership:
         "_before",
         "_consumer",
         "_encoding",
+        "_era",
         "_feed",
         "_feeds",
         "_lost",
@@ -44,6 +45,7 @@ class Membership:
         self.counts = counts
         self._feeds = feeds
         self._encoding = encoding
+        self._era = feeds.hub.log.era  # in which `start` was found
         self._start = start
         self._feed: Feed | None = None
         self._consumer: Consumer
@@ -67,7 +69,7 @@ class Membership:
         self._consumer = consumer
         start, hub = self._start, self._feeds.hub
         join = partial(self._join_later, greeting)
-        if start.early(hub.log.next):
+        if start.early(hub.log.next) or self._passed:
             wait(hub, start, self._feeds.call_later, join)
         elif start.since is not None:
             locate(hub, start, join)
@@ -88,10 +90,15 @@ class Membership:
         """Join a feed as soon as it is known where to begin, unless the subscriber has left meanwhile."""
         if self._consumer.lifecycle.ending:
             return
-        if start.early(self._feeds.hub.log.next):
+        if start.early(self._feeds.hub.log.next) or self._passed:
             self._consumer.end(CloseReason.NOT_READY, NO_LAG)
         elif not self._join(greeting, start):
             self._consumer.end(CloseReason.OVERRUN, NO_LAG)
+
+    @property
+    def _passed(self) -> bool:
+        """Whether the position that was found means something else by now."""
+        return self._era != self._feeds.hub.log.era
 
     def next(self, *, exact: bool = True) -> int:
         """Position, in the main hub's log, of the first message of which the subscriber was given nothing."""

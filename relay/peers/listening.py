@@ -21,6 +21,8 @@ from relay.wire.hello import Opening, SubscriberHello
 if TYPE_CHECKING:
     from relay.peers.subscriber import Subscriber
 
+EARLY_WORDS = "this relay has not got as far as the one that it comes from, or not reached the one that it mirrors"
+
 
 class Listening:
     """Waits for the first bytes. Most subscribers never send any."""
@@ -80,7 +82,7 @@ class Listening:
                 sessions.call_later(LOOK, lambda: self._locate(subscriber, hello, looks - 1))
             else:
                 bye = Bye(str(CloseReason.NOT_READY), retry=RETRY)
-                subscriber.leave(CloseReason.NOT_READY, sessions.frame(bye.write()), "another relay has got further")
+                subscriber.leave(CloseReason.NOT_READY, sessions.frame(bye.write()), EARLY_WORDS)
         else:
             locate(sessions.hub, sessions.starts.find(hello), partial(self._welcome, subscriber, hello))
 

@@ -74,6 +74,7 @@ class SubscriberSession:
                 ahead=self._start.ahead,
                 via=self._via,
                 epochs=tuple(starts.epochs[-EPOCHS:]) if self._mirrors else (),
+                behind=sessions.hub.log.next - first if self._mirrors else 0,
             ),
         )
 

@@ -5,8 +5,9 @@ the two, and go on where it stopped. That holds for as long as the mirror misses
 the other relay begins a new epoch, all subscribers end: silent ones, because the next message would look like the one
 that follows, and those with sessions because they learn exactly what they have lost when they come back.
 
-A mirror that starts asks for as many messages as it keeps for subscribers that come back. What it has had itself before
-a gap is forgotten, because a log has no holes.
+A mirror that starts asks for as many messages as it keeps for subscribers that come back. No session begins until it
+has them, and silent subscribers are given none of them: they may have had them over an earlier connection. What the
+mirror has had itself before a gap is forgotten, because a log has no holes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from twisted.logger import Logger
 
 from relay.client.events import Gap
 from relay.config.values import Remote
+from relay.core.pending import Pending
 from relay.reach.link import Surroundings
 from relay.reach.pull import Pull, PullCore
 from relay.wire.answer import Answer, Heartbeat, SubscriberWelcome
@@ -41,13 +43,9 @@ class MirrorCore(PullCore):
         """The messages and seconds that the mirror was behind at `heard`; None before the first heartbeat of all."""
         self.heard = 0.0
         """When that was."""
-        self.fetching = True
-        """Whether what comes may have been published long ago: no heartbeat came yet on this connection."""
+        self.backlog = 0
+        """Messages that there were already when the session began, from its first one on."""
         self._memory = memory
-
-    def connected(self, now: float) -> bytes:
-        self.fetching = True
-        return super().connected(now)
 
     def _hello(self) -> bytes:
         hello = read_hello(super()._hello())
@@ -58,7 +56,6 @@ class MirrorCore(PullCore):
         said = super()._read(body)
         if isinstance(said, Heartbeat):
             self.behind = said.behind
-            self.fetching = False
         return said
 
     def _heed(self, body: bytes, now: float) -> Gap | None:
@@ -72,6 +69,7 @@ class MirrorCore(PullCore):
         """As in `SubscriberCore`, but a welcome with nothing missing before it is told too, as an empty gap."""
         epoch = welcome.next.epoch
         self.epochs = welcome.epochs or (Epoch(epoch, 1),)
+        self.backlog = welcome.behind
         return super()._begin(welcome) or Gap(0, welcome.next)
 
 
@@ -87,6 +85,8 @@ class Mirror(Pull):
         self._starts = surroundings.starts
         self._log = surroundings.hub.log
         self._starts.known = self._starts.current = False
+        self._until = 0  # the position up to which all was there when the session began
+        self._fetched = Pending(self_delimiting=True)
         super().__init__(remote, surroundings)
 
     def _make_core(self) -> MirrorCore:
@@ -96,42 +96,63 @@ class Mirror(Pull):
     # What its connections call
 
     def publish(self, frames: list[Frames]) -> None:
-        """Publish what came."""
-        if self.core.fetching:
+        """Publish what came, or keep it if it is what the mirror has to have first."""
+        if self._log.next < self._until:
             self._history.excuse(sum(len(one.data) for one in frames))
-        self.surroundings.hub.publish(frames)
+        if self._starts.known:
+            self.surroundings.hub.publish(frames)
+        elif frames:
+            self._keep(frames)
+
+    def _keep(self, frames: list[Frames]) -> None:
+        """Take messages that nobody is given."""
+        log, fetched = self._log, self._fetched
+        fetched.frames += frames
+        fetched.move_to(log, self.surroundings.clock)
+        log.drop(min(log.within(self._history.size), log.end - 1))
+        self._look_whether_known()
+
+    def _look_whether_known(self) -> None:
+        """Have subscribers begin if the mirror has what it has to have first."""
+        hub, log = self.surroundings.hub, self._log
+        if log.next < self._until:
+            return
+        for one in hub.subscriptions:
+            if one.cursor.live:
+                one.pass_over(log)
+            else:
+                hub.end(one, CloseReason.NOT_READY)
+        self._starts.known = True
 
     def tell(self, gap: Gap) -> None:
         """A session begins, or messages are missing."""
         starts, log, epochs = self._starts, self._log, self.core.epochs
         self.surroundings.hub.flush()
-        whole = starts.known and gap.lost == 0 and not gap.ahead and not gap.repeats
-        if not whole or gap.position.number != log.next:
-            self._begin_anew(gap)
-        elif epochs[-1].name != starts.epoch:
-            self._end_subscribers(f"the other relay has begun the epoch {epochs[-1].name}")
-        starts.epochs = list(epochs)
-        starts.known = starts.current = True
-
-    def _begin_anew(self, gap: Gap) -> None:
-        """Forget all messages, and go on with those that come next."""
-        if self._starts.known:
+        whole = gap.lost == 0 and not gap.ahead and not gap.repeats and gap.position.number == log.next
+        if starts.known and not whole:
             self.lost += gap.lost or 0
             what = "an unknown number of messages" if gap.lost is None else f"{gap.lost:,} messages"
             self._end_subscribers(f"{what} are missing before {gap.position}")
-        else:
-            self._end_subscribers("")
-        self._log.begin_anew(gap.position.number)
+        elif starts.known and epochs[-1].name != starts.epoch:
+            self._end_subscribers(f"the other relay has begun the epoch {epochs[-1].name}")
+        if not whole:
+            log.begin_anew(gap.position.number)
+        starts.epochs = list(epochs)
+        starts.current = True
+        self._until = gap.position.number + self.core.backlog
+        self.core.backlog = 0
+        if not starts.known:
+            self._look_whether_known()
 
     def _end_subscribers(self, why: str) -> None:
         hub = self.surroundings.hub
         ended = hub.subscriptions
-        if why:
-            self.logger.warn(
-                "mirror {remote}: {why}; {count:,} subscribers end", remote=str(self.remote), why=why, count=len(ended)
-            )
+        self.logger.warn(
+            "mirror {remote}: {why}; {count:,} subscribers end", remote=str(self.remote), why=why, count=len(ended)
+        )
         for subscription in ended:
             hub.end(subscription, CloseReason.UPSTREAM_GAP)
+        self._log.era += 1
 
     def ended(self, fault: Exception | None) -> None:
         self._starts.current = False
@@ -141,7 +162,9 @@ class Mirror(Pull):
 
     @property
     def trouble(self) -> str:
-        return "" if self._starts.current else f"not connected to {self.remote.endpoint}, which it mirrors"
+        if not self._starts.current:
+            return f"not connected to {self.remote.endpoint}, which it mirrors"
+        return "" if self._starts.known else f"fetching what {self.remote.endpoint} has, which it mirrors"
 
     @property
     def behind(self) -> tuple[int, float] | None:

@@ -31,6 +31,8 @@ class SubscriberWelcome:
     """For a relay: the ids of all relays whose messages come. Empty for anybody else."""
     epochs: tuple[Epoch, ...] = ()
     """For a mirror: the newest epochs that the relay knows, the oldest first. Empty for anybody else."""
+    behind: int = 0
+    """For a mirror: the messages from `next` on that there are already."""
 
     def write(self) -> bytes:
         return control.write(
@@ -44,6 +46,7 @@ class SubscriberWelcome:
                 "ahead": self.ahead or None,
                 "via": self.via or None,
                 "epochs": self.epochs or None,
+                "behind": self.behind or None,
             }
         )
 
@@ -187,8 +190,8 @@ def _welcome(values: Mapping[str, object]) -> Answer:
         lost = None if values.get("lost") is None else _number(values, "lost")
         ahead = _number(values, "ahead") if "ahead" in values else 0
         via, epochs = read_via(values.get("via")), _epochs(values.get("epochs"))
-        oldest = _number(values, "oldest")
-        return SubscriberWelcome(_position(values), oldest, lost, limit, server, ahead, via, epochs)
+        oldest, behind = _number(values, "oldest"), _number(values, "behind") if "behind" in values else 0
+        return SubscriberWelcome(_position(values), oldest, lost, limit, server, ahead, via, epochs, behind)
     known, ack, epoch = values["known"] is True, str(values["ack"]), str(values["epoch"])
     return PublisherWelcome(_number(values, "accepted"), known, ack, epoch, limit, server)
 

@@ -45,7 +45,7 @@ class CloseReason(StrEnum):
     REPLACED = "replaced"
     """A newer publisher has the same name."""
     NOT_READY = "not ready"
-    """A subscriber's session could not begin: the relay that it comes from has got further than this one."""
+    """A subscriber could not begin: it comes from a relay that has got further, or this mirror has nothing yet."""
     UPSTREAM_GAP = "upstream gap"
     """What a mirror has does not follow what it had: its other relay lost messages, or began a new epoch."""
     LOOP = "loop"

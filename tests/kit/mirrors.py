@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
+from collections.abc import Callable
 from typing import Self
 
+from tests.kit.events import Event, Parser
 from tests.kit.peers import connection
-from tests.kit.process import Relay
-from tests.kit.session_wires import READ, Control, Part, TcpWire
+from tests.kit.process import DEADLINE, Relay
+from tests.kit.session_wires import READ, Control, Part, TcpWire, Wire
 from tests.kit.web import WEB_PORT
 
 
@@ -32,10 +35,10 @@ class Mirror(Relay):
 class Session:
     """`with Session(port, after=...) as session:` is a subscriber with a session; what it is told comes from `take`."""
 
-    def __init__(self, port: int, **hello: object) -> None:
+    def __init__(self, port: int, wire: Callable[[], Wire] = TcpWire, **hello: object) -> None:
         self._peer = connection(port)
-        wire = self._wire = TcpWire()
-        self._peer.sendall(wire.hello(**hello))
+        self._wire = wire()
+        self._peer.sendall(self._wire.hello(**hello))
         self._parts: list[Part] = []
         while not isinstance(first := self.take(), dict):
             pass  # what came before the welcome
@@ -55,3 +58,34 @@ class Session:
 
     def __exit__(self, *error: object) -> None:
         self._peer.close()
+
+
+class EventStream:
+    """`with EventStream(port, last) as stream:` reads server-sent events behind the one with the id `last`."""
+
+    def __init__(self, port: int, last: str = "") -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+        self._connection.request("GET", "/events", headers={"Last-Event-ID": last} if last else {})
+        self._response = self._connection.getresponse()
+        self._parser = Parser()
+        self._found: list[Event] = []
+        while not self._parser.last:  # the first that is sent is the position
+            self._read()
+
+    def _read(self) -> None:
+        data = self._response.read1(65536)
+        assert data, "the stream ended"
+        self._found += self._parser.feed(data)
+
+    def take(self) -> Event:
+        """The next event."""
+        while not self._found:
+            self._read()
+        return self._found.pop(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._response.close()
+        self._connection.close()

@@ -12,10 +12,11 @@ import pytest
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors
 from tests.kit.fakes import frame
-from tests.kit.mirrors import Mirror, Session
+from tests.kit.mirrors import EventStream, Mirror, Session
 from tests.kit.peers import connection, ends, receive, subscribers
 from tests.kit.process import TWISTD, Relay, free_port, killed, lasting, start, wait_until
 from tests.kit.session_peers import PacedFlood, ResumingSubscriber, check_messages, position
+from tests.kit.session_wires import WebSocketWire
 from tests.kit.web import ask, metric, relay, rows, wait_for_metric
 
 
@@ -107,6 +108,31 @@ def test_a_mirror_that_starts_has_what_was_published_before() -> None:
         with Mirror(centre.subscribe_port) as mirror, Session(mirror.subscribe_port, after=f"{epoch}-2") as session:
             assert [session.take() for _ in range(3)] == [b"2", b"3", b"4"]
             assert session.welcome["lost"] == 0
+
+
+def test_web_subscribers_go_on_at_a_mirror_where_they_stopped() -> None:
+    with relay() as (centre, web), Mirror(centre.subscribe_port) as mirror:
+        with EventStream(web) as before:
+            publish(centre, b"one", b"two")
+            before.take()
+            last = before.take().id
+        with (
+            EventStream(mirror.web_port, last) as events,
+            Session(mirror.web_port, WebSocketWire, after=last) as socket,
+            connection(centre.publish_port) as publisher,
+        ):
+            publisher.sendall(frame(b"three"))
+            assert events.take().message == b"three"
+            assert socket.take() == b"three"
+            assert (socket.welcome["lost"], socket.welcome["next"]) == (0, f"{last[:-1]}3")
+            centre.log.process.kill()
+            mirror.log.wait_for("cannot connect")
+        with (
+            EventStream(mirror.web_port, last) as events,
+            Session(mirror.web_port, WebSocketWire, after=last) as socket,
+        ):
+            assert events.take().message == b"three"
+            assert socket.take() == b"three"
 
 
 def test_its_figures_say_how_far_it_is_behind() -> None:

@@ -19,11 +19,16 @@ NEAR = "0123456789ab"
 
 
 def welcome(
-    following: int, *epochs: tuple[str, int], lost: int | None = 0, ahead: int = 0, epoch: str = FAR
+    following: int,
+    *epochs: tuple[str, int],
+    lost: int | None = 0,
+    ahead: int = 0,
+    epoch: str = FAR,
+    behind: int = 0,
 ) -> SubscriberWelcome:
-    """What the other relay says whose next message is `following`."""
+    """What the other relay says whose first message here is `following`."""
     known = tuple(Epoch(*one) for one in epochs or ((epoch, 1),))
-    return SubscriberWelcome(Position(epoch, following), 1, lost, 40, "relay", ahead, epochs=known)
+    return SubscriberWelcome(Position(epoch, following), 1, lost, 40, "relay", ahead, epochs=known, behind=behind)
 
 
 class MirrorTests(RemoteCase):
@@ -84,7 +89,7 @@ class MirrorTests(RemoteCase):
         self.assertIs(self.reader.reason, CloseReason.UPSTREAM_GAP)
         self.assertEqual((self.hub.log.first, self.hub.log.next, self.mirrored.lost), (25, 26, 6))
         self.assertEqual(self.find(18), (25, 6, 0))
-        line = f"mirror session:tcp:far:8002: 6 messages are missing before {FAR}-25; 1 subscribers end"
+        line = f"mirror session:tcp:far:8002: 6 messages are missing before {FAR}-25; 2 subscribers end"
         self.assertIn((LogLevel.warn, line), said(events))
 
     def test_a_gap_that_is_told_in_the_middle_is_one_too_and_what_came_before_it_is_passed_on(self) -> None:
@@ -134,9 +139,31 @@ class MirrorTests(RemoteCase):
         self.assertFalse(self.starts.early(SubscriberHello(replay=1)))
         self.assertEqual(self.find(17), (18, 0, 0))
 
-    def test_who_was_there_already_ends_when_the_positions_become_known(self) -> None:
+    def test_who_was_there_already_is_given_what_comes_when_it_has_what_it_keeps(self) -> None:
+        early = self.reader
+        self.wire.say(welcome(18, behind=3), b"one", b"two")
+        self.assertEqual(self.mirrored.trouble, "fetching what tcp:far:8002 has, which it mirrors")
+        self.assertTrue(self.starts.early(SubscriberHello(after=Position(FAR, 18))))
+        self.wire.end(ConnectionDone())
+        self.clock.advance(1)
+        self.wire.say(welcome(20, behind=2), b"three", b"four", b"five")
+        self.assertFalse(self.starts.early(SubscriberHello(after=Position(FAR, 18))))
+        self.wire.say(b"six")
+        self.turns.run_all()
+        self.assertEqual(list(parts(bytes(early.received))), [b"six"])
+        self.assertEqual(early.subscription.given().messages, 1)
+        self.assertEqual(self.find(18), (19, 0, 0))
+
+    def test_while_it_fetches_who_takes_nothing_has_to_come_back(self) -> None:
+        self.reader.subscription.cursor.stand(0)
         self.wire.say(welcome(18))
-        self.assertIs(self.reader.reason, CloseReason.UPSTREAM_GAP)
+        self.assertIs(self.reader.reason, CloseReason.NOT_READY)
+
+    def test_what_is_missing_while_it_fetches_is_missed_by_nobody(self) -> None:
+        self.wire.say(welcome(18, behind=3), b"one")
+        self.come_back(welcome(30, lost=11, behind=1), b"two")
+        self.assertIs(self.reader.reason, None)
+        self.assertEqual((self.hub.log.first, self.hub.log.next, self.mirrored.lost), (30, 31, 0))
 
     def test_it_tells_how_far_it_is_behind(self) -> None:
         self.begin(welcome(18))

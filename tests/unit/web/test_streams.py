@@ -212,11 +212,35 @@ class SharedTests(StreamCase):
     def test_if_that_takes_too_long_they_have_to_come_back(self) -> None:
         for connect, feed in ((self.event_stream, "events"), (self.socket, "ws")):
             transport = connect(3)
-            for _ in range(int(EARLY / LOOK)):
-                self.turns.run_all()
+            self.wait()
             [subscriber] = self.registries[feed].open
             self.assertEqual((transport.value(), transport.aborted), (b"", 1))
             self.assertIs(subscriber.reason, CloseReason.NOT_READY)
+
+    def wait(self) -> None:
+        """As long as anybody waits."""
+        for _ in range(int(EARLY / LOOK)):
+            self.turns.run_all()
+
+    def test_where_positions_mean_something_else_when_it_is_as_far_they_have_to_come_back(self) -> None:
+        streams = self.event_stream(3), self.socket(3)
+        self.hub.log.era += 1
+        self.say(b"3", b"4")
+        self.assertEqual([(one.value(), one.aborted) for one in streams], [(b"", 1)] * 2)
+
+    def test_at_a_mirror_that_knows_no_positions_yet_all_have_to_come_back(self) -> None:
+        self.sessions.starts.known = False
+        streams = self.event_stream(1), self.socket(1), self.connect(self.streams.socket, Request(headers=HANDSHAKE))[1]
+        self.wait()
+        self.assertEqual([(one.value(), one.aborted) for one in streams], [(b"", 1)] * 3)
+
+    def test_a_mirror_that_is_not_connected_may_learn_of_an_epoch_yet(self) -> None:
+        self.sessions.starts.current = False
+        headers = ((b"Host", b"relay.example"), (b"Last-Event-ID", b"ba9876543210-1"))
+        stream = self.connect(self.streams.events, Request(headers=headers))[1]
+        self.wait()
+        self.assertEqual((stream.value(), stream.aborted), (b"", 1))
+        self.assertNotEqual(self.event_stream(1).value(), b"", "what is known is served")
 
     def test_those_who_are_behind_are_told_what_is_lost(self) -> None:
         for _ in range(30):

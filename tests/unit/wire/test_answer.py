@@ -22,7 +22,7 @@ ANSWERS = (
     SubscriberWelcome(HERE, 1, 0, 99_999, "relay 0.2.0"),
     SubscriberWelcome(HERE, 1, None, 99_999, "relay 0.2.0"),
     SubscriberWelcome(HERE, 1, 0, 99_999, "relay 0.2.0", ahead=3),
-    SubscriberWelcome(HERE, 1, 0, 99_999, "relay 0.2.0", epochs=(Epoch("ab", 1), Epoch("cd", 18))),
+    SubscriberWelcome(HERE, 1, 0, 99_999, "relay 0.2.0", epochs=(Epoch("ab", 1), Epoch("cd", 18)), behind=7),
     Heartbeat(next=HERE, behind=(12, 0.25)),
     PublisherWelcome(1234, True, "relayed", "5289cfdd2847", 99_999, "relay 0.2.0"),
     Ack(1301),
