@@ -10,13 +10,15 @@ to ask, and messages carry nothing that would tell. So it is found out by an exp
   this connection cannot come now, once that is in which was on its way. What somebody repeats still comes.
 - *Release.* What was kept is passed on. What goes round comes again at once.
 
-What stops with each hold, and comes with each release, `ROUNDS` times in a row, after times that chance chose, has this
-connection as its cause. Two sources that bring the same, and one that repeats a line, do not follow it. So a loop ends
-the connection within a second or so, before it has become a storm, and nothing else can. What is repeated many times a
-second is late by a moment for it, once: the sample is remembered, and the next try comes later each time.
+What stops with each hold, and comes with each release, four times in a row, after times that chance chose, has this
+connection as its cause. Two sources that bring the same, and one that repeats a line, do not follow it. The first hold
+comes early and is short, so that a loop is stopped before it is a storm, and for most of the others nothing goes round
+either. What is repeated many times a second is late for it by a moment, once: the sample is remembered, and the next
+try comes later each time. What is repeated less often than four times a second is not held at all.
 
-What is not found: a loop that takes longer than `QUICK`, and one where more comes than may be kept (a flood that has
-filled everything already; it is found when the connection was cut, as `overrun`, and begins anew).
+What is not found: a loop that takes longer than `QUICK`; one in which so much goes round that it cannot be kept for the
+moment of the first hold (a flood; it is found when a connection was cut, as `overrun`, and begins anew); and one where
+others publish the very sample all the while, because it comes for that reason too.
 """
 
 from __future__ import annotations
@@ -40,10 +42,11 @@ QUICK = 0.25
 same every second, or four times a second, is not suspected."""
 SEEN = 4
 """Reads that have the sample until it is suspicious."""
-ROUNDS = 4
-"""Times in a row that it must follow a hold. A source that repeats itself in bursts may seem to do so once."""
-LEAST = 0.05
-"""Seconds, at least, for what is on its way to come in; as long again nothing may come."""
+HOLDS = (0.05, 0.5, 1.0, 1.0)
+"""For each hold in a row, the seconds, at least, for what is on its way to come in; as long again nothing may come. The
+first is short, because until then a loop grows; then sources that repeat themselves in bursts have time to do so."""
+RETURN = 0.1
+"""Seconds, at least, within which what goes round has to come again after a release."""
 STEP = 0.01
 """Seconds between two looks at what was kept."""
 AGAIN = 10.0
@@ -77,7 +80,7 @@ class Holdable(Protocol):
         ...
 
     def kept(self) -> Sequence[Buffer] | None:
-        """What it has kept since `hold`, or since the last call; None if that is too much, or not known."""
+        """What it has kept since `hold`, or since the last call; None if there is no room for more."""
         ...
 
     def release(self) -> None:
@@ -131,7 +134,7 @@ class Echo:
         self._chosen = self._last = 0.0  # when the sample was chosen, and seen last
         self._span = 0.0  # the longest time between two reads that had it
         self._seen = self._rounds = self._bytes = 0  # reads that had it; holds that it followed; bytes looked at
-        self._quiet_from = self._held_until = self._checked = 0.0  # the hold's half, its end, and the last look
+        self._quiet_from = self._held_until = self._last_look = 0.0  # the hold's half, its end, and the last look
 
     @property
     def held(self) -> bool:
@@ -202,15 +205,16 @@ class Echo:
         link = self._link
         assert link is not None
         self._cancel()
-        if self._rounds >= ROUNDS:
+        if self._rounds >= len(HOLDS):
             self._rest()
             link.goes_round()
             return
         if self._bytes / max(now - self._chosen, STEP) * 2 * STEP > link.room:
             self._doubt()  # it would have too much before the first look
             return
-        half = max(LEAST, 2 * self._span) * (1 + self._chance() / 2)
-        self._quiet_from, self._held_until, self._checked = now + half, now + 2 * half, now
+        half = max(HOLDS[self._rounds], 2 * self._span) * (1 + self._chance() / 2)
+        self._quiet_from, self._held_until = now + half, now + 2 * half
+        self._last = self._last_look = now
         self._stage = Stage.HELD
         link.hold()
         self._timer = self._call_later(STEP, self._check)
@@ -219,15 +223,30 @@ class Echo:
         """Look at what the connection keeps."""
         self._timer = None
         assert self._link is not None
-        kept, before, self._checked = self._link.kept(), self._checked, self._clock()
-        if kept is None or (before >= self._quiet_from and self._found(kept)):
-            self._doubt()
-        elif self._checked < self._held_until:
+        kept, now = self._link.kept(), self._clock()
+        if kept is None:
+            if now - self._last < HOLDS[0]:
+                self._doubt()
+            else:
+                self._let_go()
+            return
+        if self._found(kept):
+            late = self._last_look >= self._quiet_from
+            self._last = now
+            if late:
+                self._doubt()
+                return
+        self._last_look = now
+        if now < self._held_until:
             self._timer = self._call_later(STEP, self._check)
         else:
-            self._stage = Stage.RELEASED
-            self._timer = self._call_later(max(3 * LEAST, 4 * self._span), self._expire)
-            self._link.release()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        assert self._link is not None
+        self._stage = Stage.RELEASED
+        self._timer = self._call_later(max(RETURN, 4 * self._span), self._expire)
+        self._link.release()
 
     def _doubt(self) -> None:
         """It is somebody else who repeats the sample, as far as can be told."""

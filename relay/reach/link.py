@@ -66,3 +66,8 @@ def reason_for(fault: Exception) -> CloseReason:
         return CloseReason.SESSION_ERROR
     told = fault.retry is not None  # by a relay that stops
     return CloseReason.PEER_CLOSED if told else CloseReason.CONNECTION_LOST
+
+
+def words_for(fault: Exception) -> str:
+    """What `fault` is, for the log. A core of the client library names an option of its own."""
+    return str(fault).replace("session=False needs no answer", "without session: no answer is needed")

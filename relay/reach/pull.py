@@ -26,7 +26,7 @@ from relay.net.outgoing import is_ourselves, prepare
 from relay.peers.origins import Loop
 from relay.peers.publisher import Publisher
 from relay.reach.echo import Echo, GoesRound
-from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for
+from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for, words_for
 from relay.reach.places import Place
 from relay.reach.task import Task
 from relay.wire.answer import Answer, SubscriberWelcome, Via
@@ -199,7 +199,7 @@ class PullLink(Publisher):
 
     def _fail(self, reason: CloseReason, fault: Exception) -> None:
         self._fault = fault
-        self.abort(reason, str(fault))
+        self.abort(reason, words_for(fault))
 
     # What comes
 

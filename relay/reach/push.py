@@ -32,7 +32,7 @@ from relay.peers.dialogue import Silence
 from relay.peers.source import HubSource
 from relay.peers.subscriber import Subscriber
 from relay.reach.echo import Echo, GoesRound
-from relay.reach.link import LOOK, Surroundings, reason_for
+from relay.reach.link import LOOK, Surroundings, reason_for, words_for
 from relay.reach.places import Place
 from relay.reach.push_core import PushCore
 from relay.reach.task import Task
@@ -239,7 +239,7 @@ class PushLink(Subscriber):
 
     def _fail(self, reason: CloseReason, fault: Exception) -> None:
         self._fault = fault
-        self.abort(reason, str(fault))
+        self.abort(reason, words_for(fault))
 
     # What comes
 
@@ -326,7 +326,7 @@ class PushLink(Subscriber):
 
     @property
     def unacknowledged(self) -> int | None:
-        if self._core is None or self.source.subscription is None:
+        if self._core is None or not self.lifecycle.attached:
             return None
         return max(0, self.source.next(exact=False) - 1 - self._push.done)
 
@@ -358,13 +358,18 @@ class PushLink(Subscriber):
 
     def _begin_end(self, reason: CloseReason, state: State) -> bool:
         self._echo.end()
+        self._note_done()
         self._push.surroundings.origins.listeners.pop(self._say_hello_anew, None)
         return super()._begin_end(reason, state)
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
-        if self._core is None and self.source.subscription is not None:
+    def _note_done(self) -> None:
+        """Note, at the beginning of the end, up to where was sent; later the log need not have that place any more."""
+        if self._core is None and self.reason is None and self.source.subscription is not None:
             self._push.done = self.source.next() - 1
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         self._echo.end()
+        self._note_done()
         self._push.surroundings.origins.listeners.pop(self._say_hello_anew, None)
         super().connectionLost(reason)
         if self._core is not None and self._begun:

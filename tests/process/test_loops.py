@@ -55,9 +55,9 @@ def test_a_loop_ends_with_a_line_and_no_message_goes_round(ways: str) -> None:
                 subscriber.recv(1)
 
 
-@pytest.mark.parametrize("ways", ["pull pull", "push push", "session:pull pull", "pull push", "pull pull pull"])
+@pytest.mark.parametrize("ways", ["pull pull", "push push", "pull push", "pull pull pull", "session:pull pull"])
 def test_a_loop_without_sessions_ends_with_a_line_before_it_is_a_storm(ways: str, thorough: bool) -> None:
-    if not thorough and ways in ("pull push", "pull pull pull"):
+    if not thorough and ways not in ("pull pull", "push push"):
         pytest.skip("with --thorough")
     with ring(*ways.split()) as relays:
         there = len(relays)

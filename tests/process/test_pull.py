@@ -10,15 +10,17 @@ import threading
 import tty
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from tests.kit import web
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors
 from tests.kit.fakes import frame
 from tests.kit.numbered import numbers, publish, reading
-from tests.kit.peers import connection, receive
+from tests.kit.peers import connection, receive, subscribers
 from tests.kit.process import DEADLINE, Lines, Relay, free_port, lasting, start, wait_until
 from tests.kit.proxy import Proxy, RandomFaults
 
@@ -173,6 +175,40 @@ def test_a_serial_device_behind_ser2net_is_pulled_from(tmp_path: Path) -> None:
         server.process.wait()
         os.close(device)
         os.close(line)
+
+
+def test_many_sources_become_one_order_and_each_is_counted() -> None:
+    """Two relays, one with a session and one without, and a server that knows nothing of relays."""
+    counts = 3_000, 2_000, 1_000
+    with (
+        Relay() as first,
+        Relay() as second,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        ExitStack() as stack,
+    ):
+        listener.settimeout(DEADLINE)
+        ports = first.subscribe_port, second.subscribe_port, listener.getsockname()[1]
+        options = [pulling(port, session=port == first.subscribe_port) for port in ports]
+        site, port = stack.enter_context(web.relay(*chain(*options)))
+        readers = stack.enter_context(subscribers(site, 2))
+        source, _ = listener.accept()
+        site.log.wait_for("goes on behind")
+        site.log.wait_for("pull .* connected", 3)
+        with source, connection(first.publish_port) as to_first, connection(second.publish_port) as to_second:
+            for number in range(max(counts)):
+                for peer, name, count in zip((to_first, to_second, source), (b"a", b"b", b"c"), counts, strict=True):
+                    if number < count:
+                        peer.sendall(frame(name + b"%06d" % number))
+            received = [receive(reader, sum(counts) * 11) for reader in readers]
+            pulls = {row["name"]: row["messages"] for row in web.rows(port) if row["role"] == "pull"}
+        assert received[0] == received[1]
+        messages = [received[0][at + 4 : at + 11] for at in range(0, len(received[0]), 11)]
+        for name, count in zip((b"a", b"b", b"c"), counts, strict=True):
+            assert [one for one in messages if one[:1] == name] == [name + b"%06d" % number for number in range(count)]
+        for (_, remote), count in zip(options, counts, strict=True):
+            assert pulls[remote] == count
+            sample = f'relay_reach_messages_total{{remote="{remote}",role="pull"}}'
+            assert web.metric(port, sample) == count
 
 
 def test_a_source_that_floods_is_held_back_like_any_publisher() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.reach.echo import AGAIN, EVERY, LEAST, ROUNDS, SEEN, Echo, Turn
+from relay.reach.echo import AGAIN, EVERY, HOLDS, SEEN, Echo, Turn
 from relay.wire.framing import Buffer
 from tests.kit.fakes import frame
 
@@ -102,17 +103,17 @@ class EchoTests(SynchronousTestCase):
             self.link.come(self.new())
             self.run_for(20)
             self.assertTrue(self.link.round, delay)
-            self.assertEqual(self.link.holds, ROUNDS)
+            self.assertEqual(self.link.holds, len(HOLDS))
 
     def test_a_loop_is_found_before_a_message_has_gone_round_often(self) -> None:
         self.link = self.make(0.001)
         self.link.come(self.new())
-        self.run_for(2)
-        self.assertEqual(len(self.link.passed), SEEN + ROUNDS - 1)
+        self.run_for(10)
+        self.assertEqual(len(self.link.passed), SEEN + len(HOLDS) - 1)
 
     def test_a_loop_is_found_while_new_messages_go_round_too(self) -> None:
         self.link = self.make(0.005)
-        self.run_for(5, lambda now: iter([self.new()]) if round(now / TICK) % 50 == 0 else None)
+        self.run_for(10, lambda now: iter([self.new()]) if round(now / TICK) % 50 == 0 else None)
         self.assertTrue(self.link.round)
 
     def test_a_loop_in_which_many_equal_messages_go_round_is_found(self) -> None:
@@ -174,6 +175,20 @@ class EchoTests(SynchronousTestCase):
         self.run_for(120, bursts)
         self.assertFalse(self.link.round)
         self.assertGreater(self.link.holds, 0)
+
+    def test_bursts_of_any_period_are_no_loop(self) -> None:
+        """Each is tried for long enough for one verdict, from any moment of the period on."""
+        chance = random.Random(1)
+        for period in (5, 8, 10, 13, 20, 30, 50, 75, 100, 150, 200, 300):  # hundredths of a second
+            for _ in range(10):
+                link, phase = self.make(chance=chance.random()), chance.randrange(period)
+                for step in range(800):
+                    if (step + phase) % period == 0:
+                        for _ in range(5):
+                            link.come(frame(b"the same"))
+                    self.clock.advance(0.01)
+                self.assertFalse(link.round, period)
+                link.echo.end()
 
     def test_nothing_is_lost_or_out_of_order(self) -> None:
         sent: list[bytes] = []
@@ -246,6 +261,6 @@ class EchoTests(SynchronousTestCase):
                 self.link.come(frame(b"line %d" % number))
             self.assertTrue(self.link.echo.held)
             for _ in range(100):
-                self.clock.advance(LEAST / 10)
+                self.clock.advance(0.005)
                 self.link.come(frame(b"line %d" % number))
         self.assertLessEqual(len(self.link.echo.known), 100)

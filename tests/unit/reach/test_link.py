@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.client.errors import ConnectionFault, NotARelay
-from relay.reach.link import reason_for
+from relay.client.errors import ConnectionFault, NoSessions, NotARelay
+from relay.reach.link import reason_for, words_for
 from relay.wire.close_reason import CloseReason
 
 
@@ -17,3 +17,8 @@ class ReasonTests(SynchronousTestCase):
             (ConnectionFault("it stops", 1.0), CloseReason.PEER_CLOSED),
         ):
             self.assertIs(reason_for(fault), reason)
+
+    def test_words_are_those_of_the_relay_and_not_of_the_client_library(self) -> None:
+        self.assertEqual(words_for(NotARelay("no")), "no")
+        self.assertNotIn("session=", words_for(NoSessions()))
+        self.assertIn("without session: no answer is needed", words_for(NoSessions()))

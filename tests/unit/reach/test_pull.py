@@ -141,7 +141,7 @@ class LoopTests(RemoteCase):
         pull = self.pull(SILENT)
         self.wire.send(frame(b"one"))
         with capturedLogs() as events:
-            self.assertLess(self.go_round(5), 12)
+            self.assertLess(self.go_round(12), 12)
         [line] = [str(line) for _, line in said(events)]
         self.assertIn("disconnected: loop", line)
         self.assertIn("this is a loop: messages come back to the relay that they come from", line)

@@ -95,6 +95,20 @@ class SilentTests(PushCase):
         self.clock.advance(0)
         self.assertEqual(self.pushes.ended, {CloseReason.LOOP: 1})
 
+    def test_one_that_overran_goes_on_however_late_its_connection_is_gone(self) -> None:
+        push = self.push(SILENT)
+        self.publish(b"one")
+        assert push.link is not None
+        push.link.pauseProducing()
+        self.flood()
+        self.assertEqual(self.pushes.ended, {})  # it is cut, and the transport says so in another turn
+        self.flood()
+        self.assertEqual(push.figures().waiting, 160_000)
+        self.clock.pump([0, 1])
+        self.assertEqual((self.pushes.ended, push.connections), ({CloseReason.OVERRUN: 1}, 2))
+        self.assertGreater(push.lost, 0)
+        self.assertEqual(push.lost + len(self.sent()), 160_000)
+
 
 class LoopTests(PushCase):
     """What `relay.reach.echo` finds, and what becomes of the connection then."""
@@ -107,7 +121,7 @@ class LoopTests(PushCase):
         self.push(SILENT)
         self.publish(b"one")
         with capturedLogs() as events:
-            for _ in range(500):
+            for _ in range(1_200):
                 if not self.wire.ended:
                     for message in self.sent():
                         assert isinstance(message, bytes)
