@@ -4,7 +4,7 @@ Relays with a session tell each other whose messages they send (`relay.peers.ori
 to ask, and messages carry nothing that would tell. So it is found out by an experiment, which changes no byte:
 
 - *Watch.* Once a second a few bytes of what goes over the connection are a sample. Most are not seen again within
-  `QUICK`, and that is all. Between the samples nothing is searched.
+  `QUICK`, nor in as many bytes as could be kept, and that is all. Between the samples nothing is searched.
 - *Hold.* A sample that is seen again and again goes round, or somebody repeats it. So the connection is held for a
   moment: a pull publishes nothing of what comes, a push sends nothing, and all of it is kept. What goes round through
   this connection cannot come now, once that is in which was on its way. What somebody repeats still comes.
@@ -133,7 +133,9 @@ class Echo:
         self._until = 0.0  # when the next sample is due
         self._chosen = self._last = 0.0  # when the sample was chosen, and seen last
         self._span = 0.0  # the longest time between two reads that had it
-        self._seen = self._rounds = self._bytes = 0  # reads that had it; holds that it followed; bytes looked at
+        self._seen = self._rounds = 0  # reads that had it; holds that it followed
+        self._bytes = self._without = 0  # bytes looked at; of these, since a read had it
+        self._room = 0  # bytes that can be kept: if more goes round, nothing can be found
         self._quiet_from = self._held_until = self._last_look = 0.0  # the hold's half, its end, and the last look
 
     @property
@@ -144,6 +146,7 @@ class Echo:
     def begin(self, link: Holdable) -> None:
         """There is a new connection."""
         self._link = link
+        self._room = link.room
         if not self._doubts:
             self._until = self._clock()
 
@@ -161,9 +164,11 @@ class Echo:
             return
         if stage is Stage.HELD:
             return
-        self._bytes += sum(map(len, pieces))
+        size = sum(map(len, pieces))
+        self._bytes += size
         if not self._found(pieces):
-            if stage is Stage.WATCHING and now - self._last > QUICK:
+            self._without += size
+            if stage is Stage.WATCHING and (now - self._last > QUICK or self._without > self._room):
                 self._doubts = max(0, self._doubts - 1)
                 self._rest()
         elif stage is Stage.WATCHING:
@@ -185,10 +190,10 @@ class Echo:
         if self._sample and self.known.get(self._sample, (0, now))[1] <= now:
             self._stage = Stage.WATCHING
             self._chosen = self._last = now
-            self._seen, self._span, self._rounds, self._bytes = 1, 0.0, 0, len(piece)
+            self._seen, self._span, self._rounds, self._bytes, self._without = 1, 0.0, 0, len(piece), 0
 
     def _see(self, now: float) -> None:
-        passed, self._last = now - self._last, now
+        passed, self._last, self._without = now - self._last, now, 0
         self._seen += 1
         self._span = max(self._span, passed)
         if passed > QUICK:
@@ -209,7 +214,7 @@ class Echo:
             self._rest()
             link.goes_round()
             return
-        if self._bytes / max(now - self._chosen, STEP) * 2 * STEP > link.room:
+        if self._bytes / max(now - self._chosen, STEP) * 2 * STEP > self._room:
             self._doubt()  # it would have too much before the first look
             return
         half = max(HOLDS[self._rounds], 2 * self._span) * (1 + self._chance() / 2)

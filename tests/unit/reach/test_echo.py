@@ -235,10 +235,18 @@ class EchoTests(SynchronousTestCase):
 
     def test_where_too_much_comes_nothing_is_held(self) -> None:
         self.link.room = 100
+        self.link.echo.begin(self.link)
         for _ in range(SEEN):
             self.link.come(frame(bytes(1000)))
             self.clock.advance(TICK)
         self.assertEqual((self.link.holds, self.link.echo.held), (0, False))
+
+    def test_what_comes_again_behind_more_than_can_be_kept_is_not_looked_for(self) -> None:
+        self.link.come(frame(b"the same"))
+        self.link.come(frame(bytes(20_000)))
+        for _ in range(SEEN):
+            self.link.come(frame(b"the same"))
+        self.assertEqual(self.link.holds, 0)
 
     def test_the_first_bytes_of_a_view_can_be_a_sample_too(self) -> None:
         view = memoryview(frame(b"the same" * 20))
