@@ -81,7 +81,8 @@ class RandomFaults:
         self._left -= 1
         chance = self._random
         way = chance.randrange(2) if all(self._most) else self._most.index(0) ^ 1
-        at = chance.randrange(200 if chance.random() < self._begin else self._most[way])
+        most = self._most[way]
+        at = chance.randrange(min(200, most) if chance.random() < self._begin else most)
         kind = chance.choices(("cut", "reset", "hole"), (10, 10, 1))[0]
         small = chance.choice((0, 0, 0, chance.randrange(1, 50)))  # bytes at once
         fault = Fault(**{kind: at}, slice=small)
