@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -103,6 +104,8 @@ class Config:
     push: tuple[Remote, ...]
     mirror: Remote | None
     """None: the relay is no mirror."""
+    workers: int
+    """Processes that take subscribers; 0 for none."""
     reach_ca: str
     """Empty: the authorities that the system trusts."""
     reach_certificate: str
@@ -179,6 +182,8 @@ def _contradictions(config: Config) -> Iterator[Fault]:
     if (config.publish_tls or config.subscribe_tls) and not config.certificate:
         yield "certificate", "TLS needs one"
     yield from _wrong_remotes(config)
+    if config.workers:
+        yield from _wrong_workers(config)
     if config.backbone and config.journal:
         yield "journal", "not with --backbone: there the stream keeps the messages, and the order is the stream's"
     if config.backbone and framing_name(config.framing) not in FRAMINGS:
@@ -238,6 +243,19 @@ def _wrong_mirror(config: Config) -> Iterator[Fault]:
         yield "journal", "not with --mirror: the other relay keeps the messages"
     if config.framing is not Int32:
         yield "mirror", "a session needs --framing int32"
+
+
+def _wrong_workers(config: Config) -> Iterator[Fault]:
+    if config.framing is not Int32:
+        yield "workers", "workers need --framing int32: they have a session with this process"
+    if not shared_endpoints(config):
+        yield "workers", "there is no TCP endpoint for subscribers that they could listen on"
+
+
+def shared_endpoints(config: Config) -> tuple[tuple[str, str], ...]:
+    """The endpoints on which workers listen, if there are workers: the name of the setting, and the endpoint."""
+    named = (("subscribe", config.subscribe), ("subscribe-tls", config.subscribe_tls))
+    return tuple((name, one) for name, every in named for one in every if re.match("(haproxy:)?tcp6?:", one))
 
 
 def _with_tls(config: Config) -> list[Remote]:

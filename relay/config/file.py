@@ -10,12 +10,13 @@ from typing import Any
 from relay.config.config import Faults
 from relay.config.setting import Given, Setting
 from relay.config.settings import SETTINGS
-from relay.config.values import count, count_or_auto, seconds, seconds_or_always, size
+from relay.config.values import count, count_or_auto, seconds, seconds_or_always, size, workers
 
 TYPES: dict[object, tuple[tuple[type, ...], str]] = {
     size: ((int, str), "a whole number or text"),
     count: ((int,), "a whole number"),
     count_or_auto: ((int, str), 'a whole number or "auto"'),
+    workers: ((int, str), 'a whole number or "auto"'),
     seconds: ((int, float), "a number"),
     seconds_or_always: ((int, float, str), 'a number or "always"'),
 }

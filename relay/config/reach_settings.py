@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.config.setting import Part, Setting
-from relay.config.values import mirrored, remote
+from relay.config.values import mirrored, remote, workers
 
 REACH = (
     Setting(
@@ -32,6 +32,14 @@ REACH = (
         mirrored,
         "ENDPOINT of a relay, as for --pull, whose messages this one hands out under the same positions, so that a "
         "subscriber may move between the two; nobody publishes to a mirror",
+        table="reach",
+    ),
+    Setting(
+        "workers",
+        "0",
+        workers,
+        "processes that take the subscribers who connect by TCP, to use more cores; auto: one for each core but "
+        "one; 0: none",
         table="reach",
     ),
     Setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import NamedTuple, TypeVar
 from twisted.internet.endpoints import clientFromString, serverFromString
 
 UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+MAX_WORKERS = 256
+"""Processes: more than the cores of most machines."""
 MAX_PORT = 65_535
 
 SESSION = "session:"
@@ -143,6 +146,17 @@ def remote(text: str) -> Remote:
 def mirrored(text: str) -> Remote | None:
     """The relay to mirror: as `remote`, always with a session; None for `none` or an empty text."""
     return None if text in ("", "none") else Remote(remote(text).endpoint, session=True)
+
+
+def workers(text: str) -> int:
+    """How many processes: a number, or `auto` for one for each core that this process may use, but one."""
+    if text.strip() == "auto":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, cores - 1)
+    found = count(text)
+    if found > MAX_WORKERS:
+        raise ValueError(f"at most {MAX_WORKERS}: more processes than cores only cost memory")
+    return found
 
 
 def _check_port(text: str, endpoint: str, pattern: str) -> None:

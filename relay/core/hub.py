@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from relay.core.budget import Budget
 from relay.core.cursor import Cursor, Lag, Tally
 from relay.core.log import Log
-from relay.core.pace import MAX_READ, TURN, Pace
+from relay.core.pace import MAX_READ, Pace, share
 from relay.core.pending import Pending
 from relay.core.place import Place
 from relay.core.slow import SLOW_POLICIES, Inflow, SlowPolicy
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 FLUSH = 256 * 1024
 """Bytes published in one turn that are delivered before its end, while they are still in the processor's cache. With
 1 MiB instead, 50 publishers and 50 subscribers were a third slower."""
-CATCH_UP = 1024 * 1024
-"""Most bytes given to one lagging subscriber in one turn: a fast reader far behind must not take over the turn."""
-LEAST_CATCH_UP = 64 * 1024
-"""Bytes offered to each lagging subscriber in one turn, however many share `TURN`: a smaller send would not pay."""
 PIECES = 1023
 """Most buffers of the log in one call: `sendmsg` takes 1,024 (IOV_MAX of Linux and macOS), and a tail may be one."""
 
@@ -79,6 +75,8 @@ class Hub:
         self.past: Past | None = None  # where messages are that the log no longer has; None without a journal
         self.pace = Pace(inflow, call_soon, self.flush, self._live.__len__, min(max_read, MAX_READ, budget.size // 8))
         self._throttle = Throttle(inflow, call_soon, lambda: self.slow, self._backlog, self._furthest)
+        self.throttles = [self._throttle] * slow.holds
+        """What may make publishers wait: asked after each delivery, and when subscribers have moved."""
         self._call_soon = call_soon
         self._clock = clock
         self._flush_size = min(FLUSH, budget.size // 8)
@@ -122,8 +120,8 @@ class Hub:
             else:
                 if taken != size:
                     self._fall_behind(subscription, start, taken)
-        if self.slow.holds:
-            self._throttle.look()
+        for throttle in self.throttles:
+            throttle.look()
 
     def _make_room(self, start: int) -> None:
         """Drop batches: all delivered ones if none is needed, else those over the limit, after the slow policy acted.
@@ -218,7 +216,8 @@ class Hub:
         """Deliver nothing more to a subscriber. Returns what it was given. May be called again."""
         self._live.pop(subscription, None)
         self._lagging.pop(subscription, None)
-        self._throttle.look_soon()
+        for throttle in self.throttles:
+            throttle.look_soon()
         return subscription.finish()
 
     def pause(self, subscription: Subscription) -> None:
@@ -239,7 +238,8 @@ class Hub:
         """Note that a lagging subscriber took `size` bytes. One that reads the log by itself calls this, too."""
         subscription.progress.moved = True
         subscription.cursor.advance(size)
-        self._throttle.look_soon()
+        for throttle in self.throttles:
+            throttle.look_soon()
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -299,8 +299,7 @@ class Hub:
         """Give a lagging subscriber its share of one turn."""
         if subscription not in self._lagging or subscription.lifecycle.state is State.WAITING:
             return
-        share = min(CATCH_UP, max(LEAST_CATCH_UP, TURN // len(self._lagging)))
-        pieces, size = subscription.cursor.read(share, PIECES)
+        pieces, size = subscription.cursor.read(share(len(self._lagging)), PIECES)
         taken, error = 0, None
         if pieces:
             try:
@@ -374,6 +373,7 @@ class Hub:
         self.slow = slow
         self.stall_timeout = stall_timeout
         self._throttle.look()
+        self.throttles = [one for one in self.throttles if one is not self._throttle] + [self._throttle] * slow.holds
 
     # Subscribers that take nothing
 

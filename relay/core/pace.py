@@ -20,6 +20,15 @@ TURN = 128 * 1024 * 1024
 up to `MANY` subscribers nobody waits 100 ms for a turn to end."""
 MANY = 1000
 """Above this many subscribers, turns grow longer instead of reads smaller: those would cost more than the wait."""
+CATCH_UP = 1024 * 1024
+"""Most bytes given to one lagging subscriber in one turn: a fast reader far behind must not take over the turn."""
+LEAST_CATCH_UP = 64 * 1024
+"""Bytes offered to each lagging subscriber in one turn, however many share `TURN`: a smaller send would not pay."""
+
+
+def share(lagging: int) -> int:
+    """Bytes that each of `lagging` subscribers may be given in one turn."""
+    return min(CATCH_UP, max(LEAST_CATCH_UP, TURN // lagging))
 
 
 class Pace:

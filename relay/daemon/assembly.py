@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.logger import LogLevelFilterPredicate
 
 from relay.config.config import Config, Faults, shown_settings, where
@@ -29,12 +29,12 @@ from relay.daemon.load import load_backbone, load_journal
 from relay.daemon.memory import Memory
 from relay.daemon.reach import Reaching
 from relay.daemon.reload import Reload
-from relay.daemon.reports import StatusLine, Totals
+from relay.daemon.reports import StatusLine, Totals, exhausted
 from relay.daemon.systemd import Supervisor
 from relay.feeds.feeds import Feeds
 from relay.net.certificates import RenewableContext
 from relay.net.families import ipv4_numbers
-from relay.net.listening import BACK_OFF, Transport
+from relay.net.listening import Transport
 from relay.net.ports import CannotStart, Ports
 from relay.net.tcp import PublisherTransport, SubscriberTransport
 from relay.observe.stats import Stats
@@ -72,6 +72,10 @@ class Surroundings:
     """Decides which events are important enough for the log."""
     supervisor: Supervisor = field(default_factory=Supervisor)
     """The service manager, which is told how the relay is."""
+    admission: Admission = field(default_factory=Admission)
+    """Counts connections against the limits."""
+    upstream: Callable[[Hub], IStreamClientEndpoint] | None = None
+    """Makes what connects a worker to its relay; None if this is no worker."""
 
 
 @dataclass
@@ -191,15 +195,16 @@ class Relay(NamedTuple):
             *(Entrance("web", endpoint, self.site, send) for endpoint in config.web if self.site),
         )
 
-    def make_drain(self) -> Drain:
-        """A drain of all connections, with the drain timeout in force."""
-        registries = (self.machinery.publishers, *self.machinery.reaching.registries, *self.machinery.all_subscribers)
+    def make_drain(self, *others: Registry) -> Drain:
+        """A drain of all connections, those in `others` too, with the drain timeout in force."""
+        own = (self.machinery.publishers, *self.machinery.reaching.registries, *self.machinery.all_subscribers)
+        registries = (*own, *others)
         return Drain(registries, self.appliers.drain_timeout, self.surroundings.reactor)
 
 
 def assemble(config: Config, surroundings: Surroundings) -> Relay:
     """Make a relay with `config` in force. Raises CannotStart, for example if a certificate cannot be used."""
-    machinery = _make_machinery(config, surroundings.reactor)
+    machinery = _make_machinery(config, surroundings)
     sessions = machinery.sessions
     appliers = _make_appliers(machinery, surroundings.levels)
     reload = Reload(
@@ -223,7 +228,7 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
         ports=Ports(
             surroundings.reactor,
             keepalive=config.keepalive,
-            exhausted=_exhausted(machinery.lines),
+            exhausted=exhausted(machinery.lines),
             ipv4=ipv4_numbers(config.endpoints),
             count=len(config.endpoints),
         ),
@@ -237,9 +242,10 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
     )
 
 
-def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Surroundings
+def _make_machinery(config: Config, surroundings: Surroundings) -> Machinery:
+    reactor, admission = surroundings.reactor, surroundings.admission
     call_soon = partial(reactor.callLater, 0)
-    admission, lines, intake = Admission(), RateLimitedLog(), Intake(time.monotonic)
+    lines, intake = RateLimitedLog(), Intake(time.monotonic)
     recording, sharing = load_journal(config, intake, reactor), load_backbone(config, intake, reactor)
     kept = recording or sharing
     hub = _make_hub(config, intake, kept, call_soon)
@@ -255,6 +261,8 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         sessions.ack = "replicated"
     publishers = Registry("publisher", admission, lines, cuts=cuts)
     subscribers = Registry("subscriber", admission, lines, cuts=cuts)
+    reach = partial(Reaching, reactor, sessions, intake, publishers, subscribers)
+    reaching = reach(mirrors=config.mirror is not None, sharing=sharing, upstream=surroundings.upstream)
     return Machinery(
         hub=hub,
         history=history,
@@ -272,7 +280,7 @@ def _make_machinery(config: Config, reactor: Any) -> Machinery:  # Any: as in Su
         subscribers=subscribers,
         events=Registry("subscriber", admission, lines, feed="events", cuts=cuts),
         sockets=Registry("subscriber", admission, lines, feed="ws", cuts=cuts),
-        reaching=Reaching(reactor, sessions, intake, publishers, subscribers, config.mirror is not None, sharing),
+        reaching=reaching,
     )
 
 
@@ -374,17 +382,3 @@ def _make_site(
         chores=machinery.chores,
     )
     return load_site(contents, reactor)
-
-
-def _exhausted(lines: RateLimitedLog) -> Callable[[OSError], None]:
-    """A function that logs, through `lines`, that the system has no room for another connection."""
-
-    def tell(error: OSError) -> None:
-        lines.warn(
-            Ports.logger,
-            "cannot accept connections: {error}; the next try is in {seconds:g} s",
-            error=error.strerror,
-            seconds=BACK_OFF,
-        )
-
-    return tell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from relay.config.config import Config
 from relay.config.values import Remote
+from relay.core.hub import Hub
 from relay.core.timing import SWEEP, Every
 from relay.daemon.reload import Change
 from relay.observe.stats import ReachFigures
@@ -43,10 +44,12 @@ class Reaching:
         subscribers: Registry,
         mirrors: bool,
         sharing: Sharing | None,
+        upstream: Callable[[Hub], IStreamClientEndpoint] | None = None,
     ) -> None:
         """`reactor`: Any, as in Surroundings. `publishers`, `subscribers`: those who connected to this relay by TCP.
 
-        `mirrors`: whether the relay is a mirror of another one. `sharing`: None without a backbone.
+        `mirrors`: whether the relay is a mirror of another one. `sharing`: None without a backbone. `upstream`: makes
+        what connects a worker to its relay; None if this is no worker.
         """
         admission = Admission(sys.maxsize, numbers=subscribers.admission.numbers)  # the limits are for those who come
         self.sources = Registry("mirror" if mirrors else "pull", admission, subscribers.lines)
@@ -62,6 +65,7 @@ class Reaching:
         self._credentials: ClientCredentials | None = None
         self._reach: Reach | None = None
         self._started = False
+        self._upstream = None if upstream is None else upstream(sessions.hub)
 
     @property
     def registries(self) -> tuple[Registry, Registry]:
@@ -93,6 +97,8 @@ class Reaching:
         sessions = self._sessions
 
         def endpoint(remote: Remote) -> IStreamClientEndpoint:
+            if self._upstream is not None:
+                return self._upstream
             assert self._credentials is not None
             return client_endpoint(self._reactor, remote.endpoint, self._credentials)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.logger import Logger
 
 from relay.core.log import Log
 from relay.core.timing import Every
 from relay.daemon.systemd import Supervisor
+from relay.net.listening import BACK_OFF
+from relay.net.ports import Ports
 from relay.observe.stats import Stats
+from relay.peers.rate_limited_log import RateLimitedLog
 
 TOTALS_INTERVAL = 60.0
 """Seconds between two lines of totals in the log."""
@@ -83,3 +88,17 @@ class StatusLine:
 def connected(stats: Stats) -> tuple[int, int]:
     """The numbers of publishers and of subscribers that are connected."""
     return stats.connected("publisher"), stats.connected("subscriber")
+
+
+def exhausted(lines: RateLimitedLog) -> Callable[[OSError], None]:
+    """A function that logs, through `lines`, that the system has no room for another connection."""
+
+    def tell(error: OSError) -> None:
+        lines.warn(
+            Ports.logger,
+            "cannot accept connections: {error}; the next try is in {seconds:g} s",
+            error=error.strerror,
+            seconds=BACK_OFF,
+        )
+
+    return tell

@@ -6,12 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
+from relay.config.config import shared_endpoints
 from relay.config.values import show_size
 from relay.daemon.assembly import Entrance, Relay, Surroundings, assemble
 from relay.daemon.logs import output
@@ -24,6 +25,13 @@ from relay.net.ports import ROLES, CannotStart
 from relay.peers.drain import Drain
 from relay.wire.framings import framing_name
 
+if TYPE_CHECKING:
+    from relay.workers.workers import Workers
+
+LOOK = 0.02
+"""Seconds between two looks at whether a mirror knows what it mirrors."""
+LATE = 1.0
+"""Seconds after the drain in which workers have to end."""
 STOP_MARGIN = 10.0
 """Seconds that stopping may take besides the drain: the machine may be busy, and the interpreter has to exit."""
 
@@ -40,7 +48,10 @@ class RelayService(Service):
         self._supervisor = relay.surroundings.supervisor
         self._timers = Timers(self._reactor)
         self._drain: Drain | None = None  # set when the relay begins to stop
-        self._closed = list(relay.entrances)  # those that do not listen yet
+        config = relay.reload.config
+        self._shared = shared_endpoints(config) if config.workers else ()  # where workers listen
+        self._closed = [one for one in relay.entrances if one[:2] not in self._shared]  # those that do not listen yet
+        self._workers: Workers | None = None
 
     # Starting
 
@@ -54,6 +65,11 @@ class RelayService(Service):
         `daemon_folder`: the folder in which it will be one; empty if it will not.
         """
         self._listen([entrance for entrance in self._closed if "unix:" not in entrance.endpoint])
+        if self._shared:
+            from relay.daemon.workers import make_workers
+
+            ports, count = self.relay.ports, self.relay.reload.config.workers
+            self._workers = make_workers(self.relay, [ports.reserve(*one, count) for one in self._shared])
         if self._closed and daemon_folder:
             from relay.net.rehearsal import rehearse
 
@@ -73,7 +89,7 @@ class RelayService(Service):
     def startService(self) -> None:
         self._listen(self._closed)  # if what started this did not call privilegedStartService, as twistd does
         super().startService()
-        for part in self.relay.registering:
+        for part in (*self.relay.registering, *filter(None, [self._workers])):
             part.register(self._timers.every)
         self._reactor.callWhenRunning(self._begin)
 
@@ -90,8 +106,23 @@ class RelayService(Service):
         Signals(self._reactor, stop=self._stop, reload=self._reload).take()
         if sharing := self.relay.machinery.sharing:
             sharing.start()
-        self.relay.readiness.obstacle = ""
         self.relay.machinery.reaching.start()
+        self._start_workers()
+
+    def _start_workers(self) -> None:
+        """Start the workers, if there are to be some: a mirror's when it knows what it mirrors."""
+        if self._workers is None:
+            self._begun()
+        elif self.relay.machinery.sessions.starts.known:
+            self.relay.readiness.obstacle = "starting: not every worker accepts connections yet"
+            self._workers.start(self._begun)
+        elif self.running:
+            self._reactor.callLater(LOOK, self._start_workers)
+
+    def _begun(self) -> None:
+        if not self.running:
+            return
+        self.relay.readiness.obstacle = ""
         self._announce()
         self._supervisor.ready()
         self.relay.status.report(STATUS_INTERVAL)
@@ -127,6 +158,10 @@ class RelayService(Service):
         self._supervisor.reloading()
         try:
             self.relay.reload()
+            if self._workers is not None:
+                from relay.daemon.workers import worker_config
+
+                self._workers.change(worker_config(self.relay.reload.config))
         finally:
             self._supervisor.ready()
 
@@ -139,6 +174,8 @@ class RelayService(Service):
         elif self._drain is not None:
             self.logger.info("{signal} received again, stopping at once", signal=name)
             self._drain.cut()
+            if self._workers is not None:
+                self._workers.kill()
 
     def stopService(self) -> Deferred[Any]:  # Any: nobody looks at the result
         """Stop listening, deliver what was published, and end every connection. Fires when all are gone."""
@@ -152,7 +189,8 @@ class RelayService(Service):
         relay.machinery.hub.flush()
         sharing = relay.machinery.sharing
         published = sharing.finish(timeout) if sharing else succeed(None)
-        return DeferredList([*stopped, published.addCallback(self._begin_drain).addCallback(self._close_log)])
+        drained = published.addCallback(self._begin_drain).addCallback(self._close_log)
+        return DeferredList([*stopped, drained])
 
     def _begin_drain(self, published: None) -> Deferred[None]:
         """Give subscribers what is left for them, now that all that was published is in the log."""
@@ -163,8 +201,14 @@ class RelayService(Service):
                 lagging=lagging,
                 seconds=relay.appliers.drain_timeout,
             )
-        self._drain = relay.make_drain()
-        return self._drain.begin()
+        if self._workers is None:
+            self._drain = relay.make_drain()
+            return self._drain.begin()
+        timeout = relay.appliers.drain_timeout
+        ended = self._workers.stop(timeout)
+        self._reactor.callLater(timeout + LATE, self._workers.kill)
+        self._drain = relay.make_drain(self._workers.registry)
+        return DeferredList([self._drain.begin(), ended]).addCallback(lambda done: None)
 
     def _close_log(self, drained: None) -> Deferred[Any]:  # Any: nobody looks at the result
         """Close the journal or leave the backbone, now that nobody publishes, and then close the web port."""

@@ -19,6 +19,7 @@ from relay.net import left_behind
 from relay.net.addresses import address_name
 from relay.net.families import OwnFamily, needs_own_family
 from relay.net.listening import MAX_ACCEPTS, Exhausted, Transport, equip
+from relay.net.shared_ports import Reserved, ReservedPort, Reserving
 from relay.net.unavailable import why
 
 ROLES = {
@@ -71,6 +72,17 @@ class Ports:
         self.exhausted = exhausted
         self._accepts = max(1, MAX_ACCEPTS // count)
 
+    def inherit(self, reactor: Any) -> None:  # Any: a reactor
+        """Listen on sockets that `reactor` has inherited, whatever the endpoints say of their numbers."""
+        self._reactor = reactor
+        self._ipv4 = frozenset()
+
+    def reserve(self, option: str, endpoint: str, count: int) -> list[ReservedPort]:
+        """Make `count` sockets that listen on `endpoint`, for others to accept on. Raises CannotStart."""
+        reserving = Reserving(self._reactor, count, needs_own_family(endpoint, self._ipv4))
+        self.open.append((option, self._listen(option, endpoint, Reserved(), reserving)))
+        return reserving.made
+
     def listen(self, option: str, endpoint: str, factory: IProtocolFactory, transport: Transport) -> None:
         """Listen on `endpoint`. Raises CannotStart, and stops all ports, if that does not succeed at once.
 
@@ -78,15 +90,8 @@ class Ports:
         `factory`: makes the protocols of connections. `transport`: makes their transports, if they are TCP.
         """
         left_behind.clear(endpoint)
-        results: list[object] = []
         reactor = OwnFamily(self._reactor) if needs_own_family(endpoint, self._ipv4) else self._reactor
-        serverFromString(reactor, endpoint).listen(factory).addBoth(results.append)
-        result = results[0] if results else Failure(RuntimeError("it does not listen at once"))
-        if isinstance(result, Failure):
-            reason = why(result.value, self.open)
-            self.stop(*ROLES)
-            raise cannot_listen(option, endpoint, reason)
-        port = cast(IListeningPort, result)
+        port = self._listen(option, endpoint, factory, reactor)
         equip(
             port,
             transport=transport,
@@ -99,6 +104,16 @@ class Ports:
 
             guard(port)
         self.open.append((option, port))
+
+    def _listen(self, option: str, endpoint: str, factory: IProtocolFactory, reactor: Any) -> IListeningPort:
+        results: list[object] = []
+        serverFromString(reactor, endpoint).listen(factory).addBoth(results.append)
+        result = results[0] if results else Failure(RuntimeError("it does not listen at once"))
+        if isinstance(result, Failure):
+            reason = why(result.value, self.open)
+            self.stop(*ROLES)
+            raise cannot_listen(option, endpoint, reason)
+        return cast(IListeningPort, result)
 
     def stop(self, *options: str) -> list[Deferred[Any]]:  # Any: nobody looks at what comes out
         """Stop listening on the ports of `options`. Returns a Deferred per port, which fires when it is closed."""

@@ -47,16 +47,22 @@ class Row:
 
 
 def page(
-    roles: Sequence[Registry], after: int, clock: Callable[[], float], most: int = PAGE
+    roles: Sequence[Registry],
+    after: int,
+    clock: Callable[[], float],
+    most: int = PAGE,
+    others: Sequence[Row] = (),
 ) -> tuple[list[Row], int | None]:
     """The open connections with numbers above `after`, at most `most`, in ascending order, and the next page's `after`.
 
-    `clock`: the hub's. The second value is None if this is the last page. Going through the pages shows each connection
-    that stays open meanwhile exactly once.
+    `clock`: the hub's. `others`: of other processes, by number. The second value is None if this is the last page.
+    Going through the pages shows each connection that stays open meanwhile exactly once.
     """
     following = ((one for one in role.open if one.number > after) for role in roles)
-    found = list(islice(merge(*following, key=attrgetter("number")), most + 1))
-    rows = [_row(connection, clock) for connection in found[:most]]
+    own = islice(merge(*following, key=attrgetter("number")), most + 1)
+    more = (row for row in others if row.number > after)
+    found = list(islice(merge((_row(one, clock) for one in own), more, key=attrgetter("number")), most + 1))
+    rows = found[:most]
     return rows, rows[-1].number if len(found) > most else None
 
 
@@ -78,7 +84,12 @@ def _row(connection: Connection, clock: Callable[[], float]) -> Row:
     )
 
 
-def ended(roles: Sequence[Registry], most: int = REMEMBERED) -> list[EndedConnection]:
-    """The last connections of all roles that ended, at most `most`, the newest first."""
-    newest = (reversed(role.latest) for role in reversed(roles))
+def ended(
+    roles: Sequence[Registry], most: int = REMEMBERED, others: Sequence[EndedConnection] = ()
+) -> list[EndedConnection]:
+    """The last connections of all roles that ended, at most `most`, the newest first.
+
+    `others`: of other processes, the oldest first.
+    """
+    newest = (reversed(one) for one in (others, *(role.latest for role in reversed(roles))))
     return list(islice(merge(*newest, key=attrgetter("until"), reverse=True), most))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from relay.core.backbone import Backbone, BackboneFigures
 from relay.core.cursor import Lag, Tally
@@ -16,11 +17,15 @@ from relay.core.hub import Hub
 from relay.core.journal import Journal, JournalFigures
 from relay.core.state import State
 from relay.observe.turns import Turns
+from relay.peers.ended_connection import EndedConnection
 from relay.peers.intake import Intake
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import TCP, Registry
 from relay.peers.sessions import OUTCOMES, Sessions
 from relay.wire.close_reason import CloseReason
+
+if TYPE_CHECKING:
+    from relay.observe.roster import Row
 
 FAILED_HANDSHAKES = (CloseReason.HANDSHAKE_FAILED, CloseReason.HANDSHAKE_TIMEOUT)
 """Close reasons of connections whose TLS handshake failed because of the peer."""
@@ -135,8 +140,33 @@ class Snapshot:
     """The backbone; None without one."""
 
 
+class Elsewhere(Protocol):
+    """What other processes of the same relay do."""
+
+    def add_to(self, own: Snapshot) -> Snapshot:
+        """`own`, the snapshot of this process, with theirs added."""
+        ...
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Their open connections when they last reported them, by number."""
+        ...
+
+    @property
+    def ended(self) -> Sequence[EndedConnection]:
+        """Their last connections that ended, when they last reported them, the oldest first."""
+        ...
+
+    def refresh(self, after: int | None, then: Callable[[], object]) -> None:
+        """Have them report, with connections whose numbers are above `after`, and call `then`, soon in any case."""
+        ...
+
+
 class Stats:
     """Takes snapshots of a relay."""
+
+    elsewhere: Elsewhere | None = None
+    """Other processes that have subscribers; None if there are none."""
 
     def __init__(
         self,
@@ -180,7 +210,12 @@ class Stats:
         return sum(len(registry.open) for registry in self.registries if registry.role == role)
 
     def snapshot(self) -> Snapshot:
-        """The relay now. Taking a snapshot costs some 2 µs for each subscriber."""
+        """The relay now, with all its processes. Taking a snapshot costs some 2 µs for each subscriber."""
+        own = self.here()
+        return own if self.elsewhere is None else self.elsewhere.add_to(own)
+
+    def here(self) -> Snapshot:
+        """This process now."""
         log, sessions = self._hub.log, self._sessions
         delivered, live, lags = self._subscribed()
         return Snapshot(

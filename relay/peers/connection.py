@@ -164,6 +164,11 @@ class Connection(Protocol):
         return f"{self._name} for {address_name(carried)}"
 
     @property
+    def host(self) -> str | None:
+        """Where the connection comes from, even if it is a proxy that names another address; None for a Unix socket."""
+        return self._host
+
+    @property
     def who(self) -> str:
         """Who the peer is, and what it calls itself."""
         return f"{self.peer} {self.name!r}" if self.name else self.peer

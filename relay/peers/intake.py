@@ -11,6 +11,7 @@ from relay.peers.publisher import Publisher
 SUBSCRIBERS = "subscribers"
 JOURNAL = "journal"
 BACKBONE = "backbone"
+WORKERS = "workers"
 STOP = "stop"
 """What publishers can wait for. They go on when they wait for none."""
 
@@ -43,7 +44,7 @@ class Intake:
 
     @property
     def waits_for(self) -> tuple[str, ...]:
-        """What publishers are made to wait for: some of `SUBSCRIBERS`, `JOURNAL` and `BACKBONE`."""
+        """What publishers are made to wait for: some of `SUBSCRIBERS`, `JOURNAL`, `BACKBONE` and `WORKERS`."""
         return tuple(sorted(self._waits_for))
 
     @property

@@ -100,7 +100,7 @@ class Listening:
         subscriber.dialogue = SessionDialogue(session)
         session.begin(subscriber)
         subscriber.move(first, session.welcome(first))
-        subscriber.info("subscriber {peer} begins a session at {position:,}", position=first)
+        subscriber.info("{role} {peer} begins a session at {position:,}", role=subscriber.role, position=first)
 
     def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
         return b""

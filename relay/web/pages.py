@@ -79,6 +79,16 @@ class Pages:
         }
         self._streams = frozenset(streams)
 
+    def gather(self, request: Request, then: Callable[[], object]) -> None:
+        """Call `then` when the answer to a costly `request` can be given: other processes may have to report first."""
+        elsewhere = self._stats.elsewhere
+        if elsewhere is None:
+            then()
+            return
+        after = request.query.get("after", ["0"])[-1]
+        lists = request.path == "/connections" and re.fullmatch("[0-9]{1,18}", after)
+        elsewhere.refresh(int(after) if lists else None, then)
+
     def respond(self, request: Request) -> Response | Takeover:
         """The answer to a request, whatever it asks for."""
         token = self._token()
@@ -116,11 +126,13 @@ class Pages:
         if not re.fullmatch("[0-9]{1,4}", most) or not 0 < int(most) <= PAGE:
             return line(400, f"most: how many connections, from 1 to {PAGE}")
         if "ended" in request.query:
-            return _json({"ended": [ended_json(one) for one in ended(self._stats.registries, int(most))]})
+            others = self._stats.elsewhere.ended if self._stats.elsewhere else ()
+            return _json({"ended": [ended_json(one) for one in ended(self._stats.registries, int(most), others)]})
         after = request.query.get("after", ["0"])[-1]
         if not re.fullmatch("[0-9]{1,18}", after):
             return line(400, "after: the number of a connection")
-        rows, more = page(self._stats.registries, int(after), self._stats.clock, int(most))
+        rows = self._stats.elsewhere.rows if self._stats.elsewhere else ()
+        rows, more = page(self._stats.registries, int(after), self._stats.clock, int(most), rows)
         return _json({"connections": [connection_json(row) for row in rows], "next": more})
 
 

@@ -63,7 +63,8 @@ class Exchange(http.Request):
     def process(self) -> None:
         self.channel.asked = True
         if self.uri.partition(b"?")[0].decode("latin-1") in COSTLY:
-            self.channel.site.costly(self._answer)
+            site = self.channel.site
+            site.pages.gather(self._request(), lambda: site.costly(self._answer))
         else:
             self._answer()
 

@@ -48,6 +48,8 @@ class CloseReason(StrEnum):
     """A subscriber could not begin: it comes from a relay that has got further, or this mirror has nothing yet."""
     UPSTREAM_GAP = "upstream gap"
     """What a mirror has does not follow what it had: its other relay lost messages, or began a new epoch."""
+    WORKER_LOST = "worker lost"
+    """The process that served it has ended (`--workers`)."""
     LOOP = "loop"
     """It would bring this relay its own messages again."""
     REMOVED = "removed"

@@ -92,7 +92,7 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (DESIGN, "{128 MiB} for all subscribers together", pace.TURN),
     (DESIGN, "never less than {16 KiB} from one publisher", pace.LEAST_READ),
     (DESIGN, "and {512} bytes for its objects", log.OVERHEAD),
-    (DESIGN, "at most {1 MiB} a turn", hub.CATCH_UP),
+    (DESIGN, "at most {1 MiB} a turn", pace.CATCH_UP),
     (DESIGN, "encrypts {64 KiB}", tls.MAX_ENCRYPTED),
     (DESIGN, "slices of {32 KiB} to `write`", outlet.SLICE),
     (DESIGN, "do that above {64 KiB}", FileDescriptor.bufferSize),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.config.config import Faults, configure
+from relay.config.config import Faults, configure, shared_endpoints
 from relay.config.reach_settings import REACH
 from relay.config.setting import Given
 from relay.config.settings import SETTINGS
@@ -40,3 +42,21 @@ class ReachSettingsTests(SynchronousTestCase):
             self.assertIn(f"--{name}: not with --mirror", str(fault))
         fault = self.assertRaises(Faults, configure, given(mirror="tcp:far:8002", framing="line"))
         self.assertIn("--mirror: a session needs --framing int32", str(fault))
+
+    def test_workers_are_a_number_or_one_for_each_core_but_one(self) -> None:
+        self.assertEqual([configure(given(workers=text)).workers for text in ("0", "3")], [0, 3])
+        cores = len(os.sched_getaffinity(0))
+        self.assertEqual(configure(given(workers="auto")).workers, max(1, cores - 1))
+
+    def test_workers_that_cannot_be_are_told(self) -> None:
+        for options, line in (
+            ({"workers": "257"}, "--workers: at most 256"),
+            ({"workers": "some"}, "--workers: 'some' is not a whole number"),
+            ({"workers": "2", "framing": "line"}, "--workers: workers need --framing int32"),
+            ({"workers": "2", "subscribe": "unix:/run/relay"}, "--workers: there is no TCP endpoint"),
+        ):
+            self.assertIn(line, str(self.assertRaises(Faults, configure, given(**options))))
+
+    def test_workers_listen_where_that_is_by_tcp(self) -> None:
+        config = configure(given(subscribe="haproxy:tcp6:8002"))
+        self.assertEqual(shared_endpoints(config), (("subscribe", "haproxy:tcp6:8002"),))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from relay.core.cursor import Lag, Tally
-from relay.core.hub import CATCH_UP, FLUSH
+from relay.core.hub import FLUSH
 from relay.core.log import OVERHEAD
+from relay.core.pace import CATCH_UP
 from relay.core.pending import LARGE
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames

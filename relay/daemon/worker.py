@@ -1,0 +1,241 @@
+"""A worker: a process that mirrors its relay, and takes subscribers. The relay starts it, and nobody else does.
+
+It does what it is told over a channel (`relay.workers.messages`), and ends at once when the relay is gone: whoever was
+connected comes back to the next relay. Signals are for the relay, which says what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from os import _exit as end_at_once
+from typing import Any, NoReturn, cast
+
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevelFilterPredicate,
+    eventAsJSON,
+    globalLogBeginner,
+)
+
+from relay import __version__
+from relay.config.config import Config, Faults
+from relay.core.hub import Hub
+from relay.daemon.assembly import Relay, Surroundings, assemble
+from relay.daemon.timers import Timers
+from relay.net.pair import PairEndpoint, adopt
+from relay.net.ports import CannotStart
+from relay.net.shared_ports import Inheriting
+from relay.observe.roster import ended, page
+from relay.workers.admission import ReportingAdmission
+from relay.workers.channel import Channel
+from relay.workers.messages import (
+    Ask,
+    Begin,
+    Change,
+    Connect,
+    Connected,
+    Logged,
+    Message,
+    Ready,
+    Refuse,
+    Report,
+    Stop,
+)
+from relay.workers.worker import CONTROL
+
+LOOK = 0.01
+"""Seconds between two looks at whether the worker has what it waits for."""
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+
+class WorkerProcess:
+    """The worker that this process is."""
+
+    logger = Logger()
+
+    def __init__(self, reactor: Any, end: Callable[[int], NoReturn] = end_at_once) -> None:  # Any: a reactor
+        """`end`: ends this process with a status."""
+        self.levels = LogLevelFilterPredicate()
+        """Decides which events are important enough to be told."""
+        self.channel = Channel(self._heard, self._orphaned)
+        self._reactor = reactor
+        self._timers = Timers(reactor)
+        self._upstream: PairEndpoint | None = None
+        self._relay: Relay | None = None
+        self._stopping = False
+        self._end = end
+
+    def observe(self, event: LogEvent) -> None:
+        """Tell an event of the log, unless it is about what every worker does, or Twisted's own."""
+        quiet = event.get("log_namespace") in ("log_legacy", "relay.reach.pull.PullLink")
+        if not quiet or event.get("log_failure") is not None:
+            self.channel.tell(Logged(eventAsJSON(event)))
+
+    def _heard(self, message: Message) -> None:
+        match message:
+            case Begin():
+                self._begin(message)
+            case Connect():
+                assert self._upstream is not None
+                self._upstream.give(self.channel.sockets.pop(0))
+                self.channel.tell(Connected())
+            case Change(config):
+                self._change(config)
+            case Ask(after):
+                self._report(after)
+            case Refuse():
+                self._refuse(message)
+            case Stop(timeout):
+                self._stop(timeout)
+
+    def _orphaned(self) -> None:
+        """The relay is gone."""
+        if not self._stopping:
+            self._end(1)
+
+    # Its beginning
+
+    def _begin(self, begin: Begin) -> None:
+        if begin.version != __version__:
+            self._fail(f"this installation has the version {__version__}, and the relay {begin.version}: restart it")
+        numbers, call_soon = count(begin.numbers), partial(self._reactor.callLater, 0)
+        surroundings = Surroundings(
+            reactor=self._reactor,
+            read=lambda: begin.config,
+            levels=self.levels,
+            admission=ReportingAdmission(numbers, call_soon, self.channel.tell),
+            upstream=self._make_upstream,
+        )
+        try:
+            self._relay = relay = assemble(begin.config, surroundings)
+        except CannotStart as error:
+            self._fail(str(error))
+        relay.readiness.obstacle = ""
+        for part in relay.registering:
+            if part not in (relay.totals, relay.status):  # the relay reports for all
+                part.register(self._timers.every)
+        relay.machinery.reaching.start()
+        self._listen_when_current(begin)
+
+    def _make_upstream(self, hub: Hub) -> PairEndpoint:
+        self._upstream = PairEndpoint(hub.pace.begin_read, hub.pace.end_read, "the relay", self._reactor)
+        return self._upstream
+
+    def _listen_when_current(self, begin: Begin) -> None:
+        relay = self._relay
+        assert relay is not None
+        if relay.machinery.reaching.trouble:
+            self._reactor.callLater(LOOK, self._listen_when_current, begin)
+            return
+        relay.ports.inherit(Inheriting(self._reactor, begin.descriptors))
+        try:
+            for entrance in relay.entrances:
+                if entrance.option.startswith("subscribe"):
+                    relay.ports.listen(*entrance)
+        except CannotStart as error:
+            self._fail(str(error))
+        self.channel.tell(Ready())
+
+    def _fail(self, why: str) -> NoReturn:
+        print(f"worker: {why}", file=sys.stderr)
+        sys.stderr.flush()
+        self._end(1)
+
+    # While it runs
+
+    def _change(self, config: Config) -> None:
+        """Put `config` in force. The relay has checked and logged it; a file may have changed since, though."""
+        if self._relay is None:
+            return
+        try:
+            self._relay.reload.apply(config)
+        except Faults as faults:
+            self.logger.warn("reload failed, everything stays as it was: {faults}", faults=str(faults))
+
+    def _report(self, after: int | None) -> None:
+        relay = self._relay
+        if relay is None:
+            return
+        own = relay.stats.registries
+        rows = () if after is None else tuple(page(own, after, relay.stats.clock)[0])
+        gone = () if after is None else tuple(reversed(ended(own)))
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        self.channel.tell(Report(relay.stats.snapshot(), used.ru_utime + used.ru_stime, resident(), rows, gone))
+
+    def _refuse(self, refuse: Refuse) -> None:
+        if self._relay is None:
+            return
+        for connection in reversed(self._relay.machinery.subscribers.open):
+            if connection.host == refuse.host and not connection.lifecycle.ending:
+                connection.abort(refuse.reason, "counted with all workers")
+                return
+
+    # Its end
+
+    def _stop(self, timeout: float) -> None:
+        if self._stopping or self._relay is None:
+            self._end(0)
+        self._stopping = True
+        self._timers.stop()
+        relay = self._relay
+        relay.readiness.stopping = True
+        relay.machinery.reaching.stop()
+        relay.ports.stop("subscribe", "subscribe-tls")
+        relay.appliers.drain_timeout = timeout
+        self._drain_when_complete(self._reactor.seconds() + timeout)
+
+    def _drain_when_complete(self, deadline: float) -> None:
+        """Give subscribers what is left for them once the relay has ended the connection for messages."""
+        relay = self._relay
+        assert relay is not None
+        left = deadline - self._reactor.seconds()
+        if relay.machinery.reaching.sources.open and left > 0:
+            self._reactor.callLater(LOOK, self._drain_when_complete, deadline)
+            return
+        relay.machinery.hub.flush()
+        relay.appliers.drain_timeout = max(0.0, left)
+        relay.make_drain().begin().addCallback(lambda done: self._finish())
+
+    def _finish(self) -> None:
+        self._report(None)
+        transport = cast(Any, self.channel.transport)  # Any: Twisted declares less than it has
+        transport.loseConnection()
+        self._reactor.callLater(LOOK, self._reactor.stop)
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * PAGE_SIZE
+    except OSError:
+        return 0
+
+
+def main() -> None:
+    """Be a worker until the relay says otherwise."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    from twisted.internet import reactor
+
+    cast(Any, reactor).seconds = time.monotonic  # Any: as in `relay.daemon.service`
+    worker = WorkerProcess(reactor)
+    observer = FilteringLogObserver(cast(ILogObserver, worker.observe), [worker.levels])
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    adopt(socket.socket(fileno=CONTROL), worker.channel, reactor)
+    cast(Any, reactor).run(installSignalHandlers=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Ports that several processes share: each has a listening socket of its own, and the kernel spreads connections.
+
+One process makes all the sockets and keeps them (`Reserving`), another accepts on the one that it inherits
+(`Inheriting`). So when the second one dies, connections wait in the socket's queue until it is replaced, and none is
+refused. That is `SO_REUSEPORT` (socket(7)).
+
+Both are reactors as Twisted's endpoints see them, so that what an endpoint says besides, such as an interface or a
+PROXY header, means what it always means.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.protocol import Factory
+
+from relay.net.listening import BACKLOG
+
+
+class ReservedPort(tcp.Port):
+    """A port that shares its number with others, and accepts nothing."""
+
+    only_ipv6 = False
+
+    def createInternetSocket(self) -> socket.socket:
+        made: socket.socket = super().createInternetSocket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if self.only_ipv6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        return made
+
+    def startReading(self) -> None:
+        """Whoever inherits the socket accepts."""
+
+
+class Reserved(Factory):
+    """The factory of ports on which nothing is accepted."""
+
+    noisy = False
+
+
+class Reserving:
+    """A reactor that makes `count` sockets for each TCP port, on which nothing is accepted."""
+
+    def __init__(self, reactor: Any, count: int, only_ipv6: bool = False) -> None:  # Any: a reactor
+        """`only_ipv6`: whether ports for IPv6 serve that alone."""
+        self.made: list[ReservedPort] = []
+        """The ports that were made."""
+        self._reactor = reactor
+        self._count = count
+        self._only_ipv6 = only_ipv6
+
+    def __getattr__(self, name: str) -> Any:  # Any: what the reactor has
+        return getattr(self._reactor, name)
+
+    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
+        for _ in range(self._count):
+            made = ReservedPort(port, factory, BACKLOG, interface, self._reactor)
+            made.only_ipv6 = self._only_ipv6 and made.addressFamily == socket.AF_INET6
+            made.startListening()
+            self.made.append(made)
+            port = made.getHost().port  # if it was 0, the system has chosen one
+        return self.made[0]
+
+
+class Inheriting:
+    """A reactor whose TCP ports are sockets that another process has made."""
+
+    def __init__(self, reactor: Any, descriptors: Iterable[int]) -> None:  # Any: a reactor
+        """`descriptors`: of the sockets, in the order in which ports are listened on."""
+        self._reactor = reactor
+        self._descriptors = iter(descriptors)
+
+    def __getattr__(self, name: str) -> Any:  # Any: what the reactor has
+        return getattr(self._reactor, name)
+
+    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
+        descriptor = next(self._descriptors)
+        with socket.socket(fileno=socket.dup(descriptor)) as inherited:
+            family = inherited.family
+        made: IListeningPort = self._reactor.adoptStreamPort(descriptor, family, factory)
+        return made

@@ -1,0 +1,315 @@
+"""All workers: they are started, asked what they do, replaced when they end or hang, and told to stop.
+
+A worker is a process that mirrors this relay over a pair of sockets, and takes subscribers. It listens on sockets that
+this process has made and keeps. So while a worker is replaced, connections wait, and none is refused.
+
+The connections of all processes are counted here against the limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from relay.config.config import Config
+from relay.core.cursor import Lag
+from relay.core.slow import SlowPolicy
+from relay.core.state import State
+from relay.core.throttle import Throttle
+from relay.core.timing import SWEEP, Clock, Every
+from relay.observe.roster import Row
+from relay.observe.stats import Snapshot
+from relay.observe.sums import add, over
+from relay.peers.admission import Admission
+from relay.peers.ended_connection import EndedConnection
+from relay.peers.intake import WORKERS, Intake
+from relay.peers.registry import Registry
+from relay.peers.subscriber import SubscriberFactory
+from relay.workers.messages import Change, Counted, Logged, Message, Ready, Refuse, Report, Stop
+from relay.workers.worker import Worker
+
+PATIENCE = 5.0
+"""Seconds that a worker may owe a report before it is killed. It answers between two turns, which take milliseconds."""
+AGAIN = 1.0
+"""Seconds to the next try when a worker has ended before it was this old."""
+WITHIN = 0.5
+"""Seconds in which workers report to somebody who asks; what they reported last serves after that."""
+FRESH = 0.2
+"""Seconds for which a report is as good as another one."""
+FAR = 4 * 1024 * 1024
+"""Bytes that a worker may be behind before publishers wait. What is published so fast is still in the processor's cache
+when workers get it."""
+NEAR = FAR // 4
+"""Bytes that workers may be behind when publishers go on."""
+
+
+class Lockstep(SlowPolicy):
+    """Has publishers wait for workers, so that a flood is no faster than workers are."""
+
+    name = "lockstep"
+    holds = True
+
+    def hold(self, behind: int, limit: int, held: bool) -> bool:
+        return behind > min(NEAR if held else FAR, limit // 4)
+
+
+@dataclass
+class _Queue:
+    """Those who wait for reports."""
+
+    workers: set[Worker]
+    then: Callable[[], object]
+
+
+class Workers:
+    """The workers of a relay."""
+
+    logger = Logger()
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        begin: Callable[[], Message],
+        factory: SubscriberFactory,
+        admission: Admission,
+        intake: Intake,
+        publish_event: Callable[[str, int], None],
+        reactor: Any,  # Any: a reactor
+        clock: Clock,
+    ) -> None:
+        """`begin`: makes what a worker is told first. `factory`: makes the connections for messages to workers.
+
+        `admission`: counts the connections of all processes. `publish_event`: writes an event of a worker's log, given
+        as JSON with the worker's place.
+        """
+        self.count = count
+        self.ports: Sequence[Sequence[int]] = [()] * count
+        """For each place, the descriptors that its worker listens on."""
+        self.replaced = 0
+        """Workers that have ended and were replaced."""
+        self._begin = begin
+        self._factory = factory
+        self._admission = admission
+        self._intake = intake
+        self._publish_event = publish_event
+        self._reactor = reactor
+        self._clock = clock
+        self._workers: dict[int, Worker] = {}
+        self._admitted: dict[Worker, list[str | None]] = {}
+        self._past: list[Snapshot] = []  # of those that were replaced: one sum for each place
+        self._waiting: list[_Queue] = []
+        self._on_ready: Callable[[], None] | None = None
+        self._stopped: Deferred[None] | None = None
+
+    @property
+    def registry(self) -> Registry:
+        """The connections for messages."""
+        return self._factory.registry
+
+    # Their lives
+
+    def start(self, on_ready: Callable[[], None]) -> None:
+        """Start all. `on_ready`: called when all accept connections."""
+        self._on_ready = on_ready
+        for place in range(1, self.count + 1):
+            self._start(place)
+
+    def _start(self, place: int) -> None:
+        if self._stopped is not None:
+            return
+        worker = self._workers[place] = Worker(place, self, self._clock)
+        self._admitted[worker] = []
+        worker.start(self._reactor, self.ports[place - 1])
+        worker.tell(self._begin())
+        worker.connect(self._reactor, self._factory.buildProtocol(None))
+
+    def heard(self, worker: Worker, message: Message) -> None:
+        """Take what a worker tells."""
+        match message:
+            case Ready():
+                worker.ready = True
+                self._look_whether_ready()
+            case Counted():
+                self._count(worker, message)
+            case Logged(event):
+                self._publish_event(event, worker.place)
+            case Report():
+                self._reported(worker)
+
+    def _look_whether_ready(self) -> None:
+        if self._on_ready is not None and self.ready == self.count:
+            on_ready, self._on_ready = self._on_ready, None
+            on_ready()
+
+    def gone(self, worker: Worker, how: str) -> None:
+        """A worker's process has ended: replace it."""
+        for host in self._admitted.pop(worker):
+            self._admission.release(host)
+        if worker.subscriber is not None and not worker.subscriber.lifecycle.ending:
+            worker.subscriber.cut()
+        if worker.report is not None:
+            self._past.append(over(worker.report.snapshot))
+            self._past = [add(self._past[0], self._past[1:])]
+        self._workers.pop(worker.place)
+        self._reported(worker)
+        if self._stopped is not None:
+            if not self._workers:
+                self._stopped.callback(None)
+            return
+        self.replaced += 1
+        age = self._clock() - worker.begun
+        self.logger.error(
+            "worker {place} has ended {how}: its subscribers are disconnected, and another one takes its place",
+            place=worker.place,
+            how=how or "by itself",
+        )
+        self._reactor.callLater(0 if age > AGAIN else AGAIN, self._start, worker.place)
+
+    def change(self, config: Config) -> None:
+        """Have all apply another configuration, which is made for workers."""
+        for worker in self._workers.values():
+            worker.tell(Change(config))
+
+    def stop(self, timeout: float) -> Deferred[None]:
+        """Have all give subscribers what is left for them, within `timeout` seconds. Fires when they have ended."""
+        self._stopped = Deferred()
+        for worker in self._workers.values():
+            worker.tell(Stop(timeout))
+        if not self._workers:
+            self._stopped.callback(None)
+        return self._stopped
+
+    def kill(self) -> None:
+        """End those that are still there: there is no time left."""
+        for worker in self._workers.values():
+            worker.kill()
+
+    def register(self, every: Every) -> None:
+        """Have `sweep` called every `SWEEP` seconds."""
+        every(SWEEP, self.sweep)
+        self._factory.register(every)
+        self.registry.register(every)
+
+    def sweep(self, passed: float) -> None:
+        """Ask all what they do, and kill those that do not answer. `passed`: is not used."""
+        now = self._clock()
+        for worker in tuple(self._workers.values()):
+            if worker.asked is not None and now - worker.asked > PATIENCE and worker.ready:
+                self.logger.error("worker {place} does not answer: it is killed", place=worker.place)
+                worker.kill()
+            else:
+                worker.ask()
+            if worker.subscriber is not None and worker.subscriber.state is State.ENDED:
+                worker.connect(self._reactor, self._factory.buildProtocol(None))
+
+    # Limits
+
+    def _count(self, worker: Worker, counted: Counted) -> None:
+        """Count what a worker has admitted, and refuse what is too much."""
+        admitted = self._admitted[worker]
+        for host in counted.admitted:
+            refusal = self._admission.refusal(host)
+            self._admission.admit(host)
+            admitted.append(host)
+            if refusal is not None:
+                worker.tell(Refuse(host, refusal))
+        for host in counted.released:
+            self._admission.release(host)
+            admitted.remove(host)
+
+    # What they do
+
+    @property
+    def ready(self) -> int:
+        """How many accept connections."""
+        return sum(worker.ready for worker in self._workers.values())
+
+    @property
+    def reports(self) -> dict[int, Report | None]:
+        """The last report from each place."""
+        return {
+            place: worker.report if (worker := self._workers.get(place)) else None for place in range(1, self.count + 1)
+        }
+
+    def add_to(self, own: Snapshot) -> Snapshot:
+        """`own` with what all workers do, and those did that were replaced."""
+        return add(own, [*self._past, *(report.snapshot for report in self.reports.values() if report)])
+
+    @property
+    def rows(self) -> list[Row]:
+        """The open connections of all, as far as they were asked for."""
+        return sorted(chain.from_iterable(one.rows for one in self.reports.values() if one), key=lambda row: row.number)
+
+    @property
+    def ended(self) -> list[EndedConnection]:
+        """The last connections that have ended, as far as they were asked for, the oldest first."""
+        found = chain.from_iterable(one.ended for one in self.reports.values() if one)
+        return sorted(found, key=lambda one: one.until)
+
+    def refresh(self, after: int | None, then: Callable[[], object]) -> None:
+        """Call `then` when all have reported, or after `WITHIN` seconds. `after`: as in `Ask`."""
+        asked = {worker for worker in self._workers.values() if worker.ready}
+        now = self._clock()
+        if not asked or (after is None and all(now - worker.reported < FRESH for worker in asked)):
+            then()
+            return
+        queue = _Queue(asked, then)
+        self._waiting.append(queue)
+        for worker in asked:
+            worker.ask(after)
+        self._reactor.callLater(WITHIN, self._serve, queue)
+
+    def _reported(self, worker: Worker) -> None:
+        for queue in tuple(self._waiting):
+            queue.workers.discard(worker)
+            if not queue.workers:
+                self._serve(queue)
+
+    def _serve(self, queue: _Queue) -> None:
+        if queue in self._waiting:
+            self._waiting.remove(queue)
+            queue.then()
+
+    # Pace
+
+    def throttle(self) -> Throttle:
+        """Makes publishers wait while a worker is behind."""
+        return Throttle(self, self._call_soon, lambda: LOCKSTEP, self._backlog, lambda: NOWHERE)
+
+    def _call_soon(self, function: Callable[[], object]) -> None:
+        self._reactor.callLater(0, function)
+
+    @property
+    def alone(self) -> bool:
+        """As `Inflow`: it is not asked."""
+        return False
+
+    def pause(self, lag: Lag) -> None:
+        """Have publishers wait. In a flood that happens all the time."""
+        self._intake.hold(WORKERS, "")
+
+    def resume(self) -> None:
+        """Let publishers go on."""
+        self._intake.release(WORKERS)
+
+    def _backlog(self) -> tuple[int, int]:
+        """Bytes that the worker furthest behind has yet to be given, and how many the log may hold."""
+        behind, limit = 0, 0
+        for worker in self._workers.values():
+            subscriber = worker.subscriber
+            subscription = subscriber.source.subscription if subscriber is not None else None
+            if subscription is not None and subscription.attached:
+                log, limit = subscriber.source.hub.log, subscriber.source.hub.budget.limit  # type: ignore[union-attr]
+                if not subscription.cursor.live:
+                    behind = max(behind, log.behind(subscription.cursor.needs(log)))
+        return behind, limit
+
+
+LOCKSTEP = Lockstep()
+NOWHERE = Lag(0, 0, 0.0)

@@ -1,0 +1,232 @@
+"""All workers: they are started, counted, asked, replaced and stopped."""
+
+from __future__ import annotations
+
+import signal
+
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
+
+from relay.config.config import configure
+from relay.core.cursor import Lag
+from relay.observe.stats import Snapshot
+from relay.peers.intake import WORKERS
+from relay.wire.close_reason import CloseReason
+from relay.workers.messages import Ask, Change, Connect, Counted, Logged, Message, Ready, Refuse, Report, Stop
+from relay.workers.workers import AGAIN, FAR, LOCKSTEP, NEAR, PATIENCE, WITHIN, Workers
+from tests.kit.fakes import said
+from tests.kit.relays import RelayCase
+from tests.kit.snapshots import NOW
+from tests.kit.workers import SocketReactor, Spawned, Told, turn
+
+BEGIN = Ready()  # what a worker is told first: any message will do
+
+
+class WorkersTests(RelayCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.reactor = SocketReactor()
+        self.addCleanup(self.reactor.close)
+        self.events: list[tuple[str, int]] = []
+        self.workers = Workers(
+            2,
+            begin=lambda: BEGIN,
+            factory=self.subscribers["tcp"],
+            admission=self.limits,
+            intake=self.intake,
+            publish_event=lambda event, place: self.events.append((event, place)),
+            reactor=self.reactor,
+            clock=lambda: self.now,
+        )
+        self.addCleanup(self.disconnect)
+        self.far: dict[Spawned, Told] = {}
+
+    def disconnect(self) -> None:
+        for connection in tuple(self.workers.registry.open):
+            connection.cut()
+
+    def turn(self) -> None:
+        turn(self.reactor)
+        for spawned in self.reactor.spawned:
+            if spawned not in self.far and not spawned.ended:
+                self.far[spawned] = Told(spawned.control.dup(), self.reactor)
+        turn(self.reactor)
+
+    def start(self) -> tuple[Spawned, Spawned]:
+        """Both accept connections."""
+        self.workers.start(lambda: None)
+        self.turn()
+        one, other = self.reactor.spawned
+        self.tell(one, Ready())
+        self.tell(other, Ready())
+        self.take(one)
+        self.take(other)
+        return one, other
+
+    def tell(self, process: Spawned, message: Message) -> None:
+        self.far[process].channel.tell(message)
+        self.turn()
+
+    def take(self, process: Spawned) -> list[Message]:
+        self.turn()
+        return self.far[process].take()
+
+    def end(self, process: Spawned) -> None:
+        """It is killed, and what is due is done."""
+        process.end(signal=signal.SIGKILL)
+        self.turn()
+
+    # Their lives
+
+    def test_each_is_told_to_begin_and_given_a_connection_for_messages(self) -> None:
+        self.workers.start(lambda: None)
+        self.turn()
+        for process in self.reactor.spawned:
+            self.assertEqual(self.take(process), [BEGIN, Connect()])
+
+    def test_they_are_ready_when_all_accept_connections(self) -> None:
+        ready: list[int] = []
+        self.workers.start(lambda: ready.append(self.workers.ready))
+        self.turn()
+        one, other = self.reactor.spawned
+        self.tell(one, Ready())
+        self.assertEqual(ready, [])
+        self.tell(other, Ready())
+        self.assertEqual(ready, [2])
+
+    def test_one_that_ends_is_replaced_and_the_log_says_how_it_ended(self) -> None:
+        one, _ = self.start()
+        self.now = 2 * AGAIN
+        with capturedLogs() as events:
+            self.end(one)
+        self.assertEqual(len(self.reactor.spawned), 3)
+        self.assertEqual(self.workers.replaced, 1)
+        self.assertEqual(self.take(self.reactor.spawned[2]), [BEGIN, Connect()])
+        [(_, line)] = [(level, text) for level, text in said(events) if text and text.startswith("worker")]
+        self.assertIn("worker 1 has ended by SIGKILL", line)
+
+    def test_one_that_ends_at_once_is_tried_again_after_a_while(self) -> None:
+        one, _ = self.start()
+        self.end(one)
+        self.assertEqual(len(self.reactor.spawned), 2)
+        self.reactor.advance(AGAIN)
+        self.assertEqual(len(self.reactor.spawned), 3)
+
+    def test_one_that_does_not_answer_is_killed(self) -> None:
+        one, other = self.start()
+        self.workers.sweep(1.0)
+        self.tell(other, Report(NOW, 1.0, 1))
+        self.now = PATIENCE + 0.1
+        with capturedLogs():
+            self.workers.sweep(1.0)
+        self.assertEqual((one.signals, other.signals), (["KILL"], []))
+
+    def test_one_that_has_not_begun_yet_may_take_its_time(self) -> None:
+        self.workers.start(lambda: None)
+        self.turn()
+        self.workers.sweep(1.0)
+        self.now = PATIENCE + 0.1
+        self.workers.sweep(1.0)
+        self.assertEqual([process.signals for process in self.reactor.spawned], [[], []])
+
+    def test_one_whose_connection_for_messages_ends_is_given_another(self) -> None:
+        one, _ = self.start()
+        for connection in tuple(self.workers.registry.open):
+            connection.cut()
+        self.turn()
+        self.workers.sweep(1.0)
+        self.assertEqual([type(message) for message in self.take(one)], [Ask, Connect])
+
+    def test_all_apply_another_configuration(self) -> None:
+        processes = self.start()
+        change = configure({})
+        self.workers.change(change)
+        for process in processes:
+            self.assertEqual(self.take(process), [Change(change)])
+
+    def test_a_stop_is_over_when_all_have_ended_and_none_is_replaced(self) -> None:
+        one, other = self.start()
+        ended: list[object] = []
+        stopped: Deferred[None] = self.workers.stop(2.0)
+        stopped.addCallback(ended.append)
+        self.assertEqual(self.take(one), [Stop(2.0)])
+        self.end(one)
+        self.assertEqual(ended, [])
+        self.workers.kill()
+        self.assertEqual(other.signals, ["KILL"])
+        self.end(other)
+        self.reactor.advance(AGAIN)
+        self.assertEqual((ended, len(self.reactor.spawned), self.workers.replaced), ([None], 2, 0))
+
+    def test_an_event_of_a_workers_log_goes_into_ours(self) -> None:
+        _, other = self.start()
+        self.tell(other, Logged("{}"))
+        self.assertEqual(self.events, [("{}", 2)])
+
+    # Limits
+
+    def test_connections_of_all_are_counted_and_one_too_many_is_refused(self) -> None:
+        one, other = self.start()
+        base = self.limits.connections
+        self.limits.max_connections = base + 2
+        self.tell(one, Counted(("192.0.2.1", "192.0.2.1"), ()))
+        self.assertEqual(self.limits.connections, base + 2)
+        self.tell(other, Counted(("192.0.2.2",), ()))
+        self.assertEqual(self.take(other), [Refuse("192.0.2.2", CloseReason.CONNECTION_LIMIT)])
+        self.tell(other, Counted((), ("192.0.2.2",)))
+        self.assertEqual(self.limits.connections, base + 2)
+
+    def test_connections_of_one_that_ended_count_no_more(self) -> None:
+        one, _ = self.start()
+        base = self.limits.connections
+        self.tell(one, Counted(("192.0.2.1",), ()))
+        with capturedLogs():
+            self.end(one)
+        self.assertLessEqual(self.limits.connections, base)
+
+    # What they do
+
+    def test_what_was_counted_stays_when_one_is_replaced(self) -> None:
+        one, other = self.start()
+        self.tell(one, Report(NOW, 1.0, 1))
+        self.tell(other, Report(NOW, 1.0, 1))
+        before = self.workers.add_to(NOW)
+        with capturedLogs():
+            self.end(one)
+        after: Snapshot = self.workers.add_to(NOW)
+        self.assertEqual(after.delivered, before.delivered)
+        self.assertEqual(after.roles[1].opened, before.roles[1].opened)
+        self.assertEqual(after.roles[1].closed[CloseReason.WORKER_LOST], NOW.roles[1].open)
+
+    def test_who_asks_waits_until_all_have_reported(self) -> None:
+        one, other = self.start()
+        served: list[str] = []
+        self.workers.refresh(7, lambda: served.append("all"))
+        self.assertEqual(self.take(one), [Ask(7)])
+        self.tell(one, Report(NOW, 1.0, 1))
+        self.assertEqual(served, [])
+        self.tell(other, Report(NOW, 1.0, 1))
+        self.assertEqual(served, ["all"])
+        self.workers.refresh(None, lambda: served.append("fresh"))
+        self.assertEqual(served, ["all", "fresh"])
+
+    def test_nobody_waits_long_for_one_that_hangs(self) -> None:
+        self.start()
+        served: list[str] = []
+        self.workers.refresh(0, lambda: served.append("late"))
+        self.reactor.advance(WITHIN)
+        self.assertEqual(served, ["late"])
+
+    # Pace
+
+    def test_publishers_wait_while_a_worker_is_far_behind_and_go_on_when_it_is_near(self) -> None:
+        limit = 100 * FAR
+        self.assertFalse(LOCKSTEP.hold(FAR, limit, held=False))
+        self.assertTrue(LOCKSTEP.hold(FAR + 1, limit, held=False))
+        self.assertTrue(LOCKSTEP.hold(NEAR + 1, limit, held=True))
+        self.assertFalse(LOCKSTEP.hold(NEAR, limit, held=True))
+        self.assertTrue(LOCKSTEP.hold(26, 100, held=False))
+        self.workers.pause(Lag(0, 0, 0.0))
+        self.assertEqual(self.intake.waits_for, (WORKERS,))
+        self.workers.resume()
+        self.assertEqual(self.intake.waits_for, ())
