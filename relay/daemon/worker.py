@@ -23,15 +23,17 @@ from twisted.logger import (
     ILogObserver,
     LogEvent,
     Logger,
+    LogLevel,
     LogLevelFilterPredicate,
-    eventAsJSON,
     globalLogBeginner,
 )
 
 from relay import __version__
 from relay.config.config import Config, Faults
 from relay.core.hub import Hub
+from relay.core.past import Past
 from relay.daemon.assembly import Relay, Surroundings, assemble
+from relay.daemon.logs import PLAIN
 from relay.daemon.timers import Timers
 from relay.net.pair import PairEndpoint, adopt
 from relay.net.ports import CannotStart
@@ -39,12 +41,16 @@ from relay.net.shared_ports import Inheriting
 from relay.observe.roster import ended, page
 from relay.workers.admission import ReportingAdmission
 from relay.workers.channel import Channel
+from relay.workers.distant_journal import DistantReader
 from relay.workers.messages import (
     Ask,
     Begin,
     Change,
     Connect,
     Connected,
+    Found,
+    Kept,
+    Lent,
     Logged,
     Message,
     Ready,
@@ -54,6 +60,8 @@ from relay.workers.messages import (
 )
 from relay.workers.worker import CONTROL
 
+READ_PART = 4
+"""What is read from the relay's journal may take the size of the buffer divided by this."""
 LOOK = 0.01
 """Seconds between two looks at whether the worker has what it waits for."""
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -73,6 +81,7 @@ class WorkerProcess:
         self._timers = Timers(reactor)
         self._upstream: PairEndpoint | None = None
         self._relay: Relay | None = None
+        self._reader: DistantReader | None = None
         self._stopping = False
         self._end = end
 
@@ -80,7 +89,7 @@ class WorkerProcess:
         """Tell an event of the log, unless it is about what every worker does, or Twisted's own."""
         quiet = event.get("log_namespace") in ("log_legacy", "relay.reach.pull.PullLink")
         if not quiet or event.get("log_failure") is not None:
-            self.channel.tell(Logged(eventAsJSON(event)))
+            self.channel.tell(logged(event))
 
     def _heard(self, message: Message) -> None:
         match message:
@@ -90,6 +99,14 @@ class WorkerProcess:
                 assert self._upstream is not None
                 self._upstream.give(self.channel.sockets.pop(0))
                 self.channel.tell(Connected())
+            case Kept() if self._reader is not None and self._relay is not None:
+                self._reader.kept = message
+                assert self._relay.machinery.hub.past is not None
+                self._relay.machinery.hub.past.dropped()
+            case Lent() if self._reader is not None:
+                self._reader.lent(message)
+            case Found() if self._reader is not None:
+                self._reader.found(message)
             case Change(config):
                 self._change(config)
             case Ask(after):
@@ -121,12 +138,27 @@ class WorkerProcess:
             self._relay = relay = assemble(begin.config, surroundings)
         except CannotStart as error:
             self._fail(str(error))
+        if begin.kept is not None:
+            self._read_distant_journal(relay, begin.kept)
         relay.readiness.obstacle = ""
         for part in relay.registering:
             if part not in (relay.totals, relay.status):  # the relay reports for all
                 part.register(self._timers.every)
         relay.machinery.reaching.start()
         self._listen_when_current(begin)
+
+    def _read_distant_journal(self, relay: Relay, kept: Kept) -> None:
+        """Have subscribers that are older than the log go on in the relay's journal."""
+        hub, config = relay.machinery.hub, relay.reload.config
+        loan, log, ends = hub.budget.loan(), hub.log, config.framing.ends
+        self._reader = reader = DistantReader(
+            self.channel.tell, time.time, lambda: log.next, config.buffer // READ_PART, loan.hold
+        )
+        reader.kept = kept
+        hub.past = Past(hub, reader, ends, time.monotonic, self._damaged)
+
+    def _damaged(self, error: Exception) -> None:
+        self.logger.error("{error}: who needs it is disconnected", error=error)
 
     def _make_upstream(self, hub: Hub) -> PairEndpoint:
         self._upstream = PairEndpoint(hub.pace.begin_read, hub.pace.end_read, "the relay", self._reactor)
@@ -212,6 +244,15 @@ class WorkerProcess:
         transport = cast(Any, self.channel.transport)  # Any: Twisted declares less than it has
         transport.loseConnection()
         self._reactor.callLater(LOOK, self._reactor.stop)
+
+
+def logged(event: LogEvent) -> Logged:
+    """An event of the log for the relay."""
+    kept: dict[str, object] = {key: event[key] for key in ("log_format", "log_time", "log_namespace") if key in event}
+    fields = {key: value for key, value in event.items() if not key.startswith("log_")}
+    plain: dict[str, object] = {key: value if isinstance(value, PLAIN) else str(value) for key, value in fields.items()}
+    failure, level = event.get("log_failure"), event.get("log_level") or LogLevel.info
+    return Logged(level.name, kept | plain, "" if failure is None else failure.getTraceback())
 
 
 def resident() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
-from twisted.logger import Logger, eventFromJSON, globalLogPublisher
+from twisted.logger import Logger, LogLevel, globalLogPublisher
 
 from relay import __version__
 from relay.config.config import Config, shared_endpoints, where
@@ -18,7 +18,8 @@ from relay.peers.admission import Admission
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
 from relay.peers.subscriber import SubscriberFactory
-from relay.workers.messages import Begin
+from relay.workers.lending import Lending
+from relay.workers.messages import Begin, Logged
 from relay.workers.worker import FIRST_PORT
 from relay.workers.workers import Workers
 
@@ -33,12 +34,14 @@ def make_workers(relay: Relay, ports: Sequence[Sequence[ReservedPort]]) -> Worke
     machinery, config = relay.machinery, relay.reload.config
     admission = Admission(2**62, numbers=machinery.admission.numbers)  # the limits are for those who come
     registry = Registry("worker", admission, QuietLog())
-    incarnations = count(1)
+    incarnations, past, journal = count(1), machinery.hub.past, machinery.journal
+    lending = Lending(journal, past.reader) if past is not None and journal is not None else None
 
     def begin() -> Begin:
+        kept = None if lending is None else lending.kept()
         numbers = next(incarnations) * NUMBERS
         descriptors = tuple(range(FIRST_PORT, FIRST_PORT + len(ports)))
-        return Begin(__version__, worker_config(relay.reload.config), numbers, descriptors)
+        return Begin(__version__, worker_config(relay.reload.config), numbers, descriptors, kept)
 
     workers = Workers(
         config.workers,
@@ -47,6 +50,7 @@ def make_workers(relay: Relay, ports: Sequence[Sequence[ReservedPort]]) -> Worke
         admission=machinery.admission,
         intake=machinery.intake,
         publish_event=publish_event,
+        lending=lending,
         reactor=relay.surroundings.reactor,
         clock=time.monotonic,
     )
@@ -82,9 +86,13 @@ def worker_config(config: Config) -> Config:
     )
 
 
-def publish_event(event: str, place: int) -> None:
-    """Write an event of the log of the worker at `place`, which is JSON, into our own log."""
-    found = eventFromJSON(event)
-    level = found.get("log_level")
-    name = f"{found.get('log_namespace', '')}#{level.name if level else 'info'}"
-    globalLogPublisher({**found, "log_system": f"{name} worker {place}", "worker": place})
+def publish_event(event: Logged, place: int) -> None:
+    """Write an event of the log of the worker at `place` into our own log."""
+    found = {
+        "log_level": LogLevel.lookupByName(event.level),
+        "log_system": f"{event.fields.get('log_namespace', '')}#{event.level} worker {place}",
+        "worker": place,
+    }
+    if event.traceback:
+        found |= {"log_format": f"{event.fields.get('log_format', '')}\n{{traceback}}", "traceback": event.traceback}
+    globalLogPublisher({**event.fields, **found})

@@ -147,6 +147,10 @@ class Elsewhere(Protocol):
         """`own`, the snapshot of this process, with theirs added."""
         ...
 
+    def connected(self, role: str) -> int:
+        """How many connections with that role they had open when they last reported."""
+        ...
+
     @property
     def rows(self) -> Sequence[Row]:
         """Their open connections when they last reported them, by number."""
@@ -206,8 +210,9 @@ class Stats:
         self._budget = hub.budget
 
     def connected(self, role: str) -> int:
-        """How many connections with that role are open."""
-        return sum(len(registry.open) for registry in self.registries if registry.role == role)
+        """How many connections with that role are open, in all processes."""
+        others = 0 if self.elsewhere is None else self.elsewhere.connected(role)
+        return others + sum(len(registry.open) for registry in self.registries if registry.role == role)
 
     def snapshot(self) -> Snapshot:
         """The relay now, with all its processes. Taking a snapshot costs some 2 µs for each subscriber."""

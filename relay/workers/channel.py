@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IFileDescriptorReceiver, IUNIXTransport
@@ -13,6 +13,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.workers.messages import Connect, Message, decode, encode
+
+READ = 1024 * 1024
+"""Bytes that are read at once: a chunk of the journal is about as large, and should not be put together from many."""
 
 
 @implementer(IFileDescriptorReceiver)
@@ -28,6 +31,9 @@ class Channel(Int32StringReceiver):
         self._given: list[socket.socket] = []  # those that may not have been sent yet
         self._heard = heard
         self._ended = ended
+
+    def connectionMade(self) -> None:
+        cast(Any, self.transport).bufferSize = READ  # Any: no interface has it, and every transport does
 
     def tell(self, message: Message) -> None:
         """Send `message`; nothing happens if the other process is gone."""

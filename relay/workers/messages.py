@@ -14,6 +14,7 @@ from typing import Any
 from twisted.logger import LogLevel
 
 from relay.config.config import Config
+from relay.core.journal import Chunk
 from relay.core.slow import SLOW_POLICIES, SlowPolicy
 from relay.observe.roster import Row
 from relay.observe.stats import Snapshot
@@ -21,6 +22,17 @@ from relay.peers.ended_connection import EndedConnection
 from relay.wire.close_reason import CloseReason
 
 # To a worker
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the relay's journal has. Sizes are in bytes; positions and the rest as `relay.core.journal` has them."""
+
+    oldest: int
+    begin: int
+    limit: int
+    size: int
+    oldest_time: float
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,30 @@ class Begin:
     """The number of its first connection."""
     descriptors: tuple[int, ...]
     """Of the sockets to listen on, in the order in which the configuration has the endpoints."""
+    kept: Kept | None
+    """None if the relay has no journal."""
+
+
+@dataclass(frozen=True)
+class Lent:
+    """A chunk of the journal that was asked for, or why it cannot be had."""
+
+    position: int
+    """What was asked for."""
+    chunk: Chunk | None
+    gone: bool = False
+    """Whether the message is older than the journal."""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answer to a `Find`."""
+
+    number: int
+    position: int | None
+    """None if the journal cannot be read."""
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +116,21 @@ class Connected:
 
 
 @dataclass(frozen=True)
+class Borrow:
+    """The worker needs the chunk of the journal that has the message at `position`."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Find:
+    """The worker needs the position of the first message published at `time` or later, in seconds since 1970."""
+
+    number: int
+    time: float
+
+
+@dataclass(frozen=True)
 class Ready:
     """The worker has the messages, and accepts connections."""
 
@@ -94,9 +145,13 @@ class Counted:
 
 @dataclass(frozen=True)
 class Logged:
-    """An event of the worker's log, as JSON."""
+    """An event of the worker's log."""
 
-    event: str
+    level: str
+    fields: dict[str, object]
+    """What the event has besides, as values that any process can read."""
+    traceback: str
+    """Of a failure; empty without one."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +169,9 @@ class Report:
     """The last that have ended, if they were asked for."""
 
 
-Message = Begin | Connect | Change | Ask | Refuse | Stop | Connected | Ready | Counted | Logged | Report
+ToWorker = Begin | Kept | Lent | Found | Connect | Change | Ask | Refuse | Stop
+FromWorker = Borrow | Find | Connected | Ready | Counted | Logged | Report
+Message = ToWorker | FromWorker
 
 
 def slow_policy(name: str) -> SlowPolicy:

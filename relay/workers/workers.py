@@ -30,7 +30,8 @@ from relay.peers.ended_connection import EndedConnection
 from relay.peers.intake import WORKERS, Intake
 from relay.peers.registry import Registry
 from relay.peers.subscriber import SubscriberFactory
-from relay.workers.messages import Change, Counted, Logged, Message, Ready, Refuse, Report, Stop
+from relay.workers.lending import Lending
+from relay.workers.messages import Borrow, Change, Counted, Find, Logged, Message, Ready, Refuse, Report, Stop
 from relay.workers.worker import Worker
 
 PATIENCE = 5.0
@@ -79,14 +80,15 @@ class Workers:
         factory: SubscriberFactory,
         admission: Admission,
         intake: Intake,
-        publish_event: Callable[[str, int], None],
+        publish_event: Callable[[Logged, int], None],
+        lending: Lending | None,
         reactor: Any,  # Any: a reactor
         clock: Clock,
     ) -> None:
         """`begin`: makes what a worker is told first. `factory`: makes the connections for messages to workers.
 
         `admission`: counts the connections of all processes. `publish_event`: writes an event of a worker's log, given
-        as JSON with the worker's place.
+        with the worker's place. `lending`: lends the journal to workers; None without one.
         """
         self.count = count
         self.ports: Sequence[Sequence[int]] = [()] * count
@@ -98,6 +100,7 @@ class Workers:
         self._admission = admission
         self._intake = intake
         self._publish_event = publish_event
+        self._lending = lending
         self._reactor = reactor
         self._clock = clock
         self._workers: dict[int, Worker] = {}
@@ -137,10 +140,14 @@ class Workers:
                 self._look_whether_ready()
             case Counted():
                 self._count(worker, message)
-            case Logged(event):
-                self._publish_event(event, worker.place)
+            case Logged():
+                self._publish_event(message, worker.place)
             case Report():
                 self._reported(worker)
+            case Borrow() if self._lending is not None:
+                self._lending.borrow(worker.tell, message)
+            case Find() if self._lending is not None:
+                self._lending.find(worker.tell, message)
 
     def _look_whether_ready(self) -> None:
         if self._on_ready is not None and self.ready == self.count:
@@ -205,6 +212,8 @@ class Workers:
                 worker.kill()
             else:
                 worker.ask()
+                if self._lending is not None:
+                    worker.tell(self._lending.kept())
             if worker.subscriber is not None and worker.subscriber.state is State.ENDED:
                 worker.connect(self._reactor, self._factory.buildProtocol(None))
 
@@ -240,6 +249,11 @@ class Workers:
     def add_to(self, own: Snapshot) -> Snapshot:
         """`own` with what all workers do, and those did that were replaced."""
         return add(own, [*self._past, *(report.snapshot for report in self.reports.values() if report)])
+
+    def connected(self, role: str) -> int:
+        """How many connections with that role all had open when they last reported."""
+        snapshots = [report.snapshot for report in self.reports.values() if report]
+        return sum(one.open for snapshot in snapshots for one in snapshot.roles if one.name == role)
 
     @property
     def rows(self) -> list[Row]:

@@ -9,18 +9,35 @@ from io import StringIO
 from typing import NoReturn
 
 from twisted.logger import Logger, capturedLogs
+from twisted.python.failure import Failure
 
 from relay import __version__
 from relay.config.config import Config, configure
 from relay.config.setting import Given
-from relay.daemon.worker import LOOK, WorkerProcess, resident
+from relay.core.journal import Chunk
+from relay.daemon.worker import LOOK, WorkerProcess, logged, resident
 from relay.daemon.workers import worker_config
 from relay.net.pair import PairSender, adopt, make_pair
 from relay.net.shared_ports import Reserved, ReservedPort
 from relay.wire.close_reason import CloseReason
-from relay.workers.messages import Ask, Begin, Change, Counted, Logged, Message, Ready, Refuse, Report, Stop
+from relay.workers.messages import (
+    Ask,
+    Begin,
+    Borrow,
+    Change,
+    Counted,
+    Kept,
+    Lent,
+    Logged,
+    Message,
+    Ready,
+    Refuse,
+    Report,
+    Stop,
+)
 from tests.kit.fakes import frame
 from tests.kit.relays import RelayCase
+from tests.kit.sessions import EPOCH, hello
 from tests.kit.workers import SocketReactor, Told, turn
 
 HOST = "127.0.0.1"
@@ -45,6 +62,7 @@ class WorkerProcessTests(RelayCase):
         self.reactor = StoppingReactor()
         self.addCleanup(self.reactor.close)
         self.statuses: list[int] = []
+        self.kept: Kept | None = None
         near, far = make_pair()
         self.worker = WorkerProcess(self.reactor, self.end)
         self.relay = Told(near, self.reactor)
@@ -77,7 +95,9 @@ class WorkerProcessTests(RelayCase):
 
     def start(self, **given: str) -> list[Message]:
         """It begins, and has the messages of the relay."""
-        self.relay.channel.tell(Begin(__version__, self.config(**given), 1000, (os.dup(self.port.fileno()),)))
+        self.relay.channel.tell(
+            Begin(__version__, self.config(**given), 1000, (os.dup(self.port.fileno()),), self.kept)
+        )
         subscriber = self.subscribers["tcp"].buildProtocol(None)
         near, far = make_pair()
         subscriber.makeConnection(PairSender(near, subscriber, "1", self.reactor))
@@ -148,9 +168,32 @@ class WorkerProcessTests(RelayCase):
         self.worker.observe(events[0])
         self.worker.observe({**events[0], "log_namespace": "log_legacy"})
         self.turn()
-        [logged] = self.relay.take()
-        assert isinstance(logged, Logged)
-        self.assertIn("something", logged.event)
+        [told] = self.relay.take()
+        assert isinstance(told, Logged)
+        self.assertEqual((told.level, told.fields["log_format"], told.traceback), ("warn", "something", ""))
+
+    def test_a_failure_in_its_log_comes_with_its_traceback(self) -> None:
+        with capturedLogs() as events:
+            Logger().failure("{what} failed", Failure(ValueError("bad")), what="it")
+        told = logged(events[0])
+        self.assertEqual((told.level, told.fields["what"]), ("critical", "it"))
+        self.assertIn("ValueError: bad", told.traceback)
+        self.flushLoggedErrors(ValueError)
+
+    def test_who_is_older_than_its_memory_is_given_what_the_relays_journal_has(self) -> None:
+        self.kept = Kept(oldest=1, begin=1, limit=10**6, size=100, oldest_time=0.0)
+        for _ in range(2):
+            self.publishing.dataReceived(frame(b"old"))
+            self.turns.run_all()
+        self.start()
+        peer = self.connect()
+        self.relay.take()
+        peer.sendall(hello("subscribe", after=f"{EPOCH}-0"))
+        self.turn()
+        self.assertIn(Borrow(1), self.relay.take())
+        self.tell(Lent(1, Chunk(1, 2, frame(b"old"), None, [(1, 1)])))
+        self.turn()
+        self.assertTrue(peer.recv(1000).endswith(frame(b"old") + frame(b"old")))
 
     def test_it_drains_when_it_is_told_to_stop_and_ends(self) -> None:
         self.start()
@@ -172,7 +215,7 @@ class WorkerProcessTests(RelayCase):
         self.assertEqual(self.statuses, [1])
 
     def test_another_version_than_the_relays_ends_it_with_a_line(self) -> None:
-        self.relay.channel.tell(Begin("0.0.1", self.config(), 1, ()))
+        self.relay.channel.tell(Begin("0.0.1", self.config(), 1, (), None))
         with redirect_stderr(StringIO()) as errors:
             self.assertRaises(Ended, turn, self.reactor)
         self.assertIn("and the relay 0.0.1: restart it", errors.getvalue())

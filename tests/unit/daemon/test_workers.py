@@ -6,7 +6,7 @@ import os
 import socket
 from ipaddress import ip_network
 
-from twisted.logger import Logger, LogLevel, capturedLogs, eventAsJSON
+from twisted.logger import Logger, LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay import __version__
@@ -14,6 +14,7 @@ from relay.config.config import Config, configure
 from relay.config.setting import Given
 from relay.config.values import Remote
 from relay.daemon.assembly import Relay, Surroundings, assemble
+from relay.daemon.worker import logged
 from relay.daemon.workers import NUMBERS, QuietLog, make_workers, publish_event, worker_config
 from relay.net.shared_ports import Reserved, ReservedPort
 from relay.workers.messages import Begin, Connect
@@ -47,7 +48,7 @@ class EventTests(SynchronousTestCase):
         with capturedLogs() as theirs:
             Logger().warn("subscriber {peer} left", peer="192.0.2.1:7")
         with capturedLogs() as ours:
-            publish_event(eventAsJSON(theirs[0]), 2)
+            publish_event(logged(theirs[0]), 2)
         self.assertEqual(said(ours), [(LogLevel.warn, "subscriber 192.0.2.1:7 left")])
         self.assertEqual(ours[0]["worker"], 2)
         self.assertTrue(ours[0]["log_system"].endswith("#warn worker 2"))

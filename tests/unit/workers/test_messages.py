@@ -7,15 +7,21 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Config, configure
 from relay.config.setting import Given
+from relay.core.journal import Chunk
 from relay.core.slow import SLOW_POLICIES
 from relay.wire.close_reason import CloseReason
 from relay.workers.messages import (
     Ask,
     Begin,
+    Borrow,
     Change,
     Connect,
     Connected,
     Counted,
+    Find,
+    Found,
+    Kept,
+    Lent,
     Logged,
     Ready,
     Refuse,
@@ -34,7 +40,12 @@ def configured(slow: str, log_level: str = "info") -> Config:
 class MessageTests(SynchronousTestCase):
     def test_every_kind_comes_as_it_was_sent(self) -> None:
         for message in (
-            Begin("1", configure({}), 7, (4, 5)),
+            Begin("1", configure({}), 7, (4, 5), Kept(1, 1, 100, 50, 1.5)),
+            Lent(3, Chunk(3, 5, b"frames", None, [(7, 3)])),
+            Lent(3, None, gone=True, error="older"),
+            Found(1, 17),
+            Borrow(3),
+            Find(1, 2.5),
             Connect(),
             Change(configured(slow="skip")),
             Ask(),
@@ -44,7 +55,7 @@ class MessageTests(SynchronousTestCase):
             Connected(),
             Ready(),
             Counted(("192.0.2.1", None), ()),
-            Logged("{}"),
+            Logged("warn", {"log_format": "{peer} left", "peer": "1"}, ""),
             Report(NOW, 1.5, 2**20),
         ):
             self.assertEqual(decode(encode(message)), message)

@@ -27,7 +27,7 @@ class WorkersTests(RelayCase):
         super().setUp()
         self.reactor = SocketReactor()
         self.addCleanup(self.reactor.close)
-        self.events: list[tuple[str, int]] = []
+        self.events: list[tuple[Logged, int]] = []
         self.workers = Workers(
             2,
             begin=lambda: BEGIN,
@@ -35,6 +35,7 @@ class WorkersTests(RelayCase):
             admission=self.limits,
             intake=self.intake,
             publish_event=lambda event, place: self.events.append((event, place)),
+            lending=None,
             reactor=self.reactor,
             clock=lambda: self.now,
         )
@@ -160,8 +161,9 @@ class WorkersTests(RelayCase):
 
     def test_an_event_of_a_workers_log_goes_into_ours(self) -> None:
         _, other = self.start()
-        self.tell(other, Logged("{}"))
-        self.assertEqual(self.events, [("{}", 2)])
+        event = Logged("info", {"log_format": "something"}, "")
+        self.tell(other, event)
+        self.assertEqual(self.events, [(event, 2)])
 
     # Limits
 

@@ -1,0 +1,47 @@
+"""Lends the relay's journal to its workers, which ask for chunks (`relay.workers.distant_journal`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from relay.core.journal import Chunk, Gone, Journal, JournalReader
+from relay.workers.messages import Borrow, Find, Found, Kept, Lent, Message
+
+Tell = Callable[[Message], None]
+"""Tells a worker something."""
+
+
+class Lending:
+    """Answers what workers ask about the journal."""
+
+    def __init__(self, journal: Journal, reader: JournalReader) -> None:
+        self._journal = journal
+        self._reader = reader
+
+    def kept(self) -> Kept:
+        """What the journal has now."""
+        figures, reader = self._journal.figures(), self._reader
+        return Kept(reader.oldest, reader.begin, reader.limit, figures.size, figures.oldest_time)
+
+    def borrow(self, tell: Tell, borrow: Borrow) -> None:
+        """Tell a worker a chunk. It is a copy, so that the memory for it is free again at once."""
+        self._reader.borrow(borrow.position, partial(self._arrived, tell, borrow.position))
+
+    def _arrived(self, tell: Tell, position: int, result: Chunk | Exception) -> None:
+        if isinstance(result, Chunk):
+            tell(Lent(position, result))
+            self._reader.give_back(result)
+        else:
+            tell(Lent(position, None, isinstance(result, Gone), str(result)))
+
+    def find(self, tell: Tell, find: Find) -> None:
+        """Tell a worker a position."""
+        done: Callable[[int | Exception], None] = partial(self._found, tell, find.number)
+        self._reader.find(find.time, done)
+
+    def _found(self, tell: Tell, number: int, result: int | Exception) -> None:
+        if isinstance(result, Exception):
+            tell(Found(number, None, str(result)))
+        else:
+            tell(Found(number, result))

@@ -1,0 +1,59 @@
+"""A journal that is lent to workers: chunks are told, and their memory is free again at once."""
+
+from __future__ import annotations
+
+from relay.workers.lending import Lending
+from relay.workers.messages import Borrow, Find, Found, Lent, Message
+from tests.kit.pasts import SEGMENT, PastTests
+
+
+class LendingTests(PastTests):
+    def setUp(self) -> None:
+        super().setUp()
+        self.set_up_past()
+        self.sent = self.publish_many(200)
+        self.lending = Lending(self.journal, self.journal.reader)
+        self.told: list[Message] = []
+
+    def test_a_worker_is_told_what_the_journal_has(self) -> None:
+        kept, figures = self.lending.kept(), self.journal.figures()
+        self.assertEqual((kept.oldest, kept.begin, kept.limit), (1, 1, figures.limit))
+        self.assertEqual((kept.size, kept.oldest_time), (figures.size, figures.oldest_time))
+
+    def test_chunks_that_follow_each_other_are_the_messages_and_nothing_is_held(self) -> None:
+        position, data = 1, b""
+        while position < self.log.next:
+            self.lending.borrow(self.told.append, Borrow(position))
+            self.settle()
+            lent = self.told.pop()
+            assert isinstance(lent, Lent) and lent.chunk is not None
+            self.assertEqual((lent.position, lent.chunk.first), (position, position))
+            position, data = lent.chunk.next, data + lent.chunk.data
+        self.assertEqual(data, self.sent)
+        self.journal.reader.sweep(1.0)
+        self.journal.reader.sweep(1.0)
+        self.assertEqual(self.journal.reader.size, 0)
+
+    def test_what_is_older_than_the_journal_is_gone(self) -> None:
+        self.journal.change(3 * SEGMENT, 0.0, 0.0)
+        self.settle()
+        self.journal.sweep(1.0)
+        self.settle()
+        self.assertGreater(self.journal.reader.oldest, 1)
+        self.lending.borrow(self.told.append, Borrow(1))
+        self.assertEqual(self.told, [Lent(1, None, gone=True, error="message 1 is older than the journal")])
+
+    def test_what_cannot_be_read_is_told_with_the_reason(self) -> None:
+        for name in tuple(self.disk.files):
+            self.disk.files.pop(name)
+        self.lending.borrow(self.told.append, Borrow(1))
+        self.settle()
+        [lent] = self.told
+        assert isinstance(lent, Lent)
+        self.assertEqual((lent.chunk, lent.gone), (None, False))
+        self.assertNotEqual(lent.error, "")
+
+    def test_the_first_message_since_a_time_is_found(self) -> None:
+        self.lending.find(self.told.append, Find(3, 0.0))
+        self.settle()
+        self.assertEqual(self.told, [Found(3, 1)])
