@@ -18,7 +18,8 @@ try comes later each time. What is repeated less often than four times a second 
 
 What is not found: a loop that takes longer than `QUICK`; one in which so much goes round that it cannot be kept for the
 moment of the first hold (a flood; it is found when a connection was cut, as `overrun`, and begins anew); and one where
-others publish the very sample all the while, because it comes for that reason too.
+others publish the very sample all the while, because it comes for that reason too. Two ways from one relay to the next
+double what goes round each time: on an idle machine that is found, on one with a load of 20 it was a flood before.
 """
 
 from __future__ import annotations
