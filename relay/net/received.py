@@ -35,6 +35,11 @@ class Received:
         if self._waiting:
             self._pause()
 
+    @property
+    def waits(self) -> bool:
+        """Whether something waits."""
+        return bool(self._waiting)
+
     def hold(self) -> None:
         """Pass nothing on until `go_on`."""
         self._held = True

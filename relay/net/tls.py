@@ -154,6 +154,11 @@ class SecureTransport(TLSMemoryBIOProtocol):
         cast(Received, self._watched).go_on()
 
     @property
+    def waits(self) -> bool:
+        """Whether something that the peer sent for the handshake has not come to its turn."""
+        return self._greeting is not None and self._greeting.waits
+
+    @property
     def greeted(self) -> bool:
         """Whether the peer has sent anything."""
         return self._greeting is not None

@@ -118,6 +118,11 @@ class Connection(Protocol):
         """
         raise NotImplementedError
 
+    @property
+    def waits_for_us(self) -> bool:
+        """Whether the peer has sent something for its TLS handshake that we have not come to yet."""
+        return getattr(self.link, "waits", False)
+
     # What it is, for whoever asks
 
     @property

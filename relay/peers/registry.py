@@ -104,10 +104,15 @@ class Registry:
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """Cut connections whose TLS handshake takes too long. `passed`: seconds since the last sweep."""
+        """Cut connections whose TLS handshake takes too long. `passed`: seconds since the last sweep.
+
+        While a peer waits for us to look at what it sent, no time passes for it.
+        """
         for connection in self.probes.sweep():
             connection.announce()
         for connection, waited in tuple(self.handshakes.items()):
+            if connection.waits_for_us:
+                continue
             self.handshakes[connection] = waited + passed
             if 0 < self.handshake_timeout <= waited and connection.state is State.HANDSHAKE:
                 connection.abort(CloseReason.HANDSHAKE_TIMEOUT, f"it took more than {self.handshake_timeout:g} s")

@@ -63,9 +63,9 @@ class ReceivedTests(SynchronousTestCase):
     def test_while_there_is_none_it_waits_and_the_peer_with_it(self) -> None:
         self.busy()
         self.received.receive(b"one")
-        self.assertEqual((self.taken, self.link.calls), ([], ["pause"]))
+        self.assertEqual((self.taken, self.link.calls, self.received.waits), ([], ["pause"], True))
         self.turns.run_all()
-        self.assertEqual((self.taken, self.link.calls), ([b"one"], ["pause", "resume"]))
+        self.assertEqual((self.taken, self.link.calls, self.received.waits), ([b"one"], ["pause", "resume"], False))
 
     def test_what_comes_while_something_waits_comes_after_it(self) -> None:
         self.busy()

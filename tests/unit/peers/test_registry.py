@@ -137,6 +137,16 @@ class HandshakeTests(RegistryCase):
         self.assertEqual((publisher.state, transport.aborted), (State.OPEN, 0))
         self.assertEqual((self.registry.handshakes, self.registry.handshakes_completed), ({}, 1))
 
+    def test_for_one_that_waits_for_us_no_time_passes(self) -> None:
+        publisher, transport = self.handshake()
+        transport.waits = True  # type: ignore[attr-defined]  # as that of a connection with TLS has it
+        self.sweep(100)
+        transport.waits = False  # type: ignore[attr-defined]
+        self.sweep(5)
+        self.assertEqual(publisher.state, State.HANDSHAKE)
+        self.sweep(1)
+        self.assertEqual(publisher.state, State.CUT)
+
     def test_one_whose_peer_left_is_forgotten(self) -> None:
         publisher, _ = self.handshake()
         self.end(publisher)
