@@ -34,6 +34,9 @@ EVERY = 0.005
 """Seconds between two messages."""
 LEAST = 100
 """Messages that are sent at least, however short the fault is."""
+LATE = 0.02
+"""Seconds by which a machine delays everybody that is too busy for a measurement. On two cores with a load average of 8
+it was 0.006 to 0.009, and with 13 from 0.04 to 0.06: a relay, which needs more time, waited tenths of a second."""
 MARK = b"healthy!"
 """How its messages begin, on a relay where others publish too."""
 HEALTHY_FRAME = FRAME + len(MARK)
@@ -156,7 +159,8 @@ class Healthy:
     def __init__(self, relay: Relay, *, buffer: int = 64 * 2**20, p99: float = 0.1) -> None:
         """`buffer` is the relay's, in bytes; `p99` in seconds is what 99 of 100 messages may take at most.
 
-        They may take longer by what the machine delays everybody: twice, for the relay and for the subscriber.
+        They may take longer by what the machine delays everybody: twice, for the relay and for the subscriber. If that
+        is more than `LATE`, they say nothing of the relay, and are not judged.
         """
         self.found: Found | None = None
         """Known after the end."""
@@ -194,7 +198,7 @@ class Healthy:
         found = self.stop()
         assert not found.disorder, found
         assert found.received == found.sent > 0, found
-        assert found.p99 < self._p99 + 2 * found.late, found
+        assert found.p99 < self._p99 + 2 * found.late or found.late > LATE, found
         self.check_process()
 
     def check_process(self) -> None:
