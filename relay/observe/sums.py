@@ -9,9 +9,12 @@ from typing import TypeVar
 
 from relay.core.cursor import Lag, Tally
 from relay.observe.stats import Role, Snapshot
+from relay.peers.registry import TCP
 from relay.wire.close_reason import CloseReason
 
 Key = TypeVar("Key")
+SUBSCRIBERS = ("subscriber", TCP)
+"""The role and the feed of those that other processes serve."""
 
 
 def add(own: Snapshot, others: Sequence[Snapshot]) -> Snapshot:
@@ -41,11 +44,16 @@ def add(own: Snapshot, others: Sequence[Snapshot]) -> Snapshot:
     )
 
 
-def over(last: Snapshot) -> Snapshot:
-    """What is left of a process that was lost, by the last snapshot of it: its connections have ended, totals stay."""
+def over(last: Snapshot, there: int = 0) -> Snapshot:
+    """What is left of a process that was lost, by the last snapshot of it: its connections have ended, totals stay.
+
+    `there`: how many subscribers it had in the end; some may have come after the snapshot.
+    """
     return replace(
         last,
-        roles=tuple(_ended(role) for role in last.roles),
+        roles=tuple(
+            _ended(role, there if role.name == "subscriber" and role.feed == TCP else 0) for role in last.roles
+        ),
         live=0,
         lagging=0,
         lags=(),
@@ -69,9 +77,10 @@ def _role(parts: Sequence[Role]) -> Role:
     )
 
 
-def _ended(role: Role) -> Role:
-    closed = {**role.closed, CloseReason.WORKER_LOST: role.closed[CloseReason.WORKER_LOST] + role.open}
-    return replace(role, open=0, closed=closed)
+def _ended(role: Role, there: int) -> Role:
+    lost = max(there, role.open)
+    closed = {**role.closed, CloseReason.WORKER_LOST: role.closed[CloseReason.WORKER_LOST] + lost}
+    return replace(role, open=0, opened=role.opened + lost - role.open, closed=closed)
 
 
 def _count(counts: Iterable[Mapping[Key, int]]) -> dict[Key, int]:

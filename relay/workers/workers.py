@@ -137,6 +137,7 @@ class Workers:
         match message:
             case Ready():
                 worker.ready = True
+                worker.ask()  # so that there is something to go by if it is lost at once
                 self._look_whether_ready()
             case Counted():
                 self._count(worker, message)
@@ -156,12 +157,13 @@ class Workers:
 
     def gone(self, worker: Worker, how: str) -> None:
         """A worker's process has ended: replace it."""
-        for host in self._admitted.pop(worker):
+        admitted = self._admitted.pop(worker)
+        for host in admitted:
             self._admission.release(host)
         if worker.subscriber is not None and not worker.subscriber.lifecycle.ending:
             worker.subscriber.cut()
         if worker.report is not None:
-            self._past.append(over(worker.report.snapshot))
+            self._past.append(over(worker.report.snapshot, sum(host is not None for host in admitted)))
             self._past = [add(self._past[0], self._past[1:])]
         self._workers.pop(worker.place)
         self._reported(worker)

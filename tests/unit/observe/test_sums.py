@@ -53,3 +53,7 @@ class SumTests(SynchronousTestCase):
         self.assertEqual(before.delivered, after.delivered)
         self.assertEqual(before.roles[1].opened, after.roles[1].opened)
         self.assertTrue(all(after.roles[1].closed[one] >= count for one, count in before.roles[1].closed.items()))
+
+    def test_who_came_after_the_last_snapshot_was_lost_too(self) -> None:
+        self.assertEqual(subscribers(over(NOW, 8)), (0, 12, 8))
+        self.assertEqual(subscribers(over(NOW, 2)), (0, 9, 5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 from hypothesis import given
@@ -51,6 +52,9 @@ class FakePages(Pages):
     def __init__(self) -> None:
         self.asked: list[Request] = []
         self.fails = False
+
+    def gather(self, asked: Request, then: Callable[[], object]) -> None:
+        then()
 
     def respond(self, asked: Request) -> Response:
         self.asked.append(asked)
