@@ -171,3 +171,8 @@ def killed(relay: Relay, *options: str) -> Relay:
     relay.log.process.kill()
     relay.log.process.wait()
     return Relay(*options, publish=f"tcp:{relay.publish_port}", subscribe=f"tcp:{relay.subscribe_port}")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, oldest first."""
+    return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
