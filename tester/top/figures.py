@@ -53,6 +53,8 @@ class Reach:
     messages: float = 0
     lost: float = 0
     """Messages that were lost in between."""
+    behind: float = 0
+    """Seconds that a mirror is behind at most; 0 for a relay that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +296,7 @@ def _reach(samples: _Samples) -> Reach:
         connected=samples.count("relay_reach_connected"),
         messages=samples.sum("relay_reach_messages_total"),
         lost=samples.sum("relay_reach_lost_messages_total"),
+        behind=samples.sum("relay_reach_behind_seconds") if samples.number("relay_reach_behind_seconds") else 0,
     )
 
 

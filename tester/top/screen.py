@@ -111,6 +111,10 @@ def _figures(lines: Lines, scrape: Scrape, rates: Rates | None, width: int, asci
     lines.add(Text(""))
 
 
+BEHIND = 3.0
+"""Seconds that a mirror may be behind without a word: it is told once a second how far it is."""
+
+
 def _reach(reach: Reach) -> Text:
     missing = reach.connected < reach.remotes
     return Text.assemble(
@@ -118,6 +122,7 @@ def _reach(reach: Reach) -> Text:
         (f"{reach.connected:,} of {reach.remotes:,} others connected", "yellow" if missing else ""),
         f"; {reach.messages:,.0f} messages",
         (f", {reach.lost:,.0f} lost" if reach.lost else "", "yellow"),
+        (f", {reach.behind:,.0f} s behind" if reach.behind > BEHIND else "", "yellow"),
         no_wrap=True,
         overflow="ellipsis",
     )

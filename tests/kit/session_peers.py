@@ -91,6 +91,9 @@ class ResumingSubscriber:
                     welcomed = True
                 if welcomed:
                     self._take(part)
+                elif isinstance(part, dict) and part["type"] == "bye":
+                    assert part["reason"] == "not ready", part
+                    return "not ready"
                 else:
                     assert isinstance(part, bytes), part
                     self.dropped += 1

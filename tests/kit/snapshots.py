@@ -59,7 +59,10 @@ NOW = Snapshot(
         trouble="",
         held_seconds=3.5,
     ),
-    reach=(ReachFigures("pull", "session:tcp:far.example:8002", True, 3, Tally(20, 2000, 0), 5, 7, (2, 0.5)),),
+    reach=(
+        ReachFigures("pull", "session:tcp:far.example:8002", True, 3, Tally(20, 2000, 0), 5, 7),
+        ReachFigures("mirror", "session:tcp:far.example:8003", False, 1, Tally(0, 0, 0), 0, 0, (2, 0.5)),
+    ),
     backbone=BackboneFigures(
         proposed=20,
         again=3,

@@ -77,6 +77,8 @@ class FiguresTests(SynchronousTestCase):
             'relay_reach_lost_messages_total{role="pull",remote="tcp:b:1"}': 0,
         }
         self.assertEqual(read(metrics(told), 0).reach, Reach(remotes=2, connected=1, messages=23, lost=4))
+        told['relay_reach_behind_seconds{role="mirror",remote="tcp:a:1"}'] = 7.5
+        self.assertEqual(read(metrics(told), 0).reach.behind, 7.5)
 
     def test_it_tells_what_publishers_wait_for(self) -> None:
         told: dict[str, float] = {"relay_publishers_blocked": 1, "relay_backbone_held": 0}

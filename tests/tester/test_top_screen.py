@@ -121,6 +121,9 @@ class ScreenTests(SynchronousTestCase):
         lines = drawn(replace(view, scrape=replace(view.scrape, reach=reach)), 132)
         self.assertEqual(len(lines), 24)
         self.assertEqual(" ".join(self.line(lines, "reach")), "reach 2 of 3 others connected; 1,234 messages, 5 lost")
+        reach = Reach(remotes=1, connected=1, messages=2, behind=7.6)
+        lines = drawn(replace(view, scrape=replace(view.scrape, reach=reach)), 132)
+        self.assertEqual(" ".join(self.line(lines, "reach")), "reach 1 of 1 others connected; 2 messages, 8 s behind")
 
     def test_the_journal_takes_a_line(self) -> None:
         view = full()

@@ -9,6 +9,7 @@ const SILENCE = 5000; // milliseconds without an update after which the relay co
 const SPOKEN = 30; // seconds after which the descriptions of the plots, for screen readers, are renewed
 const RECENT = 60; // seconds for which the verdict mentions cut connections and skipped messages
 const BRIEF = 0.5; // seconds: a shorter lag is normal, and no reason for a warning
+const BEHIND = 3; // seconds that a mirror may be behind without a word: it is told once a second how far it is
 const PAGE = 50; // open connections shown at once
 const LEFT = 10; // ended connections shown
 const WAITED = { subscribers: "the slowest subscriber", journal: "the journal", backbone: "the backbone" };
@@ -326,7 +327,7 @@ function showReach() {
     { text: one.remote, note: one.role },
     { text: one.connected ? "connected" : "not connected", as: one.connected ? "" : "warn",
       note: count(one.connections, "connection", "connections") },
-    { text: whole.format(one.messages), as: "number", note: [one.behind && `${duration(one.behind.seconds)} behind`, one.waiting && `${whole.format(one.waiting)} waiting`, one.lost && `${whole.format(one.lost)} lost`]
+    { text: whole.format(one.messages), as: "number", note: [one.behind?.seconds > BEHIND && `${duration(one.behind.seconds)} behind`, one.waiting && `${whole.format(one.waiting)} waiting`, one.lost && `${whole.format(one.lost)} lost`]
         .filter(Boolean).join(" · ") },
   ]), "");
 }
