@@ -19,12 +19,17 @@ import pytest
 from tests.kit.nats import Nats, needs_nats, ready
 from tests.kit.process import DEADLINE, Relay, free_port, wait_until
 from tests.kit.proxy import Proxy
-from tests.kit.session_peers import AcknowledgedPublisher, ResumingSubscriber, position, sized, within
+from tests.kit.session_peers import AcknowledgedPublisher, ResumingSubscriber, position, sized
 
 SECONDS = 600.0
 """How long things go wrong with `--thorough`; a hundredth of that without."""
 CATCH_UP = 90.0
 """Seconds within which all must be well again."""
+PACE = 0.01
+"""Seconds between two looks of a publisher whether it is over, at each of which it sends up to `WINDOW` messages. So
+what a subscriber lacks after any of the faults is in its relay's memory, and the peers, which are slow, keep up."""
+WINDOW = 4
+"""Messages of a publisher that may wait for their acknowledgement."""
 
 
 def of(publisher: int, number: int) -> bytes:
@@ -73,10 +78,10 @@ class Peers:
         self.faults: list[BaseException] = []
         after = position(sites[0].subscribe)
         self.publishers = [
-            AcknowledgedPublisher(site.publish, f"p{number}", partial(of, number))
+            AcknowledgedPublisher(site.publish, f"p{number}", partial(of, number), WINDOW)
             for number, site in enumerate(sites + sites)
         ]
-        self.walker = AcknowledgedPublisher(sites[0].publish, "walker", partial(of, 99))
+        self.walker = AcknowledgedPublisher(sites[0].publish, "walker", partial(of, 99), WINDOW)
         self.subscribers = [ResumingSubscriber(site.subscribe, after, patience=8) for site in sites]
         self._sites = sites
         self.threads = [self._thread(one.run, self._paced) for one in self.publishers]
@@ -96,8 +101,8 @@ class Peers:
         return thread
 
     def _paced(self) -> bool:
-        """Whether it is over; some milliseconds between two looks leave the relays time."""
-        return self.over.wait(0.005)
+        """Whether it is over."""
+        return self.over.wait(PACE)
 
     def _heard(self) -> bool:
         return self.reached.is_set()
@@ -214,9 +219,11 @@ def settle(peers: Peers) -> None:
         thread.join(max(1.0, begun + CATCH_UP - time.monotonic()))
         assert not thread.is_alive(), "a publisher is not told that all is accepted"
     sent = peers.sent
-    arrived = within(CATCH_UP, lambda: all(len(one.messages) >= sent for one in peers.subscribers))
-    while not (arrived() or peers.faults):
-        time.sleep(0.01)
+    until = time.monotonic() + CATCH_UP
+    while not (all(len(one.messages) >= sent for one in peers.subscribers) or peers.faults):
+        had = [(len(one.messages), one.next, one.lost, one.ends) for one in peers.subscribers]
+        assert time.monotonic() < until, f"{sent:,} messages were sent, and subscribers have {had}"
+        time.sleep(0.1)
     print(f"{sent:,} messages; well again after {time.monotonic() - begun:.1f} s")
     time.sleep(0.5)  # for what comes twice
     peers.reached.set()
