@@ -17,6 +17,8 @@ from nats.errors import NoServersError
 
 CONNECT = 3
 """Seconds within which a server must answer when a connection is made."""
+FAREWELL = 1.0
+"""Seconds that a connection may take to end."""
 PING = 2
 """Seconds between two pings of a connection. Two that are not answered end it."""
 
@@ -25,14 +27,33 @@ class BadCredentials(ValueError):  # noqa: N818  # named for what was found
     """A file does not have what it should, or either side does not trust the other: waiting does not help."""
 
 
-class SecureClient(Client):
-    """A client for TLS only. With a server that does not ask for TLS nats-py goes on in clear, whatever it was told."""
+class NatsClient(Client):
+    """A client of nats-py that does two things as it should: insisting on TLS, and ending a connection."""
+
+    def __init__(self, secure: bool) -> None:
+        """`secure`: whether there must be TLS."""
+        super().__init__()
+        self._secure = secure
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
-        """Called by nats-py with the first words of a server, before anything is said to it."""
-        if initial_connection and not info.get("tls_required"):
+        """Called by nats-py with the first words of a server, before anything is said to it.
+
+        If the server does not ask for TLS, nats-py goes on in clear, whatever it was told.
+        """
+        if self._secure and initial_connection and not info.get("tls_required"):
             raise BadCredentials("it offers no TLS, so it is told nothing")
         await super()._process_info(info, initial_connection)
+
+    async def end(self) -> None:
+        """End the connection. `close` alone waits until all is sent, which over a path that is cut is never."""
+        try:
+            await asyncio.wait_for(self.close(), FAREWELL)
+        except (TimeoutError, OSError, NatsError):
+            pass
+        finally:
+            writer = getattr(self._transport, "_io_writer", None)
+            if writer is not None:
+                writer.transport.abort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +94,13 @@ class Access:
         return found
 
 
-async def connect(access: Access, server: str, failed: Callable[[Exception], Awaitable[None]]) -> Client:
+async def connect(access: Access, server: str, failed: Callable[[Exception], Awaitable[None]]) -> NatsClient:
     """Connect to one server. The connection is not renewed when it ends.
 
     `failed`: told of errors on the connection. Raises BadCredentials, and what nats-py and asyncio raise.
     """
     options = access.options()
-    client = SecureClient() if "tls" in options else Client()
+    client = NatsClient(secure="tls" in options)
     reasons: list[Exception] = []
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns at the end of each connection of nats-py with TLS
 
@@ -102,6 +123,7 @@ async def connect(access: Access, server: str, failed: Callable[[Exception], Awa
     try:
         await asyncio.wait_for(connecting, CONNECT)
     except (OSError, NatsError, BadCredentials) as error:
+        await client.end()
         why: Exception = error
         if isinstance(error, NoServersError):
             why = reasons[-1] if reasons else ConnectionRefusedError("it takes no connections")

@@ -67,6 +67,7 @@ class Link:
         self._ended: Callable[[], None] = lambda: None
         self._main: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._working: list[asyncio.Task[None]] = []  # what uses the connection
         self._bucket: KeyValue | None = None
         self._key = ""
         self._created: object = None
@@ -173,7 +174,11 @@ class Link:
         finally:
             self._bucket = None
             if client is not None:
-                await client.close()
+                await client.end()
+            while self._working:  # only now: while there is a connection, nats-py's `publish` takes no notice of it
+                task = self._working.pop()
+                task.add_done_callback(_forget)
+                task.cancel()
         return f"{server}: the connection has ended"
 
     async def _note(self, error: Exception) -> None:
@@ -195,16 +200,10 @@ class Link:
         await reading.begin(self._sequence + 1)
         self._out.clear()
         self._tell(lambda receiver: receiver.connected(server))
-        working = [
-            asyncio.create_task(work)
-            for work in (reading.watch(), self._send_all(client, answers), self._probe(client))
-        ]
-        try:
-            for done in (await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED))[0]:
-                done.result()
-        finally:
-            for one in working:
-                one.cancel()
+        for work in (reading.watch(), self._send_all(client, answers), self._probe(client)):
+            self._working.append(asyncio.create_task(work))
+        for done in (await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED))[0]:
+            done.result()
 
     async def _probe(self, client: Client) -> None:
         """See that the stream is led while nothing comes of it. Raises what nats-py does if it is not."""
@@ -262,3 +261,9 @@ class Link:
             return decode_snapshot((await bucket.get(self._key)).value or b"").sequence
         except (NatsError, BadSnapshot):
             return 0
+
+
+def _forget(done: asyncio.Task[None]) -> None:
+    """Take what a task that is not needed any more raised, of which asyncio would tell the log."""
+    if not done.cancelled():
+        done.exception()

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from nats.aio.client import Client
 from nats.js.api import StreamInfo
 
-from relay.backbone.access import Access, BadCredentials, connect
+from relay.backbone.access import Access, BadCredentials, NatsClient, connect
 from relay.backbone.fold import Accepted, Fold
 from relay.backbone.proposal import Proposal, encode
 from relay.backbone.stream import (
     BadStream,
     Message,
     NatsError,
+    NotYet,
     Reading,
     ensure,
     read_snapshots,
@@ -67,17 +68,17 @@ async def _begin(access: Access, longest: int, memory: int, framing: str, patien
             try:
                 return await _read(client, access, longest, memory, framing)
             finally:
-                await client.close()
+                await client.end()
         except (OSError, BadCredentials) as error:
             if isinstance(error, BadCredentials) or loop.time() > until:
                 raise BadStream(words(error)) from None
-        except (TimeoutError, NatsError) as error:
+        except (TimeoutError, NatsError, NotYet) as error:
             if loop.time() > until:
                 raise BadStream(words(error)) from None
         await asyncio.sleep(AGAIN)
 
 
-async def _connect_any(access: Access) -> Client:
+async def _connect_any(access: Access) -> NatsClient:
     """A connection to one of the servers, tried in any order. Raises BadCredentials, or what the last one raised."""
 
     async def ignore(error: Exception) -> None:
@@ -107,7 +108,7 @@ async def _read(client: Client, access: Access, longest: int, memory: int, frami
         if caught_up.done():
             return
         if message.sequence != found.fold.sequence + 1:
-            caught_up.set_exception(BadStream("the stream was cut while it was read: start again"))
+            caught_up.set_exception(NotYet("the stream was cut while it was read: start again"))
             return
         for accepted in found.fold.decide(message.sequence, message.payload).batches:
             found.batches.append((message.time, accepted))
@@ -144,7 +145,7 @@ def choose(folds: Sequence[Fold], first: int, last: int, memory: int) -> Fold:
     usable = sorted((one for one in folds if first - 1 <= one.sequence <= last), key=lambda one: one.sequence)
     if not usable or (first == 1 and usable[-1].size <= memory):
         if first > 1 and not usable:
-            raise BadStream(
+            raise NotYet(
                 f"the stream begins with message {first:,}, and there is no snapshot of what was before: "
                 "another relay that runs writes one within a minute; if there is none, delete the stream"
             )

@@ -38,6 +38,8 @@ LOOK = 0.1
 """Seconds between two looks at whether the connection holds."""
 UNUSED = 10.0
 """Seconds after which NATS forgets that this relay reads the stream, once it is gone."""
+PATIENCE = 5.0
+"""Seconds that reading all snapshots may take."""
 NAME_TAKEN = 10058
 """What NATS calls it that there is such a stream already (server/errors.json in its source)."""
 NO_PEERS = 10005
@@ -48,6 +50,10 @@ OURS = "$JS.ACK."
 
 class BadStream(Exception):  # noqa: N818  # named for what was found
     """The stream cannot be used."""
+
+
+class NotYet(BadStream):
+    """The stream cannot be used now, which may be over soon."""
 
 
 class Message(NamedTuple):
@@ -127,10 +133,10 @@ def snapshot_key(info: StreamInfo) -> str:
 
 
 async def read_snapshots(bucket: KeyValue, key: str) -> list[Fold]:
-    """All snapshots that can be read."""
+    """All snapshots that can be read. Raises TimeoutError."""
     found = []
     try:
-        entries = await bucket.history(key)
+        entries = await asyncio.wait_for(bucket.history(key), PATIENCE)  # which has no limit of its own
     except NoKeysError:
         return []
     for entry in entries:
@@ -212,6 +218,7 @@ __all__ = [
     "BadStream",
     "Message",
     "NatsError",
+    "NotYet",
     "Reading",
     "ensure",
     "read_snapshots",

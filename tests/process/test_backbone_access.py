@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from relay.backbone.access import Access, BadCredentials, connect
+from relay.backbone.access import FAREWELL, Access, BadCredentials, NatsClient, connect
 from tests.kit.certificates import Authority
 from tests.kit.nats import Nats, needs_nats
 from tests.kit.nats_users import make_accounts, make_key
 from tests.kit.process import DEADLINE, TWISTD, Relay
+from tests.kit.proxy import Proxy
 from tests.kit.session_peers import AcknowledgedPublisher, sized
 
 pytestmark = needs_nats
@@ -114,6 +116,29 @@ def test_who_is_not_who_the_other_side_expects_is_told_apart(tmp_path: Path) -> 
         for certificate in ("", str(other.issue("relay.example"))):
             told = reason(replace(good, certificate=certificate))
             assert "no TLS with it: tlsv1" in told or "does it want another --backbone-certificate?" in told
+
+
+def test_a_connection_ends_also_if_what_was_said_cannot_be_sent(tmp_path: Path) -> None:
+    async def ignore(error: Exception) -> None: ...
+
+    async def talk(port: int) -> None:
+        client = await connect(Access((), "RELAY"), f"nats://127.0.0.1:{port}", ignore)
+        proxy.vanish()
+        saying = asyncio.create_task(say(client))
+        assert await asyncio.wait([saying], timeout=1) == (set(), {saying})
+        begun = time.monotonic()
+        await client.end()
+        assert time.monotonic() - begun < 2 * FAREWELL
+        saying.cancel()
+        await asyncio.wait([saying], timeout=DEADLINE)
+        assert saying.done()
+
+    async def say(client: NatsClient) -> None:
+        while True:
+            await client.publish("anything", bytes(500_000))
+
+    with Nats(tmp_path) as nats, Proxy(nats.nodes[0].port) as proxy:
+        asyncio.run(talk(proxy.port))
 
 
 def test_a_server_without_tls_is_told_no_secret_if_tls_is_wanted(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from pathlib import Path
 
 import nats as nats_py
@@ -11,7 +12,8 @@ import pytest
 from nats.js.api import StreamConfig
 
 from relay.backbone.access import Access
-from relay.backbone.stream import read_snapshots, snapshot_key, snapshots
+from relay.backbone.start import Beginning, begin
+from relay.backbone.stream import BadStream, read_snapshots, snapshot_key, snapshots
 from tests.kit.nats import Nats, needs_nats
 from tests.kit.process import DEADLINE, Relay
 from tests.kit.session_peers import AcknowledgedPublisher, ResumingSubscriber, position, sized, within
@@ -41,6 +43,13 @@ async def forgotten(server: str) -> int:
     await client.close()
     gone = info.state.first_seq - 1
     return gone if any(fold.sequence >= gone for fold in folds) else 0
+
+
+async def forget(server: str) -> None:
+    """Delete all messages of the stream."""
+    client = await nats_py.connect(server)
+    await client.jetstream().purge_stream("RELAY")
+    await client.close()
 
 
 def publish(publisher: AcknowledgedPublisher, upto: int) -> None:
@@ -80,3 +89,22 @@ def test_a_relay_that_was_away_too_long_begins_with_a_snapshot_and_tells_exactly
     [lost] = subscriber.lost
     assert len(lost) > 200
     assert got == [number for number in range(1, last + 1) if number not in lost]
+
+
+@needs_nats
+def test_one_that_begins_waits_for_a_snapshot_of_what_the_stream_has_forgotten(tmp_path: Path) -> None:
+    with Nats(tmp_path) as nats, Relay("--backbone", nats.url(), "--backbone-size", "64MiB") as relay:
+        server = f"nats://127.0.0.1:{nats.nodes[0].port}"
+        access = Access((server,), "RELAY")
+        publisher = AcknowledgedPublisher(relay.publish_port, "p", large)
+        publish(publisher, 10)
+        asyncio.run(forget(server))
+        publish(publisher, 11)
+        with pytest.raises(BadStream, match="there is no snapshot of what was before"):
+            begin(access, 1000, 1000, "int32", patience=0)
+        found: list[Beginning] = []
+        beginning = threading.Thread(target=lambda: found.append(begin(access, 1000, 1000, "int32")))
+        beginning.start()
+        publish(publisher, 100)  # some 6 MB, and so a snapshot
+        beginning.join(DEADLINE)
+    assert found[0].fold.next > 11
