@@ -99,7 +99,10 @@ async def connect(access: Access, server: str, failed: Callable[[Exception], Awa
 
     `failed`: told of errors on the connection. Raises BadCredentials, and what nats-py and asyncio raise.
     """
-    options = access.options()
+    try:
+        options = access.options()
+    except OSError as error:
+        raise BadCredentials(f"{error.filename or access.ca}: {error.strerror}") from None
     client = NatsClient(secure="tls" in options)
     reasons: list[Exception] = []
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns at the end of each connection of nats-py with TLS

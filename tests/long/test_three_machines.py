@@ -24,7 +24,7 @@ def written(text: str, name: str, folder: Path) -> str:
     text = re.sub(r'"(tcp:800\d)"', rf'"\1:interface={NAMES[name]}"', text)
     for other, address in NAMES.items():
         text = re.sub(rf"\b{other}:(?=\d)", f"{address}:", text)
-    return text.replace("/var/lib/nats", str(folder / "nats")).replace("/etc/relay", str(folder))
+    return text.replace("/var/lib/nats", str(folder / "nats")).replace("/run/credentials/relay.service", str(folder))
 
 
 @needs_nats

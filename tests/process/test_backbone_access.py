@@ -118,6 +118,12 @@ def test_who_is_not_who_the_other_side_expects_is_told_apart(tmp_path: Path) -> 
             assert "no TLS with it: tlsv1" in told or "does it want another --backbone-certificate?" in told
 
 
+def test_a_file_that_is_not_there_ends_the_start_at_once(tmp_path: Path) -> None:
+    missing = tmp_path / "token"
+    told = refused("--backbone", "nats://127.0.0.1:1/RELAY", "--backbone-credentials", str(missing))
+    assert told == f"relay cannot start: the backbone RELAY: {missing}: No such file or directory"
+
+
 def test_a_connection_ends_also_if_what_was_said_cannot_be_sent(tmp_path: Path) -> None:
     async def ignore(error: Exception) -> None: ...
 
