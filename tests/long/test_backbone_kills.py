@@ -37,6 +37,11 @@ def of(publisher: int, number: int) -> bytes:
     return b"%d:" % publisher + sized(number)
 
 
+def large(number: int) -> bytes:
+    """Message `number` of the publisher of a flood."""
+    return sized(number) + bytes(10_000)
+
+
 class Site:
     """One relay, which reaches each server of NATS through a proxy of its own, and its ports."""
 
@@ -209,6 +214,40 @@ def test_a_relay_that_nobody_publishes_to_notices_that_too_few_servers_are_left(
         for node in others:
             node.start()
         wait_until(lambda: ready(web) == "ok", "ready again", CATCH_UP)
+
+
+@needs_nats
+def test_a_relay_whose_path_to_a_server_is_cut_in_a_flood_goes_on_over_another(tmp_path: Path, thorough: bool) -> None:
+    if not thorough:
+        pytest.skip("takes some ten seconds: --thorough")
+    with Nats(tmp_path) as nats, Proxy(nats.nodes[0].port) as left, Proxy(nats.nodes[0].port) as right:
+        url = nats.url(ports=(left.port, right.port))
+        with Relay("--backbone", url, "--backbone-size", "1GiB", "--slow", "block") as relay:
+            used = int(relay.log.wait_for(r"connected to the backbone at nats://127\.0\.0\.1:(\d+)")[1])
+            subscriber = ResumingSubscriber(relay.subscribe_port, position(relay.subscribe_port))
+            publisher = AcknowledgedPublisher(relay.publish_port, "p", large, window=400)
+            over = threading.Event()
+
+            def has_all() -> bool:
+                return over.is_set() and subscriber.next > publisher.sent
+
+            threads = [
+                threading.Thread(target=one.run, args=(done,), daemon=True)
+                for one, done in ((publisher, over.is_set), (subscriber, has_all))
+            ]
+            for thread in threads:
+                thread.start()
+            wait_until(lambda: subscriber.next > 500, "messages flow")
+            (left if used == left.port else right).vanish()
+            other = right.port if used == left.port else left.port
+            relay.log.wait_for(f"connected to the backbone at nats://127.0.0.1:{other}")
+            reached = subscriber.next
+            wait_until(lambda: subscriber.next > reached + 500, "messages flow again")
+            over.set()
+            for thread in threads:
+                thread.join(DEADLINE)
+    assert subscriber.messages == [(number, large(number)) for number in range(1, publisher.sent + 1)]
+    assert not subscriber.lost
 
 
 def settle(peers: Peers) -> None:
