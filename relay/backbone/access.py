@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,15 +127,20 @@ async def connect(access: Access, server: str, failed: Callable[[Exception], Awa
         await asyncio.wait_for(connecting, CONNECT)
     except (OSError, NatsError, BadCredentials) as error:
         await client.end()
-        why: Exception = error
-        if isinstance(error, NoServersError):
-            why = reasons[-1] if reasons else ConnectionRefusedError("it takes no connections")
-        if distrust := _distrust(why):
-            raise BadCredentials(f"{server}: {distrust}") from None
-        if isinstance(why, ConnectionResetError) and "tls" in options:  # with TLS 1.3 that may be all that it says
-            raise ConnectionResetError("it ends the connection: does it want another --backbone-certificate?") from None
-        raise why from None
+        told = reasons[-1] if reasons and isinstance(error, NoServersError) else error
+        raise _explained(told, server, options) from None
     return client
+
+
+def _explained(error: Exception, server: str, options: Mapping[str, Any]) -> Exception:
+    """`error`, which kept a connection to `server` with `options` from being made, in words for people."""
+    if distrust := _distrust(error):
+        return BadCredentials(f"{server}: {distrust}")
+    if isinstance(error, NoServersError):
+        return ConnectionRefusedError("it takes no connections")
+    if isinstance(error, ConnectionResetError) and "tls" in options:  # with TLS 1.3 that may be all that it says
+        return ConnectionResetError("it ends the connection: does it want another --backbone-certificate?")
+    return error
 
 
 def _distrust(error: Exception) -> str:
