@@ -25,6 +25,7 @@ from relay.backbone.stream import (
     Message,
     NatsError,
     Reading,
+    check_led,
     ensure,
     snapshot_key,
     snapshots,
@@ -211,7 +212,7 @@ class Link:
             before = self._sequence
             await asyncio.sleep(PROBE)
             if self._sequence == before:
-                await client.jetstream().stream_info(self._access.stream)
+                check_led(await client.jetstream().stream_info(self._access.stream))
 
     async def _send_all(self, client: Client, answers: str) -> None:
         while True:

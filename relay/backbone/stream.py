@@ -82,6 +82,7 @@ async def ensure(client: Client, access: Access, longest: int) -> StreamInfo:
         info = await stream.stream_info(access.stream)
     except NotFoundError:
         info = await _make(stream, access)
+    check_led(info)
     config = info.config
     if config.subjects != [access.subject]:
         raise BadStream(f"the stream {access.stream} has the subjects {config.subjects}, not {access.subject}")
@@ -90,6 +91,12 @@ async def ensure(client: Client, access: Access, longest: int) -> StreamInfo:
     if config.max_msg_size is not None and 0 < config.max_msg_size < longest:
         raise BadStream(f"the stream {access.stream} takes messages of {config.max_msg_size:,} bytes, not {longest:,}")
     return info
+
+
+def check_led(info: StreamInfo) -> None:
+    """Raise NatsError if nobody leads a stream: with too few servers one that is left may answer all the same."""
+    if info.cluster is not None and not info.cluster.leader:
+        raise NatsError("nobody leads the stream: too few servers of NATS are there")
 
 
 async def _make(stream: JetStreamContext, access: Access) -> StreamInfo:
@@ -220,6 +227,7 @@ __all__ = [
     "NatsError",
     "NotYet",
     "Reading",
+    "check_led",
     "ensure",
     "read_snapshots",
     "snapshot_key",

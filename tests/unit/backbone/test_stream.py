@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from nats.aio.msg import Msg
-from nats.js.api import StreamConfig, StreamInfo, StreamState
+from nats.errors import Error as NatsError
+from nats.js.api import ClusterInfo, StreamConfig, StreamInfo, StreamState
 from nats.js.errors import APIError
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.backbone.access import Access
-from relay.backbone.stream import BadStream, Message, Reading, snapshot_key, words
+from relay.backbone.stream import BadStream, Message, Reading, check_led, snapshot_key, words
 
 
 class Client:
@@ -111,3 +112,15 @@ class WordsTests(SynchronousTestCase):
     def test_a_stream_that_was_made_anew_has_other_snapshots(self) -> None:
         info = StreamInfo(StreamConfig(), StreamState(0, 0, 0, 0, 0), created=datetime(2026, 1, 1, tzinfo=UTC))
         self.assertEqual(snapshot_key(info), "fold.1767225600000000")
+
+
+class LedTests(SynchronousTestCase):
+    def test_a_stream_that_nobody_leads_is_told_from_others(self) -> None:
+        for cluster in (None, ClusterInfo(name="relay", leader="n0")):
+            check_led(info(cluster))
+        with self.assertRaisesRegex(NatsError, "nobody leads the stream"):
+            check_led(info(ClusterInfo(name="relay", leader=None)))
+
+
+def info(cluster: ClusterInfo | None) -> StreamInfo:
+    return StreamInfo(config=StreamConfig(name="RELAY"), state=StreamState(0, 0, 0, 0, 0), cluster=cluster)
