@@ -207,12 +207,18 @@ class Link:
             done.result()
 
     async def _probe(self, client: Client) -> None:
-        """See that the stream is led while nothing comes of it. Raises what nats-py does if it is not."""
+        """See that the stream is led, and has nothing new, while nothing comes of it. Raises NatsError if not."""
+        last = 0  # the stream's last message when it was asked last
         while True:
             before = self._sequence
             await asyncio.sleep(PROBE)
-            if self._sequence == before:
-                check_led(await client.jetstream().stream_info(self._access.stream))
+            if self._sequence != before or self._in_size:  # the latter is what the reactor has not taken
+                continue
+            if before < last:
+                raise NatsError(f"the stream has {last:,} messages, and nothing comes behind {before:,}")
+            info = await client.jetstream().stream_info(self._access.stream)
+            check_led(info)
+            last = info.state.last_seq
 
     async def _send_all(self, client: Client, answers: str) -> None:
         while True:

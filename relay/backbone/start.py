@@ -19,6 +19,7 @@ from relay.backbone.access import Access, BadCredentials, NatsClient, connect
 from relay.backbone.fold import Accepted, Fold
 from relay.backbone.proposal import Proposal, encode
 from relay.backbone.stream import (
+    SILENCE,
     BadStream,
     Message,
     NatsError,
@@ -121,7 +122,10 @@ async def _read(client: Client, access: Access, longest: int, memory: int, frami
     reading = Reading(client, access, arrived)
     await reading.begin(found.fold.sequence + 1)
     watch = asyncio.create_task(reading.watch())
-    await asyncio.wait([caught_up, watch], return_when=asyncio.FIRST_COMPLETED)
+    before = -1
+    while found.fold.sequence > before and not (caught_up.done() or watch.done()):
+        before = found.fold.sequence  # a server that lags behind says that it is there, and sends nothing
+        await asyncio.wait([caught_up, watch], timeout=SILENCE, return_when=asyncio.FIRST_COMPLETED)
     watch.cancel()
     if not caught_up.done():
         raise NatsError("the stream could not be read to its end")

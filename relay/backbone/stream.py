@@ -222,6 +222,7 @@ def words(error: BaseException) -> str:
 
 
 __all__ = [
+    "SILENCE",
     "BadStream",
     "Message",
     "NatsError",
