@@ -70,6 +70,8 @@ class Metrics:
         yield from _lag(now)
         yield from _sessions(now)
         yield from _reach(now)
+        if now.workers:
+            yield from _workers(now)
         yield Gauge("relay_publishers_blocked", "1 while publishers are not read, else 0.", now.blocked)
         yield Counter(
             "relay_publishers_blocked_seconds", "Seconds during which publishers were not read.", now.blocked_seconds
@@ -234,6 +236,24 @@ def _sessions(now: Snapshot) -> Iterator[Metric]:
     yield Counter("relay_session_lost_messages", "Messages that sessions were told they have lost.", now.lost)
     yield Counter("relay_acks_sent", "Acknowledgements sent to publishers.", now.acks)
     yield Gauge("relay_publisher_names", "Names of publishers that are known, connected or not.", now.names)
+
+
+def _workers(now: Snapshot) -> Iterator[Metric]:
+    labels = ["worker"]
+    up = Gauge("relay_worker_up", "1 while the worker accepts connections, else 0.", labels=labels)
+    connections = Gauge("relay_worker_connections", "Subscribers of the worker.", labels=labels)
+    cpu = Counter("relay_worker_cpu_seconds", "Processor time that the worker's process has taken.", labels=labels)
+    memory = Gauge("relay_worker_resident_bytes", "Memory of the worker's process.", labels=labels)
+    delivered = Counter("relay_worker_delivered_bytes", "Bytes that its subscribers were given.", labels=labels)
+    for one in now.workers:
+        where = [str(one.place)]
+        up.add_metric(where, one.up)
+        connections.add_metric(where, one.connections)
+        cpu.add_metric(where, one.cpu)
+        memory.add_metric(where, one.memory)
+        delivered.add_metric(where, one.delivered.bytes)
+    yield from (up, connections, cpu, memory, delivered)
+    yield Counter("relay_workers_replaced", "Workers that have ended and were replaced.", now.replaced)
 
 
 def _reach(now: Snapshot) -> Iterator[Metric]:

@@ -75,6 +75,23 @@ class ReachFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """One of the processes that take subscribers, as it reported last."""
+
+    place: int
+    """Its number among all workers, from 1 on."""
+    up: bool
+    """Whether it accepts connections."""
+    connections: int
+    cpu: float
+    """Seconds of processor time that it has taken."""
+    memory: int
+    """Bytes that are resident."""
+    delivered: Tally
+    """What its subscribers were given."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The relay at one moment. Totals are since its start; sizes are in bytes, times in seconds."""
 
@@ -138,6 +155,10 @@ class Snapshot:
     """The other relays and servers that the relay connects to."""
     backbone: BackboneFigures | None
     """The backbone; None without one."""
+    workers: tuple[WorkerFigures, ...] = ()
+    """The processes that take subscribers, if there are some."""
+    replaced: int = 0
+    """Workers that have ended and were replaced."""
 
 
 class Elsewhere(Protocol):

@@ -9,7 +9,7 @@ The connections of all processes are counted here against the limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -17,13 +17,13 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from relay.config.config import Config
-from relay.core.cursor import Lag
+from relay.core.cursor import Lag, Tally
 from relay.core.slow import SlowPolicy
 from relay.core.state import State
 from relay.core.throttle import Throttle
 from relay.core.timing import SWEEP, Clock, Every
 from relay.observe.roster import Row
-from relay.observe.stats import Snapshot
+from relay.observe.stats import Snapshot, WorkerFigures
 from relay.observe.sums import add, over
 from relay.peers.admission import Admission
 from relay.peers.ended_connection import EndedConnection
@@ -250,7 +250,16 @@ class Workers:
 
     def add_to(self, own: Snapshot) -> Snapshot:
         """`own` with what all workers do, and those did that were replaced."""
-        return add(own, [*self._past, *(report.snapshot for report in self.reports.values() if report)])
+        total = add(own, [*self._past, *(report.snapshot for report in self.reports.values() if report)])
+        return replace(total, workers=tuple(map(self._figures, self.reports)), replaced=self.replaced)
+
+    def _figures(self, place: int) -> WorkerFigures:
+        worker = self._workers.get(place)
+        if worker is None or worker.report is None:
+            return WorkerFigures(place, False, 0, 0.0, 0, Tally(0, 0, 0))
+        report = worker.report
+        connections = sum(host is not None for host in self._admitted[worker])
+        return WorkerFigures(place, worker.ready, connections, report.cpu, report.memory, report.snapshot.delivered)
 
     def connected(self, role: str) -> int:
         """How many connections with that role all had open when they last reported."""

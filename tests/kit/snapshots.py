@@ -5,7 +5,7 @@ from __future__ import annotations
 from relay.core.backbone import BackboneFigures
 from relay.core.cursor import Lag, Tally
 from relay.core.journal import JournalFigures
-from relay.observe.stats import ReachFigures, Role, Snapshot
+from relay.observe.stats import ReachFigures, Role, Snapshot, WorkerFigures
 from relay.wire.close_reason import CloseReason
 
 ENDS = dict.fromkeys(CloseReason, 0) | {CloseReason.OVERRUN: 4}
@@ -82,4 +82,9 @@ NOW = Snapshot(
         held=True,
         held_seconds=4.5,
     ),
+    workers=(
+        WorkerFigures(1, True, 4, 2.5, 40_000_000, Tally(30, 3000, 0)),
+        WorkerFigures(2, False, 0, 0.0, 0, Tally(0, 0, 0)),
+    ),
+    replaced=6,
 )

@@ -67,6 +67,13 @@ class MetricsTests(SynchronousTestCase):
         names = ("connected", "connections_total", "messages_total", "lost_messages_total", "waiting_messages")
         self.assertEqual([value(f"relay_reach_{name}", **remote) for name in names], [1, 3, 20, 5, 7])
 
+    def test_each_worker_has_its_own(self) -> None:
+        names = ("up", "connections", "cpu_seconds_total", "resident_bytes", "delivered_bytes_total")
+        for worker, values in (("1", [1, 4, 2.5, 40_000_000, 3000]), ("2", [0, 0, 0, 0, 0])):
+            self.assertEqual([value(f"relay_worker_{name}", worker=worker) for name in names], values)
+        self.assertEqual(value("relay_workers_replaced_total"), 6)
+        self.assertNotIn("worker", scrape(replace(NOW, workers=()))[0].replace("worker lost", ""))
+
     def test_those_of_the_journal_are_there_if_there_is_one(self) -> None:
         names = ("bytes", "segments", "oldest_position", "oldest_time_seconds", "unsynced_bytes", "held")
         self.assertEqual(

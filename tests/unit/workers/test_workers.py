@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
 from relay.config.config import configure
-from relay.core.cursor import Lag
-from relay.observe.stats import Snapshot
+from relay.core.cursor import Lag, Tally
+from relay.observe.stats import Snapshot, WorkerFigures
 from relay.peers.intake import WORKERS
 from relay.wire.close_reason import CloseReason
 from relay.workers.messages import Ask, Change, Connect, Counted, Logged, Message, Ready, Refuse, Report, Stop
@@ -199,6 +199,22 @@ class WorkersTests(RelayCase):
         self.assertEqual(after.delivered, before.delivered)
         self.assertEqual(after.roles[1].opened, before.roles[1].opened)
         self.assertEqual(after.roles[1].closed[CloseReason.WORKER_LOST], NOW.roles[1].open)
+
+    def test_each_one_has_figures_of_its_own(self) -> None:
+        one, other = self.start()
+        self.tell(one, Counted(("192.0.2.1",), ()))
+        self.tell(one, Report(NOW, 1.5, 4096))
+        with capturedLogs():
+            self.end(other)
+        total = self.workers.add_to(NOW)
+        self.assertEqual(
+            total.workers,
+            (
+                WorkerFigures(1, True, 1, 1.5, 4096, NOW.delivered),
+                WorkerFigures(2, False, 0, 0.0, 0, Tally(0, 0, 0)),
+            ),
+        )
+        self.assertEqual(total.replaced, 1)
 
     def test_who_asks_waits_until_all_have_reported(self) -> None:
         one, other = self.start()
