@@ -188,6 +188,8 @@ def _numbers(now: Snapshot) -> dict[str, object]:
         "furthest": asdict(now.furthest),
         "sessions": _sessions(now),
         "reach": [_reach(one) for one in now.reach],
+        "workers": [asdict(one) for one in now.workers],
+        "replaced": now.replaced,
         "blocked": now.blocked,
         "blocked_by": list(now.blocked_by),
         "blocked_seconds": now.blocked_seconds,

@@ -74,6 +74,8 @@ class StatusTests(RelayCase):
                     "names": 0,
                 },
                 "reach": [],
+                "workers": [],
+                "replaced": 0,
                 "blocked": False,
                 "blocked_by": [],
                 "blocked_seconds": 0.0,
