@@ -10,13 +10,16 @@ PROXY header, means what it always means.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
 
 from relay.net.listening import BACKLOG
 
@@ -25,6 +28,8 @@ class ReservedPort(tcp.Port):
     """A port that shares its number with others, and accepts nothing."""
 
     only_ipv6 = False
+    others: tuple[ReservedPort, ...] = ()
+    """Those that end with it: the kernel must not give connections to any when nobody is to come."""
 
     def createInternetSocket(self) -> socket.socket:
         made: socket.socket = super().createInternetSocket()
@@ -35,6 +40,13 @@ class ReservedPort(tcp.Port):
 
     def startReading(self) -> None:
         """Whoever inherits the socket accepts."""
+
+    def loseConnection(self, connDone: Failure = Failure(ConnectionDone())) -> Any:  # noqa: B008  # Any: Twisted's own
+        for other in self.others:
+            other.loseConnection(connDone)
+        return super().loseConnection(connDone)
+
+    stopListening = loseConnection
 
 
 class Reserved(Factory):
@@ -64,14 +76,16 @@ class Reserving:
             made.startListening()
             self.made.append(made)
             port = made.getHost().port  # if it was 0, the system has chosen one
-        return self.made[0]
+        first, *others = self.made
+        first.others = tuple(others)
+        return first
 
 
 class Inheriting:
     """A reactor whose TCP ports are sockets that another process has made."""
 
     def __init__(self, reactor: Any, descriptors: Iterable[int]) -> None:  # Any: a reactor
-        """`descriptors`: of the sockets, in the order in which ports are listened on."""
+        """`descriptors`: of the sockets, in the order in which ports are listened on. They are taken over."""
         self._reactor = reactor
         self._descriptors = iter(descriptors)
 
@@ -83,4 +97,5 @@ class Inheriting:
         with socket.socket(fileno=socket.dup(descriptor)) as inherited:
             family = inherited.family
         made: IListeningPort = self._reactor.adoptStreamPort(descriptor, family, factory)
+        os.close(descriptor)  # the port has one of its own, and must be the last to have it when it ends
         return made

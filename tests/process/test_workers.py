@@ -146,10 +146,22 @@ def test_a_stop_gives_lagging_subscribers_the_rest_and_leaves_no_process_behind(
             assert publisher.recv(1) == b""
         relay.log.process.terminate()
         relay.log.wait_for("SIGTERM received, stopping")
+        wait_until(lambda: _refuses(relay.subscribe_port), "nobody can connect any more")
         assert receive_all(lagging) == BIG * 60
         assert relay.log.wait_for_end() == 0
         assert gone(*pids)
         assert not relay.log.find("Traceback|has ended by")
+
+
+def _refuses(port: int) -> bool:
+    """Whether the kernel refuses several connections, whichever socket it would give them to."""
+    for _ in range(8):
+        try:
+            connection(port).close()
+        except ConnectionRefusedError:
+            continue
+        return False
+    return True
 
 
 def test_a_second_signal_ends_it_at_once() -> None:

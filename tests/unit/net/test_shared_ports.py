@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
-from twisted.internet import main
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.net.shared_ports import Inheriting, Reserved, ReservedPort, Reserving
@@ -25,7 +23,7 @@ class SharedPortTests(SynchronousTestCase):
         reserving = Reserving(self.reactor, count, only_ipv6)
         serverFromString(reserving, endpoint).listen(Reserved())
         for port in reserving.made:
-            self.addCleanup(port.connectionLost, Failure(main.CONNECTION_DONE))
+            self.addCleanup(port.socket.close)
         return reserving.made
 
     def connect(self, port: ReservedPort) -> None:
@@ -54,6 +52,22 @@ class SharedPortTests(SynchronousTestCase):
         serverFromString(inheriting, "tcp:1").listen(Factory.forProtocol(Accepting))
         turn(self.reactor, times=1)
         self.assertEqual(len(accepted), 1)
+
+    def test_when_the_first_is_closed_nobody_can_connect_to_any(self) -> None:
+        made = self.reserve("tcp:0:interface=127.0.0.1", 3)
+        address = ("127.0.0.1", made[0].getHost().port)
+        made[0].stopListening()
+        self.reactor.advance(0)
+        for _ in range(5):
+            self.assertRaises(ConnectionRefusedError, socket.create_connection, address)
+
+    def test_a_port_that_was_inherited_and_is_closed_leaves_no_descriptor_behind(self) -> None:
+        [port] = self.reserve("tcp:0:interface=127.0.0.1", 1)
+        descriptor = os.dup(port.fileno())
+        inherited = Inheriting(self.reactor, [descriptor]).listenTCP(1, Factory.forProtocol(Collector))
+        self.assertRaises(OSError, os.fstat, descriptor)
+        inherited.stopListening()
+        self.reactor.advance(0)
 
     def test_ipv6_alone_where_ipv4_has_the_number(self) -> None:
         for only in (True, False):
