@@ -95,6 +95,17 @@ class Backbone:
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """What a relay tells of the processes that take its subscribers, if there are some."""
+
+    count: int = 0
+    up: int = 0
+    """How many accept connections."""
+    replaced: int = 0
+    """How many have ended since its start, and were replaced."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scrape:
     """A relay at one moment. Totals are since its start; sizes are in bytes, times in seconds."""
 
@@ -130,6 +141,7 @@ class Scrape:
     """Connections that have ended."""
     sessions: Sessions = Sessions()
     reach: Reach = Reach()
+    workers: Workers = Workers()
     journal: Journal | None = None
     backbone: Backbone | None = None
 
@@ -252,6 +264,7 @@ def _scrape(samples: _Samples, at: float) -> Scrape:
         ended=samples.count("relay_connections_closed_total"),
         sessions=_sessions(samples) if "relay_sessions" in samples else Sessions(),
         reach=_reach(samples) if "relay_reach_connected" in samples else Reach(),
+        workers=_workers(samples) if "relay_worker_up" in samples else Workers(),
         journal=_journal(samples) if "relay_journal_bytes" in samples else None,
         backbone=_backbone(samples) if "relay_backbone_behind" in samples else None,
     )
@@ -287,6 +300,14 @@ def _backbone(samples: _Samples) -> Backbone:
         trip_seconds=samples.sum("relay_backbone_round_trip_seconds_sum"),
         away=samples.sum("relay_backbone_away") > 0,
         held=samples.sum("relay_backbone_held") > 0,
+    )
+
+
+def _workers(samples: _Samples) -> Workers:
+    return Workers(
+        count=samples.number("relay_worker_up"),
+        up=samples.count("relay_worker_up"),
+        replaced=samples.count("relay_workers_replaced_total"),
     )
 
 

@@ -15,7 +15,7 @@ from rich.styled import Styled
 from rich.table import Table
 from rich.text import Text
 
-from tester.top.figures import Backbone, Flow, Journal, Rates, Reach, Scrape, Sessions
+from tester.top.figures import Backbone, Flow, Journal, Rates, Reach, Scrape, Sessions, Workers
 from tester.top.tables import ended_table, slowest_table
 from tester.top.watch import View
 from tester.top.words import harmless, megabytes, pace, size, span
@@ -103,12 +103,24 @@ def _figures(lines: Lines, scrape: Scrape, rates: Rates | None, width: int, asci
         lines.add(_sessions(scrape.sessions))
     if scrape.reach.remotes:
         lines.add(_reach(scrape.reach))
+    if scrape.workers.count:
+        lines.add(_workers(scrape.workers))
     lines.add(_buffer(scrape, width, ascii_only))
     if scrape.journal:
         lines.add(_journal(scrape.journal))
     if scrape.backbone:
         lines.add(_backbone(scrape.backbone, rates))
     lines.add(Text(""))
+
+
+def _workers(workers: Workers) -> Text:
+    return Text.assemble(
+        ("workers".ljust(LABEL), "dim"),
+        (f"{workers.up:,} of {workers.count:,} accept connections", "yellow" if workers.up < workers.count else ""),
+        (f"; {workers.replaced:,} replaced" if workers.replaced else "", "yellow"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
 
 
 BEHIND = 3.0

@@ -22,6 +22,7 @@ from tester.top.figures import (
     Reach,
     Scrape,
     Sessions,
+    Workers,
     rates,
     read,
     same_run,
@@ -79,6 +80,15 @@ class FiguresTests(SynchronousTestCase):
         self.assertEqual(read(metrics(told), 0).reach, Reach(remotes=2, connected=1, messages=23, lost=4))
         told['relay_reach_behind_seconds{role="mirror",remote="tcp:a:1"}'] = 7.5
         self.assertEqual(read(metrics(told), 0).reach.behind, 7.5)
+
+    def test_workers_are_counted_if_there_are_any(self) -> None:
+        self.assertEqual(scrape().workers, Workers())
+        told: dict[str, float] = {
+            'relay_worker_up{worker="1"}': 1,
+            'relay_worker_up{worker="2"}': 0,
+            "relay_workers_replaced_total": 4,
+        }
+        self.assertEqual(read(metrics(told), 0).workers, Workers(count=2, up=1, replaced=4))
 
     def test_it_tells_what_publishers_wait_for(self) -> None:
         told: dict[str, float] = {"relay_publishers_blocked": 1, "relay_backbone_held": 0}

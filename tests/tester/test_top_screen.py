@@ -12,7 +12,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from tester.top.connections import Connection, Ended, Lagging, Slowest
-from tester.top.figures import Backbone, Flow, Journal, Rates, Reach, Sessions
+from tester.top.figures import Backbone, Flow, Journal, Rates, Reach, Sessions, Workers
 from tester.top.options import parse
 from tester.top.screen import Screen
 from tester.top.watch import View
@@ -124,6 +124,12 @@ class ScreenTests(SynchronousTestCase):
         reach = Reach(remotes=1, connected=1, messages=2, behind=7.6)
         lines = drawn(replace(view, scrape=replace(view.scrape, reach=reach)), 132)
         self.assertEqual(" ".join(self.line(lines, "reach")), "reach 1 of 1 others connected; 2 messages, 8 s behind")
+
+    def test_workers_take_a_line(self) -> None:
+        view = full()
+        assert view.scrape is not None
+        lines = drawn(replace(view, scrape=replace(view.scrape, workers=Workers(count=3, up=2, replaced=1))), 132)
+        self.assertEqual(" ".join(self.line(lines, "workers")), "workers 2 of 3 accept connections; 1 replaced")
 
     def test_the_journal_takes_a_line(self) -> None:
         view = full()

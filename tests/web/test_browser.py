@@ -297,6 +297,13 @@ def test_the_others_that_it_connects_to_are_shown(browser: Browser) -> None:
                 assert said == []
 
 
+def test_its_workers_are_shown(browser: Browser) -> None:
+    with Relay(*WEB_PORT, "--workers", "2") as relay, opened(browser, web_port(relay)) as (page, said):
+        rows = page.locator("#places tbody tr")
+        expect(rows.nth(1)).to_contain_text("2accepts connections0")
+        assert said == []
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_sessions_are_shown_with_their_names_and_how_far_they_are(browser: Browser, width: int) -> None:
     long = "<b>" + "x" * 125

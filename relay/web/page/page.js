@@ -332,6 +332,16 @@ function showReach() {
   ]), "");
 }
 
+function showWorkers() {
+  byId("workers").hidden = !now.workers.length;
+  fill(byId("places"), now.workers.map((one) => [
+    { text: whole.format(one.place) },
+    { text: one.up ? "accepts connections" : "does not accept connections", as: one.up ? "" : "warn" },
+    { text: whole.format(one.connections), as: "number" },
+    { text: size(one.memory), as: "number", note: `${duration(one.cpu)} of a processor` },
+  ]), "");
+}
+
 function showPeers() {
   fill(byId("slowest"), now.slowest.map((row) => [
     who(row), lacks(row.lag), { text: duration(row.lag.seconds), as: "number" }, row.why,
@@ -437,7 +447,7 @@ function receive(status) {
   samples.push({ time, published, delivered, blocked_seconds, closed, backbone });
   samples = samples.filter((sample) => status.time - sample.time <= WINDOW);
   document.body.classList.remove("stale");
-  const parts = [showVerdict, showTraffic, showCounts, showSessions, showReach, showBuffer, showJournal, showBackbone,
+  const parts = [showVerdict, showTraffic, showCounts, showSessions, showReach, showWorkers, showBuffer, showJournal, showBackbone,
     showPeers, showTail, showSettings];
   for (const show of parts) show();
 }
