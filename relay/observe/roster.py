@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from heapq import merge
+from heapq import merge, nlargest
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from relay.core.cursor import Lag, Tally
 from relay.core.state import State
@@ -14,6 +14,8 @@ from relay.peers.connection import Connection
 from relay.peers.ended_connection import REMEMBERED, EndedConnection
 from relay.peers.registry import Registry
 
+SHOWN = 10
+"""Connections that lag most, and that ended last, which the status page shows and workers report every second."""
 PAGE = 1000
 """Connections in one page: making it takes some 10 ms, during which the relay does nothing else."""
 
@@ -82,6 +84,12 @@ def _row(connection: Connection, clock: Callable[[], float]) -> Row:
         connection.unacknowledged,
         connection.subject,
     )
+
+
+def slowest(roles: Sequence[Registry], clock: Callable[[], float], most: int) -> list[Row]:
+    """The open connections that lag by the most bytes, at most `most`. `clock`: the hub's."""
+    lagging = ((lag.bytes, one) for role in roles for one in role.open if (lag := one.lag(clock)) is not None)
+    return [_row(one, clock) for _, one in nlargest(most, lagging, key=itemgetter(0))]
 
 
 def ended(

@@ -178,6 +178,11 @@ class Elsewhere(Protocol):
         ...
 
     @property
+    def slowest(self) -> Sequence[Row]:
+        """Those of their connections that lagged by the most bytes when they last reported."""
+        ...
+
+    @property
     def ended(self) -> Sequence[EndedConnection]:
         """Their last connections that ended, when they last reported them, the oldest first."""
         ...

@@ -75,7 +75,8 @@ class Status:
 
     def now(self) -> dict[str, object]:
         """The relay now. It costs 1.5 µs per subscriber, 5 µs if it lags, so call it once for all viewers."""
-        snapshot = self._stats.snapshot()
+        snapshot, elsewhere = self._stats.snapshot(), self._stats.elsewhere
+        there = elsewhere.ended if elsewhere else ()
         return {
             "epoch": self._epoch(),
             "version": __version__,
@@ -85,7 +86,7 @@ class Status:
             **_numbers(snapshot),
             "settings": dict(self._settings()),
             "slowest": self._slowest(snapshot),
-            "ended": [ended_json(one) for one in ended(self._stats.registries, ENDED)],
+            "ended": [ended_json(one) for one in ended(self._stats.registries, ENDED, there)],
             "tail": tail(self._log, self._framing),
         }
 
@@ -101,8 +102,24 @@ class Status:
                 if (lag := one.lag(clock)) is not None
             )
             most = nlargest(SLOWEST, lagging, key=lambda pair: pair[0].bytes)
-        self._paces.keep({one.number for _, one in most})
-        return [_who(one) | _doing(one.state, lag) | {"why": self._why(one, lag, snapshot)} for lag, one in most]
+        elsewhere = self._stats.elsewhere
+        rows = elsewhere.slowest if elsewhere else ()
+        self._paces.keep({one.number for _, one in most} | {row.number for row in rows})
+        every = [
+            (lag.bytes, _who(one) | _doing(one.state, lag) | {"why": self._why(one, lag, snapshot)})
+            for lag, one in most
+        ]
+        every += [
+            (row.lag.bytes, connection_json(row) | {"why": self._why_there(row, row.lag)}) for row in rows if row.lag
+        ]
+        return [shown for _, shown in nlargest(SLOWEST, every, key=lambda pair: pair[0])]
+
+    def _why_there(self, row: Row, lag: Lag) -> str:
+        """Why a connection of another process lags."""
+        pace = self._paces.see(row.number, Mark(self._stats.clock(), row.tally.bytes, lag.bytes))
+        if row.state is not State.WAITING:
+            return "catching up"
+        return "takes less than it is sent" if pace is None else pace.words(None)
 
     def _why(self, one: Connection, lag: Lag, snapshot: Snapshot) -> str:
         """Why a connection lags, and when it will be cut if that does not change."""

@@ -165,8 +165,10 @@ class Report:
     """Bytes that are resident."""
     rows: tuple[Row, ...] = ()
     """Its open connections, if they were asked for."""
+    slowest: tuple[Row, ...] = ()
+    """Those that lag by the most bytes."""
     ended: tuple[EndedConnection, ...] = ()
-    """The last that have ended, if they were asked for."""
+    """The last that have ended: many if connections were asked for, and else a few."""
 
 
 ToWorker = Begin | Kept | Lent | Found | Connect | Change | Ask | Refuse | Stop

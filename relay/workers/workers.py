@@ -272,8 +272,13 @@ class Workers:
         return sorted(chain.from_iterable(one.rows for one in self.reports.values() if one), key=lambda row: row.number)
 
     @property
+    def slowest(self) -> list[Row]:
+        """Those of their connections that lag by the most bytes."""
+        return [row for report in self.reports.values() if report for row in report.slowest]
+
+    @property
     def ended(self) -> list[EndedConnection]:
-        """The last connections that have ended, as far as they were asked for, the oldest first."""
+        """The last connections that have ended, as far as they were reported, the oldest first."""
         found = chain.from_iterable(one.ended for one in self.reports.values() if one)
         return sorted(found, key=lambda one: one.until)
 

@@ -11,7 +11,7 @@ from tester.bench.load import Load
 from tester.bench.options import Options
 from tester.bench.phase import Phase, Site
 from tester.bench.server import Server, running
-from tester.bench.systems import PEERS, RELAY, System, relay
+from tester.bench.systems import PEERS, RELAY, System, relay, with_workers
 
 # Latency is measured in a phase of its own after a flood, in which it would only be that of full buffers.
 MODEST = 1000.0  # messages per second in that phase, at most
@@ -98,11 +98,12 @@ def start(system: System, options: Options) -> AbstractContextManager[Server]:
 
 
 def chosen(options: Options, say: Callable[[str], None]) -> Iterator[System]:
-    """The relay, and of the systems to compare those that are installed and comparable.
+    """The relay, with each number of workers, and of the systems to compare those that are installed and comparable.
 
     `say`: told why the others are not.
     """
-    yield relay(options.session, options.acks, options.heartbeat, options.framing)
+    own = relay(options.session, options.acks, options.heartbeat, options.framing)
+    yield from (with_workers(own, count) for count in options.workers)
     for peer in map(PEERS.__getitem__, options.compare):
         if options.tls and not peer.tls:
             say(f"{peer.name}: not comparable over TLS, which it is not started with here")

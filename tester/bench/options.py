@@ -20,6 +20,7 @@ Address = tuple[str, int]
 SMALLEST = 16  # bytes of a message: it begins with the time and the number of the message
 LARGEST = 2**20  # bytes of a message: NATS allows no more by default
 MOST_SUBSCRIBERS = 20_000  # each connection takes a local port, and Linux has some 28,000 for them
+MOST_WORKERS = 256  # as many as the relay takes
 
 
 class Options(TlsOptions):
@@ -28,6 +29,7 @@ class Options(TlsOptions):
     publish: Address | None
     subscribe: Address | None
     pid: int | None
+    workers: list[int]
     compare: list[str]
     subscribers: list[int]
     publishers: int
@@ -64,6 +66,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         parser.error("--publish and --subscribe belong together")
     if options.pid is not None and options.publish is None:
         parser.error("--pid is for a relay that --publish and --subscribe name")
+    if options.publish is not None and options.workers != [0]:
+        parser.error("--workers is for a relay that is started here: --publish and --subscribe name a running one")
     check_tls(parser, options)
     if options.publish is None and (options.ca or options.cert):
         parser.error(
@@ -93,6 +97,8 @@ def _check_framing(parser: Parser, options: Options) -> None:
         relay(options.size, options.framing)
     except ValueError as error:
         parser.error(f"--framing {options.framing}: {error}")
+    if options.framing != "int32" and options.workers != [0]:
+        parser.error(f"--workers are measured with --framing int32, not {options.framing}")
     if options.size < least:
         parser.error(f"--framing {options.framing} needs messages of {least} bytes here: --size is {options.size}")
 
@@ -116,6 +122,13 @@ def _add_systems(parser: Parser) -> None:
         type=whole(minimum=1),
         help="the process of the relay that --publish and --subscribe name, if it is on this machine; without it, the"
         " relay's processor time and memory are not known",
+    )
+    group.add_argument(
+        "--workers",
+        metavar="N[,N...]",
+        type=workers,
+        default=[0],
+        help="how many workers the relay has; several numbers take turns, for a comparison (default: 0)",
     )
     group.add_argument(
         "--compare",
@@ -243,6 +256,12 @@ def numbers(text: str) -> list[int]:
     """A conversion for argparse: numbers of subscribers, separated by commas; returns each once, in ascending order."""
     convert = whole(minimum=1, maximum=MOST_SUBSCRIBERS)
     return sorted({convert(part) for part in text.split(",")})
+
+
+def workers(text: str) -> list[int]:
+    """A conversion for argparse: numbers of workers, separated by commas; returns each once."""
+    convert = whole(minimum=0, maximum=MOST_WORKERS)
+    return list(dict.fromkeys(convert(part) for part in text.split(",")))
 
 
 def names(text: str) -> list[str]:

@@ -17,7 +17,7 @@ from tester.bench.figures import Figures
 from tester.bench.options import Options
 from tester.bench.phase import INTERVAL
 from tester.bench.secure import CIPHER
-from tester.bench.systems import System
+from tester.bench.systems import RELAY, System
 
 COLUMNS = (
     "system",
@@ -111,7 +111,7 @@ def cpu_model() -> str:
 def versions(systems: Iterable[System]) -> dict[str, str]:
     """The versions of the relay, of what it runs on, and of the other systems, by name."""
     own = {"relay": version("relay-broadcast"), "Twisted": version("Twisted"), "Python": platform.python_version()}
-    return own | {system.name: system.find_version() for system in systems if system.name != "relay"}
+    return own | {system.name: system.find_version() for system in systems if system.program != RELAY.program}
 
 
 def write(file: Path, systems: Iterable[System], runs: Sequence[Figures], medians: Sequence[Figures]) -> None:

@@ -38,22 +38,24 @@ class Server:
     pid: int | None
 
     def cpu(self) -> float | None:
-        """Seconds of processor time that all its threads have used so far; None if that is not known."""
-        if (text := self._read("stat")) is None:
-            return None
-        fields = text.rpartition(")")[2].split()  # proc(5); the program's name in brackets may have any character
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time that all its threads and workers have used so far; None if that is not known."""
+        texts = self._read("stat")
+        # proc(5); the program's name in brackets may have any character
+        every = [text.rpartition(")")[2].split() for text in texts]
+        return sum(int(one[11]) + int(one[12]) for one in every) / os.sysconf("SC_CLK_TCK") if texts else None
 
     def peak_memory(self) -> int | None:
-        """The most bytes of memory that were resident at any time; None if that is not known."""
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", self._read("status") or "", re.MULTILINE)
-        return int(found[1]) * 1024 if found else None
+        """The most bytes of memory that were resident at any time, of all processes; None if that is not known."""
+        found = [re.search(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE) for text in self._read("status")]
+        return sum(int(one[1]) for one in found if one) * 1024 if any(found) else None
 
-    def _read(self, name: str) -> str | None:
+    def _read(self, name: str) -> list[str]:
+        """What /proc has under `name` for the process, and for those that it has started and that are still there."""
         try:
-            return Path(f"/proc/{self.pid}/{name}").read_text()
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+            return [Path(f"/proc/{process}/{name}").read_text() for process in (self.pid, *children)]
         except OSError:
-            return None
+            return []
 
 
 @contextmanager
@@ -76,6 +78,8 @@ def running(system: System, size: int, tls: bool = False) -> Iterator[Server]:
             for port in (publish, subscribe):
                 if not listens(port, process):
                     raise ServerError(f"{system.name} did not start:\n{_tail(output)}")
+            if not _prints(system.ready, output, process):
+                raise ServerError(f"{system.name} is not ready:\n{_tail(output)}")
             trust = Tls(certificate.authority) if certificate else None
             site = Site((HOST, publish), (HOST, subscribe), system.wire(size), trust)
             yield Server(system, site, process.pid)
@@ -85,6 +89,16 @@ def running(system: System, size: int, tls: bool = False) -> Iterator[Server]:
             raise ServerError(f"{system.name} ended:\n{_tail(output)}") from None
         finally:
             end(process)
+
+
+def _prints(words: str, output: Path, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until `words` are in `output`. False if `process` ends before that, or it takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        if words in output.read_text(errors="replace"):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _tail(output: Path) -> str:

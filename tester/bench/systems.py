@@ -49,6 +49,7 @@ class System:
     one_port: bool = False  # whether publishers and subscribers connect to the same port
     tls: bool = False  # whether it can be started with TLS here
     one_order: bool = True  # whether all subscribers see the messages of all publishers in the same order
+    ready: str = ""  # what it prints when it can be used; empty: it can when it listens
 
     def find(self) -> str | None:
         """The path of its program; None if it is not installed."""
@@ -61,7 +62,7 @@ class System:
         return (said.stdout or said.stderr).partition("\n")[0].strip()
 
 
-def _relay(start: Start, framing: str = "int32") -> list[str]:
+def _relay(start: Start, framing: str = "int32", workers: int = 0) -> list[str]:
     tls = "-tls" if start.certificate else ""
     command = [
         *(start.program, "-n", "--pidfile=", "relay", "--framing", framing, *start.own_limit),
@@ -71,7 +72,7 @@ def _relay(start: Start, framing: str = "int32") -> list[str]:
     if files := start.certificate:
         command += ["--publish", "none", "--subscribe", "none"]
         command += ["--certificate", str(files.certificate), "--private-key", str(files.key)]
-    return command
+    return [*command, "--workers", str(workers)] if workers else command
 
 
 def _web_socket(start: Start) -> list[str]:
@@ -122,6 +123,14 @@ def relay(session: bool, acks: bool, heartbeat: float, framing: str = "int32") -
         return replace(RELAY, wire=partial(wire.relay, framing=framing), command=partial(_relay, framing=framing))
     spoken = partial(wire.session, subscribers=session, publishers=acks, heartbeat=heartbeat)
     return replace(RELAY, wire=spoken) if session or acks else RELAY
+
+
+def with_workers(system: System, count: int) -> System:
+    """The relay `system`, which has `int32` framing, with that many workers."""
+    if not count:
+        return system
+    named = f"{system.name}, {count} {'worker' if count == 1 else 'workers'}"
+    return replace(system, name=named, command=partial(_relay, workers=count), ready="listening for subscribers")
 
 
 PEERS = {

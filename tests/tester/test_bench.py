@@ -23,7 +23,7 @@ from tester.bench import systems, wire
 from tester.bench.figures import Acks, Figures, Latency, acks, latency, median, percentile, remarks
 from tester.bench.inspector import Inspector
 from tester.bench.load import processes_for
-from tester.bench.measure import medians, phases, plan, window
+from tester.bench.measure import chosen, medians, phases, plan, window
 from tester.bench.options import parse
 from tester.bench.report import COLUMNS, row, title
 from tester.bench.systems import PEERS, RELAY, Start
@@ -77,6 +77,13 @@ class OptionsTests(SynchronousTestCase):
         options = parse([])
         self.assertEqual((options.session, options.acks, options.heartbeat), (False, False, 10.0))
         self.assertEqual(parse(["--session", "--heartbeat", "0"]).heartbeat, 0)
+
+    def test_each_number_of_workers_is_a_system_of_its_own(self) -> None:
+        options = parse(["--workers", "0,2,1,2"])
+        self.assertEqual([one.name for one in chosen(options, print)], ["relay", "relay, 2 workers", "relay, 1 worker"])
+        running = ("--publish", "a:1", "--subscribe", "a:2")
+        self.assertIn("--workers is for a relay that is started here", self.error(*running, "--workers", "1"))
+        self.assertIn("with --framing int32, not line", self.error("--framing", "line", "--workers", "1"))
 
     def test_what_makes_no_sense_is_refused(self) -> None:
         self.assertIn("--heartbeat is from 1 to 3600 seconds, or 0", self.error("--heartbeat", "0.5"))

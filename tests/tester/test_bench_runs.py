@@ -53,6 +53,21 @@ def test_a_relay_of_its_own_is_verified_and_the_figures_are_kept(tmp_path: Path)
 
 
 @needs_rich
+def test_workers_are_verified_and_their_processor_time_and_memory_count(tmp_path: Path) -> None:
+    ended = bench(
+        tmp_path,
+        *("--workers", "0,1", "--subscribers", "3", "--seconds", "0.5", "--runs", "1", "--verify"),
+        *("--json", "figures.json"),
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    without, one = json.loads((tmp_path / "figures.json").read_text())["figures"]
+    assert (without["system"], one["system"]) == ("relay", "relay, 1 worker")
+    assert (one["incomplete"], one["damaged"], one["orders"]) == (0, 0, 1)
+    if sys.platform == "linux":
+        assert one["server_peak_memory"] > 1.5 * without["server_peak_memory"]
+
+
+@needs_rich
 def test_another_framing_is_verified(tmp_path: Path) -> None:
     ended = bench(
         tmp_path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -9,7 +11,7 @@ from twisted.python.failure import Failure
 
 from relay.core.cursor import Lag, Tally
 from relay.core.state import WORDS, State
-from relay.observe.roster import PAGE, Row, ended, page
+from relay.observe.roster import PAGE, Row, ended, page, slowest
 from relay.peers.ended_connection import REMEMBERED
 from relay.wire.close_reason import CloseReason
 from tests.kit.relays import FRAME, START, RelayCase
@@ -99,6 +101,24 @@ class PageTests(RelayCase):
         publishers = [self.publisher() for _ in range(PAGE + 1)]
         rows, after = page(self.registries, 0, lambda: 0.0)
         self.assertEqual((len(rows), after), (1000, publishers[999].number))
+
+    def test_the_connections_of_other_processes_come_in_the_order_of_their_numbers(self) -> None:
+        own = [self.subscriber()[0].number for _ in range(3)]
+        rows, _ = page(self.registries, 0, lambda: 0.0)
+        others = [replace(row, number=row.number + 2**32) for row in rows]
+        found, more = page(self.registries, own[0], lambda: 0.0, 3, others)
+        self.assertEqual([row.number for row in found], [*own[1:], others[0].number])
+        self.assertEqual(more, others[0].number)
+
+    def test_the_slowest_are_those_that_lag_by_the_most_bytes(self) -> None:
+        publisher, numbers = self.publisher(), []
+        for _ in range(3):
+            one, transport = self.subscriber()
+            transport.full = True
+            self.publish(publisher, 1)
+            numbers.append(one.number)
+        self.publish(publisher, 1)
+        self.assertEqual([row.number for row in slowest(self.registries, lambda: 0.0, 2)], numbers[:2])
 
     def test_the_page_after_one_that_is_gone_begins_with_the_next(self) -> None:
         first, second, third = (self.publisher() for _ in range(3))

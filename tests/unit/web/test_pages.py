@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -12,10 +13,11 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from relay.observe.roster import PAGE
+from relay.observe.roster import PAGE, ended, page
 from relay.web.pages import Pages
 from relay.web.request import NOTHING, Request, Response
 from relay.web.streams import Takeover
+from tests.kit.elsewhere import FakeElsewhere
 from tests.kit.relays import FRAME, HOST, START, RelayCase
 
 TOKEN = b"s3cret"
@@ -284,3 +286,35 @@ class ConnectionsTests(PagesCase):
             found = self.ask("/connections", query={"most": most})
             self.assertEqual((found.status, found.body), (400, b"most: how many connections, from 1 to 1000\n"), most)
             self.assertEqual(self.ask("/connections", query={"most": most, "ended": ""}).status, 400)
+
+
+class ElsewhereTests(PagesCase):
+    """Connections that other processes of the relay have."""
+
+    def gather(self, path: str, query: Query = NO_QUERY) -> None:
+        done: list[bool] = []
+        request = Request("GET", path, {name: [value] for name, value in query.items()}, headers=(HOST,))
+        self.pages.gather(request, lambda: done.append(True))
+        self.assertEqual(done, [True])
+
+    def test_they_report_before_an_answer_is_made_and_list_connections_only_if_those_are_asked_for(self) -> None:
+        self.gather("/metrics")
+        self.stats.elsewhere = there = FakeElsewhere()
+        self.gather("/metrics")
+        self.gather("/connections", {"after": "17"})
+        self.gather("/connections")
+        self.gather("/connections", {"after": "x"})
+        self.assertEqual(there.asked, [None, 17, 0, None])
+
+    def test_their_connections_are_in_the_lists(self) -> None:
+        one, _ = self.subscriber()
+        one.connectionLost(Failure(ConnectionDone()))
+        self.subscriber()
+        [row], [gone] = page(self.stats.registries, 0, lambda: 0.0)[0], ended(self.stats.registries)
+        self.stats.elsewhere = FakeElsewhere(
+            rows=[replace(row, number=2**32)], ended=[replace(gone, number=2**32, until=gone.until - 1)]
+        )
+        listed = json.loads(self.ask("/connections").body)["connections"]
+        self.assertEqual([each["number"] for each in listed], [row.number, 2**32])
+        listed = json.loads(self.ask("/connections", query={"ended": ""}).body)["ended"]
+        self.assertEqual([each["number"] for each in listed], [gone.number, 2**32])
