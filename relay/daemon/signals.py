@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable
+from os import _exit as end_at_once
 from typing import Any
 
 STOP = (signal.SIGTERM, signal.SIGINT)
@@ -21,13 +21,15 @@ class Held:
         self.came = True
 
 
-def hold() -> None:
+def hold(end: Callable[[int], object] = end_at_once) -> None:
     """Handle signals while the relay starts, until `Signals.take`.
 
     SIGTERM and SIGINT end the process with status 0, as they do later. SIGHUP is remembered until `Signals.take`.
+    `end`: ends the process with a status. It does so at once, because an exception such as SystemExit gets lost if the
+    signal comes while the interpreter runs what ignores exceptions: then the relay would go on as if nothing had come.
     """
     for number in STOP:
-        signal.signal(number, lambda number, frame: sys.exit(0))
+        signal.signal(number, lambda number, frame: end(0))
     signal.signal(signal.SIGHUP, Held())
 
 

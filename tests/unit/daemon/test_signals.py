@@ -9,7 +9,7 @@ from collections.abc import Callable
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.daemon.signals import Signals
+from relay.daemon.signals import Signals, hold
 
 
 class Reactor(MemoryReactorClock):
@@ -36,6 +36,16 @@ class SignalsTests(SynchronousTestCase):
         self.assertEqual(self.heard, [])
         self.reactor.advance(0)
         self.assertEqual(self.heard, ["SIGTERM", "reload", "SIGINT", "SIGTERM"])
+
+    def test_to_stop_while_the_relay_starts_ends_it_at_once_and_a_reload_is_remembered(self) -> None:
+        statuses: list[int] = []
+        hold(statuses.append)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        self.assertEqual(statuses, [0, 0])
+        self.signals.take()
+        self.reactor.advance(0)
+        self.assertEqual(self.heard, ["reload"])
 
     def test_the_one_that_rotates_a_log_file_is_harmless_where_there_is_none(self) -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
