@@ -259,6 +259,18 @@ def test_a_mirror_and_a_journal_may_have_workers_too(tmp_path: Path) -> None:
             assert numbers(reader) == list(range(300))
 
 
+def test_who_lags_beyond_a_workers_memory_is_given_what_the_relays_journal_has(tmp_path: Path) -> None:
+    count = 300  # messages, some 25 times what the buffer holds
+    with Relay("--workers", "1", "--buffer", "1MiB", "--journal", str(tmp_path)) as relay:
+        with subscribers(relay, 1) as [lagging], connection(relay.publish_port) as publisher:
+            for number in range(count):
+                publisher.sendall(frame(number.to_bytes(4) + bytes(90_000)))
+            relay.log.wait_for("publisher .* connected")
+            heads = [receive(lagging, 90_008)[4:8] for _ in range(count)]
+            assert heads == [number.to_bytes(4) for number in range(count)]
+        assert not relay.log.find("overrun|Traceback|upstream gap")
+
+
 def test_what_cannot_have_workers_is_told_by_check() -> None:
     for options, words in (
         (("--workers", "2"), ""),
