@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from twisted.logger import Logger, LogLevelFilterPredicate
 
-from relay.config.config import Config, Faults
+from relay.config.config import Config, Faults, shared_endpoints
 from relay.config.setting import Part
 from relay.core.hub import Hub
 from relay.daemon.reach import Reaching
@@ -90,6 +90,7 @@ class Appliers:
 
     def _limits(self, config: Config) -> Change:
         reserve = RESERVE + (MAX_WEB_CONNECTIONS if config.web else 0)
+        reserve += config.workers * (len(shared_endpoints(config)) + 2)  # their sockets, and two connections to each
         descriptors = allowed_descriptors((config.max_connections or MAX_CONNECTIONS) + reserve)
         connections = descriptors - reserve
         if connections < (config.max_connections or 1):

@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogLevel, LogLevelFilterPredicate, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.config.config import configure
+from relay.config.config import Faults, configure
 from relay.config.setting import Part
 from relay.config.settings import SETTINGS
 from relay.config.values import Remote
@@ -176,6 +176,13 @@ class AppliersTests(SynchronousTestCase):
             with capturedLogs() as events:
                 self.relay.reload()
             self.assertIs(warning in said(events), warned)
+
+    def test_workers_take_some_of_the_descriptors(self) -> None:
+        limits = self.relay.appliers.by_part()[Part.LIMITS]
+        subscribe = ("tcp:1", "tcp:2:interface=127.0.0.1", "unix:/none")
+        config = replace(self.config, max_connections=10**9, workers=10, subscribe=subscribe, subscribe_tls=())
+        fault = self.assertRaises(Faults, limits, config)
+        self.assertIn("the limit of open files allows 999,396", str(fault))  # two sockets and two connections each
 
     def test_what_fails_in_one_part_changes_nothing_in_any(self) -> None:
         before = {name: observe() for name, (_, observe, _) in self.observed().items()}
