@@ -16,6 +16,7 @@ from struct import pack
 
 import pytest
 
+from tests.kit.mirrors import Mirror
 from tests.kit.nats import Nats, needs_nats, ready
 from tests.kit.numbered import numbers, reading
 from tests.kit.numbered import publish as publish_numbers
@@ -60,6 +61,23 @@ def subscribe(subscriber: ResumingSubscriber, relay: Relay, upto: int) -> None:
     """Have `subscriber` go on at `relay`, until it has message `upto`."""
     subscriber.move(relay.subscribe_port)
     subscriber.run(within(DEADLINE, lambda: subscriber.next > upto))
+
+
+def test_a_mirror_and_workers_below_a_relay_have_the_order_of_the_stream(nats: Nats) -> None:
+    shared = options(nats, "BELOW")
+    with (
+        Relay(*shared, "--workers", "1") as one,
+        Relay(*shared) as two,
+        Mirror(two.subscribe_port) as below,
+        reading(one) as at_worker,
+        reading(below) as at_mirror,
+    ):
+        publish(one, "one", 200)
+        publish(two, "two", 200)
+        for reader in (at_worker, at_mirror):
+            wait_until(lambda reader=reader: len(reader.messages) >= 400, "all came")  # type: ignore[misc]
+        assert at_worker.messages == at_mirror.messages
+        assert (at_worker.epoch, at_worker.next) == (at_mirror.epoch, at_mirror.next)
 
 
 def test_a_pull_goes_on_where_it_was_when_its_relay_is_killed_also_from_another_relay(
