@@ -64,12 +64,13 @@ def wait_for_message(relay: Relay) -> None:
         receive(last, len(frame(b"")))
 
 
-def refused(port: int, source: str = "127.0.0.1") -> bool:
-    """Whether a new connection ends before it is sent anything."""
+def refused(port: int, source: str = "127.0.0.1", says: bytes = b"") -> bool:
+    """Whether a new connection, which `says` something first, ends before it is sent anything."""
     try:
         with connection(port, source) as peer:
+            peer.sendall(says)
             return ends(peer)
-    except ConnectionResetError:  # before our own kernel told us that it is there
+    except (ConnectionResetError, BrokenPipeError):  # perhaps before our own kernel told us that it is there
         return True
 
 
