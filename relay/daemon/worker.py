@@ -38,7 +38,7 @@ from relay.daemon.timers import Timers
 from relay.net.pair import PairEndpoint, adopt
 from relay.net.ports import CannotStart
 from relay.net.shared_ports import Inheriting
-from relay.observe.roster import SHOWN, ended, page, slowest
+from relay.observe.roster import ENDED, SLOWEST, ended, page, slowest
 from relay.peers.ended_connection import REMEMBERED
 from relay.workers.admission import ReportingAdmission
 from relay.workers.channel import Channel
@@ -202,8 +202,8 @@ class WorkerProcess:
             return
         own = relay.stats.registries
         rows = () if after is None else tuple(page(own, after, relay.stats.clock)[0])
-        slow = tuple(slowest(own, relay.stats.clock, SHOWN)) if relay.machinery.hub.lagging else ()
-        gone = tuple(reversed(ended(own, SHOWN if after is None else REMEMBERED)))
+        slow = tuple(slowest(own, relay.stats.clock, SLOWEST)) if relay.machinery.hub.lagging else ()
+        gone = tuple(reversed(ended(own, ENDED if after is None else REMEMBERED)))
         used = resource.getrusage(resource.RUSAGE_SELF)
         self.channel.tell(Report(relay.stats.snapshot(), used.ru_utime + used.ru_stime, resident(), rows, slow, gone))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import merge, nlargest
 from itertools import islice
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from relay.core.cursor import Lag, Tally
 from relay.core.state import State
@@ -14,8 +14,10 @@ from relay.peers.connection import Connection
 from relay.peers.ended_connection import REMEMBERED, EndedConnection
 from relay.peers.registry import Registry
 
-SHOWN = 10
-"""Connections that lag most, and that ended last, which the status page shows and workers report every second."""
+SLOWEST = 10
+"""Lagging subscribers that the status page shows, and that workers report every second."""
+ENDED = 20
+"""Ended connections, of the same kind."""
 PAGE = 1000
 """Connections in one page: making it takes some 10 ms, during which the relay does nothing else."""
 
@@ -86,10 +88,15 @@ def _row(connection: Connection, clock: Callable[[], float]) -> Row:
     )
 
 
+def laggards(roles: Sequence[Registry], clock: Callable[[], float], most: int) -> list[tuple[Lag, Connection]]:
+    """The open connections that lag by the most bytes, at most `most`, each with its lag. `clock`: the hub's."""
+    lagging = ((lag, one) for role in roles for one in role.open if (lag := one.lag(clock)) is not None)
+    return nlargest(most, lagging, key=lambda pair: pair[0].bytes)
+
+
 def slowest(roles: Sequence[Registry], clock: Callable[[], float], most: int) -> list[Row]:
-    """The open connections that lag by the most bytes, at most `most`. `clock`: the hub's."""
-    lagging = ((lag.bytes, one) for role in roles for one in role.open if (lag := one.lag(clock)) is not None)
-    return [_row(one, clock) for _, one in nlargest(most, lagging, key=itemgetter(0))]
+    """The rows of those that lag by the most bytes, as `laggards` finds them."""
+    return [_row(one, clock) for _, one in laggards(roles, clock, most)]
 
 
 def ended(

@@ -192,11 +192,26 @@ class Elsewhere(Protocol):
         ...
 
 
+class Nowhere:
+    """There are no other processes."""
+
+    rows = slowest = ended = ()
+
+    def add_to(self, own: Snapshot) -> Snapshot:
+        return own
+
+    def connected(self, role: str) -> int:
+        return 0
+
+    def refresh(self, after: int | None, then: Callable[[], object]) -> None:
+        then()
+
+
 class Stats:
     """Takes snapshots of a relay."""
 
-    elsewhere: Elsewhere | None = None
-    """Other processes that have subscribers; None if there are none."""
+    elsewhere: Elsewhere = Nowhere()
+    """Other processes that have subscribers."""
 
     def __init__(
         self,
@@ -237,13 +252,12 @@ class Stats:
 
     def connected(self, role: str) -> int:
         """How many connections with that role are open, in all processes."""
-        others = 0 if self.elsewhere is None else self.elsewhere.connected(role)
-        return others + sum(len(registry.open) for registry in self.registries if registry.role == role)
+        here = sum(len(registry.open) for registry in self.registries if registry.role == role)
+        return here + self.elsewhere.connected(role)
 
     def snapshot(self) -> Snapshot:
         """The relay now, with all its processes. Taking a snapshot costs some 2 µs for each subscriber."""
-        own = self.here()
-        return own if self.elsewhere is None else self.elsewhere.add_to(own)
+        return self.elsewhere.add_to(self.here())
 
     def here(self) -> Snapshot:
         """This process now."""
@@ -262,7 +276,7 @@ class Stats:
             live=live,
             lagging=len(lags),
             lags=tuple(lag.seconds for lag in lags),
-            furthest=_furthest(lags),
+            furthest=furthest(lags),
             discarded=self._intake.discarded,
             incomplete=self._intake.incomplete,
             blocked=self._intake.paused,
@@ -304,7 +318,7 @@ class Stats:
         return Tally(messages, size, skipped), live, lags
 
 
-def _furthest(lags: Sequence[Lag]) -> Lag:
+def furthest(lags: Sequence[Lag]) -> Lag:
     """The most messages, the most bytes and the most seconds of all."""
     return Lag(
         messages=max((lag.messages for lag in lags), default=0),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from relay.core.cursor import Lag, Tally
-from relay.observe.stats import Role, Snapshot
+from relay.observe.stats import Role, Snapshot, furthest
 from relay.peers.registry import TCP
 from relay.wire.close_reason import CloseReason
 
@@ -32,11 +32,7 @@ def add(own: Snapshot, others: Sequence[Snapshot]) -> Snapshot:
         live=sum(one.live for one in every),
         lagging=sum(one.lagging for one in every),
         lags=tuple(lag for one in every for lag in one.lags),
-        furthest=Lag(
-            messages=max(one.furthest.messages for one in every),
-            bytes=max(one.furthest.bytes for one in every),
-            seconds=max(one.furthest.seconds for one in every),
-        ),
+        furthest=furthest([one.furthest for one in every]),
         left_out=sum(one.left_out for one in every),
         sessions=_count(one.sessions for one in every),
         resumed=_count(one.resumed for one in every),
@@ -51,9 +47,7 @@ def over(last: Snapshot, there: int = 0) -> Snapshot:
     """
     return replace(
         last,
-        roles=tuple(
-            _ended(role, there if role.name == "subscriber" and role.feed == TCP else 0) for role in last.roles
-        ),
+        roles=tuple(_ended(role, there if (role.name, role.feed) == SUBSCRIBERS else 0) for role in last.roles),
         live=0,
         lagging=0,
         lags=(),

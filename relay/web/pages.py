@@ -81,13 +81,9 @@ class Pages:
 
     def gather(self, request: Request, then: Callable[[], object]) -> None:
         """Call `then` when the answer to a costly `request` can be given: other processes may have to report first."""
-        elsewhere = self._stats.elsewhere
-        if elsewhere is None:
-            then()
-            return
         after = request.query.get("after", ["0"])[-1]
         lists = request.path == "/connections" and re.fullmatch("[0-9]{1,18}", after)
-        elsewhere.refresh(int(after) if lists else None, then)
+        self._stats.elsewhere.refresh(int(after) if lists else None, then)
 
     def respond(self, request: Request) -> Response | Takeover:
         """The answer to a request, whatever it asks for."""
@@ -126,13 +122,13 @@ class Pages:
         if not re.fullmatch("[0-9]{1,4}", most) or not 0 < int(most) <= PAGE:
             return line(400, f"most: how many connections, from 1 to {PAGE}")
         if "ended" in request.query:
-            others = self._stats.elsewhere.ended if self._stats.elsewhere else ()
-            return _json({"ended": [ended_json(one) for one in ended(self._stats.registries, int(most), others)]})
+            gone = ended(self._stats.registries, int(most), self._stats.elsewhere.ended)
+            return _json({"ended": [ended_json(one) for one in gone]})
         after = request.query.get("after", ["0"])[-1]
         if not re.fullmatch("[0-9]{1,18}", after):
             return line(400, "after: the number of a connection")
-        rows = self._stats.elsewhere.rows if self._stats.elsewhere else ()
-        rows, more = page(self._stats.registries, int(after), self._stats.clock, int(most), rows)
+        there = self._stats.elsewhere.rows
+        rows, more = page(self._stats.registries, int(after), self._stats.clock, int(most), there)
         return _json({"connections": [connection_json(row) for row in rows], "next": more})
 
 

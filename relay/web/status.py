@@ -20,7 +20,7 @@ from relay.core.journal import JournalFigures
 from relay.core.log import Log
 from relay.core.state import WORDS, State
 from relay.core.timing import SWEEP
-from relay.observe.roster import Row, ended
+from relay.observe.roster import ENDED, SLOWEST, Row, ended, laggards
 from relay.observe.stats import ReachFigures, Role, Snapshot, Stats
 from relay.peers.connection import Connection
 from relay.peers.ended_connection import EndedConnection
@@ -30,10 +30,6 @@ from relay.web.pace import Mark, Paces
 from relay.wire.framing import Buffer, Framing
 from relay.wire.printable import printable
 
-SLOWEST = 10
-"""Lagging subscribers shown."""
-ENDED = 20
-"""Ended connections shown."""
 TAIL = 20
 """Messages shown in the tail."""
 SHOWN = 200
@@ -75,8 +71,7 @@ class Status:
 
     def now(self) -> dict[str, object]:
         """The relay now. It costs 1.5 µs per subscriber, 5 µs if it lags, so call it once for all viewers."""
-        snapshot, elsewhere = self._stats.snapshot(), self._stats.elsewhere
-        there = elsewhere.ended if elsewhere else ()
+        snapshot, there = self._stats.snapshot(), self._stats.elsewhere.ended
         return {
             "epoch": self._epoch(),
             "version": __version__,
@@ -92,18 +87,8 @@ class Status:
 
     def _slowest(self, snapshot: Snapshot) -> list[dict[str, object]]:
         """The connections that lag by the most bytes, and why they lag."""
-        most: list[tuple[Lag, Connection]] = []
-        clock = self._stats.clock
-        if snapshot.lagging:
-            lagging = (
-                (lag, one)
-                for role in self._stats.registries
-                for one in role.open
-                if (lag := one.lag(clock)) is not None
-            )
-            most = nlargest(SLOWEST, lagging, key=lambda pair: pair[0].bytes)
-        elsewhere = self._stats.elsewhere
-        rows = elsewhere.slowest if elsewhere else ()
+        most = laggards(self._stats.registries, self._stats.clock, SLOWEST) if snapshot.lagging else []
+        rows = self._stats.elsewhere.slowest
         self._paces.keep({one.number for _, one in most} | {row.number for row in rows})
         every = [
             (lag.bytes, _who(one) | _doing(one.state, lag) | {"why": self._why(one, lag, snapshot)})

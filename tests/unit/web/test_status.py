@@ -14,8 +14,9 @@ from relay import __version__
 from relay.core.cursor import Tally
 from relay.core.log import Log
 from relay.core.slow import SLOW_POLICIES
+from relay.observe.roster import ENDED, SLOWEST
 from relay.peers.ended_connection import EndedConnection
-from relay.web.status import ENDED, SCANNED, SHOWN, SLOWEST, TAIL, Status, ended_json, tail
+from relay.web.status import SCANNED, SHOWN, TAIL, Status, ended_json, tail
 from relay.wire.close_reason import CloseReason
 from relay.wire.counted import Int32
 from relay.wire.delimited import Line
