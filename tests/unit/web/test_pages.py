@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from relay.observe.roster import PAGE, ended, page
+from relay.peers.intake import BACKBONE, JOURNAL, SUBSCRIBERS, WORKERS
 from relay.web.pages import Pages
 from relay.web.request import NOTHING, Request, Response
 from relay.web.streams import Takeover
@@ -286,6 +288,13 @@ class ConnectionsTests(PagesCase):
             found = self.ask("/connections", query={"most": most})
             self.assertEqual((found.status, found.body), (400, b"most: how many connections, from 1 to 1000\n"), most)
             self.assertEqual(self.ask("/connections", query={"most": most, "ended": ""}).status, 400)
+
+
+class WordsTests(PagesCase):
+    def test_the_page_has_words_for_whatever_publishers_wait_for(self) -> None:
+        [words] = re.findall(r"const WAITED = \{(.*?)\};", self.ask("/page.js").body.decode(), re.DOTALL)
+        for whom in (SUBSCRIBERS, JOURNAL, BACKBONE, WORKERS):
+            self.assertRegex(words, rf'\b{whom}: "the ')
 
 
 class ElsewhereTests(PagesCase):
