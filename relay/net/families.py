@@ -40,14 +40,18 @@ class IPv6Port(tcp.Port):
         return made
 
 
-class OwnFamily:
-    """A reactor whose ports are of the class `IPv6Port`."""
+class Reactor:
+    """A reactor, for others that differ from it in how they listen."""
 
     def __init__(self, reactor: Any) -> None:  # Any: a reactor
         self._reactor = reactor
 
     def __getattr__(self, name: str) -> Any:  # Any: what the reactor has
         return getattr(self._reactor, name)
+
+
+class OwnFamily(Reactor):
+    """A reactor whose ports are of the class `IPv6Port`."""
 
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
         made = IPv6Port(port, factory, backlog, interface, self._reactor)

@@ -21,21 +21,19 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from relay.net.families import IPv6Port, Reactor
 from relay.net.listening import BACKLOG
 
 
 class ReservedPort(tcp.Port):
     """A port that shares its number with others, and accepts nothing."""
 
-    only_ipv6 = False
     others: tuple[ReservedPort, ...] = ()
     """Those that end with it: the kernel must not give connections to any when nobody is to come."""
 
     def createInternetSocket(self) -> socket.socket:
         made: socket.socket = super().createInternetSocket()
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if self.only_ipv6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         return made
 
     def startReading(self) -> None:
@@ -49,30 +47,30 @@ class ReservedPort(tcp.Port):
     stopListening = loseConnection
 
 
+class ReservedIPv6Port(ReservedPort, IPv6Port):
+    """One that serves IPv6 alone."""
+
+
 class Reserved(Factory):
     """The factory of ports on which nothing is accepted."""
 
     noisy = False
 
 
-class Reserving:
+class Reserving(Reactor):
     """A reactor that makes `count` sockets for each TCP port, on which nothing is accepted."""
 
     def __init__(self, reactor: Any, count: int, only_ipv6: bool = False) -> None:  # Any: a reactor
         """`only_ipv6`: whether ports for IPv6 serve that alone."""
+        super().__init__(reactor)
         self.made: list[ReservedPort] = []
         """The ports that were made."""
-        self._reactor = reactor
         self._count = count
-        self._only_ipv6 = only_ipv6
-
-    def __getattr__(self, name: str) -> Any:  # Any: what the reactor has
-        return getattr(self._reactor, name)
+        self._kind = ReservedIPv6Port if only_ipv6 else ReservedPort
 
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
         for _ in range(self._count):
-            made = ReservedPort(port, factory, BACKLOG, interface, self._reactor)
-            made.only_ipv6 = self._only_ipv6 and made.addressFamily == socket.AF_INET6
+            made = self._kind(port, factory, BACKLOG, interface, self._reactor)
             made.startListening()
             self.made.append(made)
             port = made.getHost().port  # if it was 0, the system has chosen one
@@ -81,16 +79,13 @@ class Reserving:
         return first
 
 
-class Inheriting:
+class Inheriting(Reactor):
     """A reactor whose TCP ports are sockets that another process has made."""
 
     def __init__(self, reactor: Any, descriptors: Iterable[int]) -> None:  # Any: a reactor
         """`descriptors`: of the sockets, in the order in which ports are listened on. They are taken over."""
-        self._reactor = reactor
+        super().__init__(reactor)
         self._descriptors = iter(descriptors)
-
-    def __getattr__(self, name: str) -> Any:  # Any: what the reactor has
-        return getattr(self._reactor, name)
 
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
         descriptor = next(self._descriptors)
