@@ -27,6 +27,9 @@ from relay.core.timing import Clock
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer
 
+READ_PART = 4
+"""What is read from the journal may take the size of the buffer divided by this."""
+
 
 class Present(Overrunning, Protocol):
     """What the past asks of the hub whose past it is."""

@@ -28,7 +28,7 @@ from relay.core.budget import Loan
 from relay.core.hub import Hub
 from relay.core.journal import Chunk, Key
 from relay.core.log import Log
-from relay.core.past import Past
+from relay.core.past import READ_PART, Past
 from relay.core.pending import Journaled, Pending
 from relay.core.timing import CallSoon, Clock
 from relay.journal.disk import Disk
@@ -47,8 +47,6 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """Where Linux says which run of the machine this is."""
 LOOK = 0.01
 """Seconds between two looks at whether the journal's threads are done, when the relay stops."""
-READ_PART = 4
-"""What is read from the journal may take the size of the buffer divided by this."""
 T = TypeVar("T")
 
 

@@ -31,7 +31,7 @@ from twisted.logger import (
 from relay import __version__
 from relay.config.config import Config, Faults
 from relay.core.hub import Hub
-from relay.core.past import Past
+from relay.core.past import READ_PART, Past
 from relay.daemon.assembly import Relay, Surroundings, assemble
 from relay.daemon.logs import PLAIN
 from relay.daemon.timers import Timers
@@ -61,8 +61,6 @@ from relay.workers.messages import (
 )
 from relay.workers.worker import CONTROL
 
-READ_PART = 4
-"""What is read from the relay's journal may take the size of the buffer divided by this."""
 LOOK = 0.01
 """Seconds between two looks at whether the worker has what it waits for."""
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -141,7 +139,6 @@ class WorkerProcess:
             self._fail(str(error))
         if begin.kept is not None:
             self._read_distant_journal(relay, begin.kept)
-        relay.readiness.obstacle = ""
         for part in relay.registering:
             if part not in (relay.totals, relay.status):  # the relay reports for all
                 part.register(self._timers.every)
@@ -223,10 +220,8 @@ class WorkerProcess:
         self._stopping = True
         self._timers.stop()
         relay = self._relay
-        relay.readiness.stopping = True
         relay.machinery.reaching.stop()
         relay.ports.stop("subscribe", "subscribe-tls")
-        relay.appliers.drain_timeout = timeout
         self._drain_when_complete(self._reactor.seconds() + timeout)
 
     def _drain_when_complete(self, deadline: float) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -310,10 +311,7 @@ class Workers:
 
     def throttle(self) -> Throttle:
         """Makes publishers wait while a worker is behind."""
-        return Throttle(self, self._call_soon, lambda: LOCKSTEP, self._backlog, lambda: NOWHERE)
-
-    def _call_soon(self, function: Callable[[], object]) -> None:
-        self._reactor.callLater(0, function)
+        return Throttle(self, partial(self._reactor.callLater, 0), lambda: LOCKSTEP, self._backlog, lambda: NOWHERE)
 
     @property
     def alone(self) -> bool:
