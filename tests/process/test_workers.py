@@ -136,16 +136,22 @@ def test_a_worker_that_hangs_is_killed_and_publishers_go_on(running: tuple[Relay
     relay.log.wait_for("worker . has ended by SIGKILL")
 
 
+def stop_while_it_lags(relay: Relay) -> list[int]:
+    """Publish `BIG` 60 times to a subscriber that does not read it, and tell the relay to stop. Returns its workers."""
+    relay.log.wait_for("subscriber .* connected")
+    pids = children(relay.pid)
+    with connection(relay.publish_port) as publisher:
+        publisher.sendall(BIG * 60)
+        publisher.shutdown(socket.SHUT_WR)
+        assert publisher.recv(1) == b""
+    relay.log.process.terminate()
+    relay.log.wait_for("SIGTERM received, stopping")
+    return pids
+
+
 def test_a_stop_gives_lagging_subscribers_the_rest_and_leaves_no_process_behind() -> None:
     with Relay(*WORKERS, "--drain-timeout", "20") as relay, roomy(relay.subscribe_port, 64 * 1024) as lagging:
-        relay.log.wait_for("subscriber .* connected")
-        pids = children(relay.pid)
-        with connection(relay.publish_port) as publisher:
-            publisher.sendall(BIG * 60)
-            publisher.shutdown(socket.SHUT_WR)
-            assert publisher.recv(1) == b""
-        relay.log.process.terminate()
-        relay.log.wait_for("SIGTERM received, stopping")
+        pids = stop_while_it_lags(relay)
         wait_until(lambda: _refuses(relay.subscribe_port), "nobody can connect any more")
         assert receive_all(lagging) == BIG * 60
         assert relay.log.wait_for_end() == 0
@@ -166,14 +172,7 @@ def _refuses(port: int) -> bool:
 
 def test_a_second_signal_ends_it_at_once() -> None:
     with Relay(*WORKERS, "--drain-timeout", "600") as relay, roomy(relay.subscribe_port, 64 * 1024):
-        relay.log.wait_for("subscriber .* connected")
-        pids = children(relay.pid)
-        with connection(relay.publish_port) as publisher:
-            publisher.sendall(BIG * 60)
-            publisher.shutdown(socket.SHUT_WR)
-            assert publisher.recv(1) == b""
-        relay.log.process.terminate()
-        relay.log.wait_for("SIGTERM received, stopping")
+        pids = stop_while_it_lags(relay)
         relay.log.process.terminate()
         assert relay.log.wait_for_end() == 0
         assert gone(*pids)
