@@ -29,7 +29,7 @@ mkdir "$scratch/source"
 tar -C "$root" --exclude=.git --exclude=.venv --exclude=node_modules --exclude=build -cf - . | tar -C "$scratch/source" -xf -
 mkdir -p "$opt"
 "$python" -I -m venv "$opt"
-"$opt/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-compile "$scratch/source[web,top]"
+"$opt/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-compile "$scratch/source[web,top,journal]"
 # Twisted notes beside the plugins which there are. The service could not write it.
 "$opt/bin/python" -I -B -c 'from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))'
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
-from zlib import crc32
 
+from relay.journal.checksum import crc32
 from relay.wire.framing import Buffer
 from relay.wire.framings import MAX_NAME
 
