@@ -388,7 +388,7 @@ class Hub:
         which is no subscriber's fault.
         """
         for subscription in tuple(self._lagging):
-            waiting = subscription.lifecycle.state is State.WAITING
+            waiting = subscription.lifecycle.state is State.WAITING and subscription.consumer.stalls
             subscription.progress.look(waiting, subscription.consumer.unsent(), passed)
             if 0 < self.stall_timeout <= subscription.progress.idle:
                 self.end(subscription, CloseReason.STALLED)

@@ -39,6 +39,15 @@ class Consumer(Protocol):
         """Whether it takes nothing from `deliver`, but reads the log when it has time, and tells `Hub.took`."""
         ...
 
+    @property
+    def stalls(self) -> bool:
+        """Whether it is ended when it takes nothing for the stall timeout.
+
+        A feed and a worker are not: with `--slow block` they take nothing while they wait for subscribers of their own,
+        and end those.
+        """
+        ...
+
     def await_room(self, error: OSError | None) -> None:
         """The last delivery took fewer bytes than it was given, or failed with `error`.
 

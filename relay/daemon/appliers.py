@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -64,6 +64,10 @@ class Appliers:
     web: Access
     levels: LogLevelFilterPredicate
     """Decides which events are important enough for the log."""
+    read_file: Callable[[str], bytes]
+    """Reads a file for TLS. Raises OSError."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What was in those files, for the certificates in force."""
     certificate: str = ""
     """The name of the certificate in force; empty if there is none."""
     drain_timeout: float = 0.0
@@ -109,12 +113,13 @@ class Appliers:
         return change
 
     def _credentials(self, config: Config) -> Change:
-        credentials = load_credentials(config)
+        credentials = load_credentials(config, self.read_file)
 
         def change() -> None:
             self.publisher_tls.context = credentials.publishers
             self.subscriber_tls.context = credentials.subscribers
             self.certificate = credentials.name
+            self.files = credentials.files
 
         return change
 

@@ -32,7 +32,7 @@ from relay.daemon.reload import Reload
 from relay.daemon.reports import StatusLine, Totals, exhausted
 from relay.daemon.systemd import Supervisor
 from relay.feeds.feeds import Feeds
-from relay.net.certificates import RenewableContext
+from relay.net.certificates import RenewableContext, read_bytes
 from relay.net.families import ipv4_numbers
 from relay.net.listening import Transport
 from relay.net.ports import CannotStart, Ports
@@ -74,6 +74,10 @@ class Surroundings:
     """The service manager, which is told how the relay is."""
     admission: Admission = field(default_factory=Admission)
     """Counts connections against the limits."""
+    intake: Intake = field(default_factory=lambda: Intake(time.monotonic))
+    """Has publishers wait."""
+    read_file: Callable[[str], bytes] = read_bytes
+    """Reads a file for TLS. Raises OSError."""
     upstream: Callable[[Hub], IStreamClientEndpoint] | None = None
     """Makes what connects a worker to its relay; None if this is no worker."""
 
@@ -206,7 +210,7 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
     """Make a relay with `config` in force. Raises CannotStart, for example if a certificate cannot be used."""
     machinery = _make_machinery(config, surroundings)
     sessions = machinery.sessions
-    appliers = _make_appliers(machinery, surroundings.levels)
+    appliers = _make_appliers(machinery, surroundings)
     reload = Reload(
         config, read=surroundings.read, appliers=appliers.by_part(), certificate=lambda: appliers.certificate
     )
@@ -245,7 +249,7 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
 def _make_machinery(config: Config, surroundings: Surroundings) -> Machinery:
     reactor, admission = surroundings.reactor, surroundings.admission
     call_soon = partial(reactor.callLater, 0)
-    lines, intake = RateLimitedLog(), Intake(time.monotonic)
+    lines, intake = RateLimitedLog(), surroundings.intake
     recording, sharing = load_journal(config, intake, reactor), load_backbone(config, intake, reactor)
     kept = recording or sharing
     hub = _make_hub(config, intake, kept, call_soon)
@@ -325,7 +329,7 @@ def _make_sessions(
     )
 
 
-def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> Appliers:
+def _make_appliers(machinery: Machinery, surroundings: Surroundings) -> Appliers:
     handshakes = machinery.chores.lane()
     return Appliers(
         hub=machinery.hub,
@@ -341,7 +345,8 @@ def _make_appliers(machinery: Machinery, levels: LogLevelFilterPredicate) -> App
         publisher_tls=RenewableContext(handshakes),
         subscriber_tls=RenewableContext(handshakes),
         web=Access(),
-        levels=levels,
+        levels=surroundings.levels,
+        read_file=surroundings.read_file,
     )
 
 

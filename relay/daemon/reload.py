@@ -69,8 +69,8 @@ class Reload:
             change()
         self.config = config
 
-    def __call__(self) -> None:
-        """Read the configuration again and put it in force. The log tells the outcome, also of a failure."""
+    def __call__(self) -> bool:
+        """Read the configuration again and put it in force. Returns whether that succeeded; the log tells more."""
         try:
             new = self._read()
             now, later = self._changed(new)
@@ -79,7 +79,7 @@ class Reload:
         except Faults as faults:
             self.done[False] += 1
             self.logger.warn("reload failed, everything stays as it was: {faults}", faults=str(faults))
-            return
+            return False
         self.done[True] += 1
         certificate = self._certificate()
         self.logger.info(
@@ -88,6 +88,7 @@ class Reload:
             certificate=f"; certificate {certificate}" if certificate else "",
             restart=f"; only after a restart: {', '.join(setting.name for setting in later)}" if later else "",
         )
+        return True
 
     def _changed(self, new: Config) -> tuple[list[Setting], list[Setting]]:
         """The settings in which `new` differs: those that can change now, and those that wait for a restart."""

@@ -157,11 +157,10 @@ class RelayService(Service):
             return  # it stops: no change is worth making
         self._supervisor.reloading()
         try:
-            self.relay.reload()
-            if self._workers is not None:
-                from relay.daemon.workers import worker_config
+            if self.relay.reload() and self._workers is not None:
+                from relay.daemon.workers import worker_settings
 
-                self._workers.change(worker_config(self.relay.reload.config))
+                self._workers.change(worker_settings(self.relay))
         finally:
             self._supervisor.ready()
 

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from os import _exit as end_at_once
@@ -29,7 +29,7 @@ from twisted.logger import (
 )
 
 from relay import __version__
-from relay.config.config import Config, Faults
+from relay.config.config import Faults
 from relay.core.hub import Hub
 from relay.core.past import READ_PART, Past
 from relay.daemon.assembly import Relay, Surroundings, assemble
@@ -43,6 +43,7 @@ from relay.peers.ended_connection import REMEMBERED
 from relay.workers.admission import ReportingAdmission
 from relay.workers.channel import Channel
 from relay.workers.distant_journal import DistantReader
+from relay.workers.intake import ReportingIntake
 from relay.workers.messages import (
     Ask,
     Begin,
@@ -57,6 +58,7 @@ from relay.workers.messages import (
     Ready,
     Refuse,
     Report,
+    Settings,
     Stop,
 )
 from relay.workers.worker import CONTROL
@@ -81,6 +83,7 @@ class WorkerProcess:
         self._upstream: PairEndpoint | None = None
         self._relay: Relay | None = None
         self._reader: DistantReader | None = None
+        self._files: Mapping[str, bytes] = {}  # for TLS
         self._stopping = False
         self._end = end
 
@@ -106,8 +109,8 @@ class WorkerProcess:
                 self._reader.lent(message)
             case Found() if self._reader is not None:
                 self._reader.found(message)
-            case Change(config):
-                self._change(config)
+            case Change(settings):
+                self._change(settings)
             case Ask(after):
                 self._report(after)
             case Refuse():
@@ -128,13 +131,16 @@ class WorkerProcess:
         numbers, call_soon = count(begin.numbers), partial(self._reactor.callLater, 0)
         surroundings = Surroundings(
             reactor=self._reactor,
-            read=lambda: begin.config,
+            read=lambda: begin.settings.config,
             levels=self.levels,
             admission=ReportingAdmission(numbers, call_soon, self.channel.tell),
+            intake=ReportingIntake(time.monotonic, self.channel.tell),
+            read_file=lambda file: self._files[file],
             upstream=self._make_upstream,
         )
+        self._files = begin.settings.files
         try:
-            self._relay = relay = assemble(begin.config, surroundings)
+            self._relay = relay = assemble(begin.settings.config, surroundings)
         except CannotStart as error:
             self._fail(str(error))
         if begin.kept is not None:
@@ -153,10 +159,7 @@ class WorkerProcess:
             self.channel.tell, time.time, lambda: log.next, config.buffer // READ_PART, loan.hold
         )
         reader.kept = kept
-        hub.past = Past(hub, reader, ends, time.monotonic, self._damaged)
-
-    def _damaged(self, error: Exception) -> None:
-        self.logger.error("{error}: who needs it is disconnected", error=error)
+        hub.past = Past(hub, reader, ends, time.monotonic, damaged=lambda error: None)  # the relay tells of it
 
     def _make_upstream(self, hub: Hub) -> PairEndpoint:
         self._upstream = PairEndpoint(hub.pace.begin_read, hub.pace.end_read, "the relay", self._reactor)
@@ -184,12 +187,13 @@ class WorkerProcess:
 
     # While it runs
 
-    def _change(self, config: Config) -> None:
-        """Put `config` in force. The relay has checked and logged it; a file may have changed since, though."""
+    def _change(self, settings: Settings) -> None:
+        """Put `settings` in force. The relay has done so and logged it; only descriptors may be too few here."""
         if self._relay is None:
             return
+        self._files = settings.files
         try:
-            self._relay.reload.apply(config)
+            self._relay.reload.apply(settings.config)
         except Faults as faults:
             self.logger.warn("reload failed, everything stays as it was: {faults}", faults=str(faults))
 

@@ -19,7 +19,7 @@ from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
 from relay.peers.subscriber import SubscriberFactory
 from relay.workers.lending import Lending
-from relay.workers.messages import Begin, Logged
+from relay.workers.messages import Begin, Logged, Settings
 from relay.workers.worker import FIRST_PORT
 from relay.workers.workers import Workers
 
@@ -35,13 +35,13 @@ def make_workers(relay: Relay, ports: Sequence[Sequence[ReservedPort]]) -> Worke
     admission = Admission(2**62, numbers=machinery.admission.numbers)  # the limits are for those who come
     registry = Registry("worker", admission, QuietLog())
     incarnations, past, journal = count(1), machinery.hub.past, machinery.journal
-    lending = Lending(journal, past.reader) if past is not None and journal is not None else None
+    lending = Lending(journal, past.reader, past.damaged) if past is not None and journal is not None else None
 
     def begin() -> Begin:
         kept = None if lending is None else lending.kept()
         numbers = next(incarnations) * NUMBERS
         descriptors = tuple(range(FIRST_PORT, FIRST_PORT + len(ports)))
-        return Begin(__version__, worker_config(relay.reload.config), numbers, descriptors, kept)
+        return Begin(__version__, worker_settings(relay), numbers, descriptors, kept)
 
     workers = Workers(
         config.workers,
@@ -55,7 +55,7 @@ def make_workers(relay: Relay, ports: Sequence[Sequence[ReservedPort]]) -> Worke
         clock=time.monotonic,
     )
     workers.ports = [[of_all[place].fileno() for of_all in ports] for place in range(config.workers)]
-    machinery.hub.throttles.append(workers.throttle())
+    machinery.hub.throttles.append(workers.throttle)
     relay.stats.elsewhere = workers
     relay.stats.registries += (registry,)
     return workers
@@ -68,6 +68,11 @@ class QuietLog(RateLimitedLog):
         self.debug(logger, line, **fields)
 
 
+def worker_settings(relay: Relay) -> Settings:
+    """The settings of a worker of `relay`, as they are in force."""
+    return Settings(worker_config(relay.reload.config), relay.appliers.files)
+
+
 def worker_config(config: Config) -> Config:
     """The configuration of a worker of a relay with `config`."""
     shared = shared_endpoints(config)
@@ -78,6 +83,9 @@ def worker_config(config: Config) -> Config:
         pull=(),
         push=(),
         mirror=RELAY,
+        reach_ca="",
+        reach_certificate="",
+        reach_private_key="",
         workers=0,
         journal="",
         backbone=None,

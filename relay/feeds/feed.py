@@ -185,6 +185,7 @@ class Feed:
     # What the hub that has the messages calls
 
     reads = True
+    stalls = False
 
     def deliver(self, pieces: object) -> int:
         """Take nothing while the main hub delivers to everybody: the feed reads that hub's log when it has time."""

@@ -136,6 +136,7 @@ class Membership:
         return self._consumer.deliver_one
 
     reads = False
+    stalls = True
 
     def await_room(self, error: OSError | None) -> None:
         self._consumer.await_room(error)

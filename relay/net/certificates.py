@@ -6,8 +6,9 @@ are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from os.path import abspath
 from pathlib import Path
@@ -43,20 +44,34 @@ class Credentials:
     """For the TLS connections of subscribers."""
     name: str = ""
     """For whom the relay's certificate is, and until when."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What the files contain."""
 
 
-def load_credentials(config: Config) -> Credentials:
-    """Read the files that `config` names. Raises Faults with everything that is wrong with them."""
+def read_bytes(file: str) -> bytes:
+    """What is in a file. Raises OSError."""
+    return Path(file).read_bytes()
+
+
+def load_credentials(config: Config, read: Callable[[str], bytes] = read_bytes) -> Credentials:
+    """Read the files that `config` names, with `read`. Raises Faults with everything that is wrong with them."""
     if not config.certificate:
         return Credentials()
     key_file = config.private_key or config.certificate
     faults: list[str] = []
-    chain = load("certificate", config.certificate, x509.load_pem_x509_certificates, faults)
+    files: dict[str, bytes] = {}
+
+    def read_once(file: str) -> bytes:
+        files[file] = found = files.get(file) or read(file)
+        return found
+
+    parsed = partial(load, faults=faults, read=read_once)
+    chain = parsed("certificate", config.certificate, x509.load_pem_x509_certificates)
     key = None
     if chain or config.private_key:  # a file that cannot be read is one fault, also where both should be in it
-        key = load("private-key", key_file, lambda data: load_pem_private_key(data, None), faults)
-    publisher_ca = load("publisher-ca", config.publisher_ca, x509.load_pem_x509_certificates, faults)
-    subscriber_ca = load("subscriber-ca", config.subscriber_ca, x509.load_pem_x509_certificates, faults)
+        key = parsed("private-key", key_file, lambda data: load_pem_private_key(data, None))
+    publisher_ca = parsed("publisher-ca", config.publisher_ca, x509.load_pem_x509_certificates)
+    subscriber_ca = parsed("subscriber-ca", config.subscriber_ca, x509.load_pem_x509_certificates)
     if chain and key and chain[0].public_key() != key.public_key():
         faults.append(
             f"private-key: {abspath(key_file)} does not belong to the certificate in {abspath(config.certificate)}"
@@ -69,20 +84,27 @@ def load_credentials(config: Config) -> Credentials:
             publishers=_context(chain, key, publisher_ca),
             subscribers=_context(chain, key, subscriber_ca),
             name=f"{_names(chain[0])}, valid until {chain[0].not_valid_after_utc:%Y-%m-%d}",
+            files=files,
         )
     except SSL.Error as error:
         raise Faults([f"certificate: {abspath(config.certificate)}: {_reason(error)}"]) from None
 
 
-def load(name: str, file: str, parse: Callable[[bytes], Value], faults: list[str]) -> Value | None:
+def load(
+    name: str,
+    file: str,
+    parse: Callable[[bytes], Value],
+    faults: list[str],
+    read: Callable[[str], bytes] = read_bytes,
+) -> Value | None:
     """The parsed file of the setting `name`. None without a file, or if it is wrong: `faults` then gets a line.
 
-    `parse`: makes the value of the file's bytes; raises ValueError or TypeError if it cannot.
+    `parse`: makes the value of the file's bytes, which `read` reads; raises ValueError or TypeError if it cannot.
     """
     if not file:
         return None
     try:
-        return parse(Path(file).read_bytes())
+        return parse(read(file))
     except OSError as error:
         faults.append(f"{name}: {abspath(file)}: {error.strerror}")
     except TypeError:

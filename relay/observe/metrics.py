@@ -254,6 +254,10 @@ def _workers(now: Snapshot) -> Iterator[Metric]:
         delivered.add_metric(where, one.delivered.bytes)
     yield from (up, connections, cpu, memory, delivered)
     yield Counter("relay_workers_replaced", "Workers that have ended and were replaced.", now.replaced)
+    yield Gauge("relay_workers_held", "1 while publishers wait for a worker, else 0.", now.workers_held)
+    yield Counter(
+        "relay_workers_held_seconds", "Seconds during which publishers waited for a worker.", now.workers_held_seconds
+    )
 
 
 def _reach(now: Snapshot) -> Iterator[Metric]:

@@ -125,7 +125,7 @@ class Snapshot:
     blocked: bool
     """Whether publishers are not read now."""
     blocked_by: tuple[str, ...]
-    """What publishers wait for: `subscribers`, `journal`, `backbone`."""
+    """What publishers wait for: `subscribers`, `journal`, `backbone`, `workers`."""
     blocked_seconds: float
     """Time during which publishers were not read."""
     reloaded: int
@@ -159,6 +159,10 @@ class Snapshot:
     """The processes that take subscribers, if there are some."""
     replaced: int = 0
     """Workers that have ended and were replaced."""
+    workers_held: bool = False
+    """Whether publishers wait for a worker now."""
+    workers_held_seconds: float = 0.0
+    """Time during which publishers waited for a worker."""
 
 
 class Elsewhere(Protocol):

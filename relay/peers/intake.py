@@ -32,7 +32,7 @@ class Intake:
         """Messages that were begun and dropped, because their publishers' connections ended."""
         self._clock = clock
         self._publishers: dict[Publisher, None] = {}
-        self._waits_for: set[str] = set()
+        self._waits_for: set[tuple[str, object]] = set()
         self._told = False  # whether the log says that publishers wait
         self._paused_since: float | None = None
         self._paused_before = 0.0  # seconds in all pauses that are over
@@ -45,7 +45,7 @@ class Intake:
     @property
     def waits_for(self) -> tuple[str, ...]:
         """What publishers are made to wait for: some of `SUBSCRIBERS`, `JOURNAL`, `BACKBONE` and `WORKERS`."""
-        return tuple(sorted(self._waits_for))
+        return tuple(sorted({what for what, _ in self._waits_for}))
 
     @property
     def alone(self) -> bool:
@@ -75,7 +75,7 @@ class Intake:
 
     def pause(self, lag: Lag) -> None:
         """Stop reading from all publishers, present and future: the slowest subscriber is `lag` behind."""
-        self._hold(SUBSCRIBERS)
+        self.hold(SUBSCRIBERS)
         self._told = True
         self.logger.warn(
             "publishers wait: the slowest subscriber is {messages:,} messages, {bytes:,} bytes, {seconds:.1f} s behind",
@@ -86,31 +86,26 @@ class Intake:
 
     def resume(self) -> None:
         """Read from all publishers again, if they wait for nothing else."""
-        self._release(SUBSCRIBERS)
+        self.release(SUBSCRIBERS)
 
-    def hold(self, whom: str, reason: str) -> None:
-        """Stop reading from all publishers: `whom`, the journal or the backbone, takes nothing for now.
+    def hold(self, whom: str, reason: str = "", where: object = None) -> None:
+        """Stop reading from all publishers: `whom`, for example the journal, takes nothing for now.
 
-        `reason`: why, for people; empty if that happens too often to be worth a line. May be called again.
+        `reason`: why, for people; empty if that happens too often to be worth a line. `where`: tells those apart that
+        have the same name, such as the subscribers of two workers. May be called again.
         """
-        self._hold(whom)
-        if reason:
-            self._told = True
-            self.logger.warn("publishers wait: {reason}", reason=reason)
-
-    def release(self, whom: str) -> None:
-        """What publishers waited for takes messages again: read from all, if they wait for nothing else."""
-        self._release(whom)
-
-    def _hold(self, whom: str) -> None:
         if not self._waits_for:
             self._paused_since = self._clock()
             for publisher in self._publishers:
                 publisher.pause()
-        self._waits_for.add(whom)
+        self._waits_for.add((whom, where))
+        if reason:
+            self._told = True
+            self.logger.warn("publishers wait: {reason}", reason=reason)
 
-    def _release(self, whom: str) -> None:
-        self._waits_for.discard(whom)
+    def release(self, whom: str, where: object = None) -> None:
+        """What publishers waited for takes messages again: read from all, if they wait for nothing else."""
+        self._waits_for.discard((whom, where))
         if self._waits_for or self._paused_since is None:
             return
         waited = self._clock() - self._paused_since

@@ -73,6 +73,7 @@ class Subscriber(Connection):
     # What the hub calls
 
     reads = False
+    stalls = True
 
     def await_room(self, error: OSError | None) -> None:
         if not self.outlet.await_room(error):

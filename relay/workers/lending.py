@@ -15,9 +15,11 @@ Tell = Callable[[Message], None]
 class Lending:
     """Answers what workers ask about the journal."""
 
-    def __init__(self, journal: Journal, reader: JournalReader) -> None:
+    def __init__(self, journal: Journal, reader: JournalReader, damaged: Callable[[Exception], None]) -> None:
+        """`damaged`: told what cannot be read, and why."""
         self._journal = journal
         self._reader = reader
+        self._damaged = damaged
 
     def kept(self) -> Kept:
         """What the journal has now."""
@@ -33,6 +35,8 @@ class Lending:
             tell(Lent(position, result))
             self._reader.give_back(result)
         else:
+            if not isinstance(result, Gone):
+                self._damaged(result)
             tell(Lent(position, None, isinstance(result, Gone), str(result)))
 
     def find(self, tell: Tell, find: Find) -> None:
@@ -42,6 +46,7 @@ class Lending:
 
     def _found(self, tell: Tell, number: int, result: int | Exception) -> None:
         if isinstance(result, Exception):
+            self._damaged(result)
             tell(Found(number, None, str(result)))
         else:
             tell(Found(number, result))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,12 +37,21 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """How a worker is to be: a configuration that is in force in the relay."""
+
+    config: Config
+    files: Mapping[str, bytes]
+    """What the relay found in the files of certificates, which may have changed since."""
+
+
+@dataclass(frozen=True)
 class Begin:
     """The first thing that a worker is told."""
 
     version: str
     """The relay's, which must be the worker's own: files may have changed since the relay was started."""
-    config: Config
+    settings: Settings
     numbers: int
     """The number of its first connection."""
     descriptors: tuple[int, ...]
@@ -79,9 +89,9 @@ class Connect:
 
 @dataclass(frozen=True)
 class Change:
-    """Apply another configuration."""
+    """Apply other settings."""
 
-    config: Config
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,13 @@ class Counted:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Whether publishers must wait for the slowest of the worker's subscribers (`--slow block`)."""
+
+    held: bool
+
+
+@dataclass(frozen=True)
 class Logged:
     """An event of the worker's log."""
 
@@ -172,7 +189,7 @@ class Report:
 
 
 ToWorker = Begin | Kept | Lent | Found | Connect | Change | Ask | Refuse | Stop
-FromWorker = Borrow | Find | Connected | Ready | Counted | Logged | Report
+FromWorker = Borrow | Find | Connected | Ready | Counted | Held | Logged | Report
 Message = ToWorker | FromWorker
 
 

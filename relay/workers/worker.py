@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from relay.net.pair import PairSender, adopt, make_pair
 from relay.peers.subscriber import Subscriber
 from relay.workers.channel import Channel
-from relay.workers.messages import Ask, Connected, Message, Report
+from relay.workers.messages import Ask, Connected, Held, Message, Report
 
 CONTROL, FIRST_PORT = 3, 4
 """Descriptors of a worker: of its channel, and of the first socket to listen on."""
@@ -53,6 +53,8 @@ class Worker(ProcessProtocol):
         """When that came."""
         self.asked: float | None = None
         """Since when it owes a report; None if it owes none."""
+        self.held = False
+        """Whether it waits for the slowest of its subscribers, and publishers with it."""
         self.subscriber: Subscriber | None = None
         """Its connection for messages."""
         self._boss = boss
@@ -76,6 +78,7 @@ class Worker(ProcessProtocol):
     def connect(self, reactor: Any, subscriber: Subscriber) -> None:  # Any: a reactor
         """Connect it to the messages: `subscriber` gets them for it."""
         self.subscriber = subscriber
+        subscriber.stalls = False  # it may wait for subscribers of its own, and owes reports even then
         messages, its_messages = make_pair()
         subscriber.makeConnection(PairSender(messages, subscriber, str(self.place), reactor))
         self._channel.send_socket(its_messages)
@@ -102,6 +105,8 @@ class Worker(ProcessProtocol):
                 self.report, self.asked, self.reported = message, None, self._clock()
             case Connected():
                 self._channel.forget_sockets()
+            case Held(held):
+                self.held = held
         self._boss.heard(self, message)
 
     # What Twisted calls

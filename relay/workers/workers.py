@@ -17,7 +17,6 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from relay.config.config import Config
 from relay.core.cursor import Lag, Tally
 from relay.core.slow import SlowPolicy
 from relay.core.state import State
@@ -28,11 +27,24 @@ from relay.observe.stats import Snapshot, WorkerFigures
 from relay.observe.sums import add, over
 from relay.peers.admission import Admission
 from relay.peers.ended_connection import EndedConnection
-from relay.peers.intake import WORKERS, Intake
+from relay.peers.intake import SUBSCRIBERS, WORKERS, Intake
 from relay.peers.registry import Registry
 from relay.peers.subscriber import SubscriberFactory
 from relay.workers.lending import Lending
-from relay.workers.messages import Borrow, Change, Counted, Find, Logged, Message, Ready, Refuse, Report, Stop
+from relay.workers.messages import (
+    Borrow,
+    Change,
+    Counted,
+    Find,
+    Held,
+    Logged,
+    Message,
+    Ready,
+    Refuse,
+    Report,
+    Settings,
+    Stop,
+)
 from relay.workers.worker import Worker
 
 PATIENCE = 5.0
@@ -108,6 +120,9 @@ class Workers:
         self._admitted: dict[Worker, list[str | None]] = {}
         self._past: list[Snapshot] = []  # of those that were replaced: one sum for each place
         self._waiting: list[_Queue] = []
+        self.throttle = Throttle(self, partial(reactor.callLater, 0), lambda: LOCKSTEP, self._backlog, lambda: NOWHERE)
+        """Makes publishers wait while a worker is behind."""
+        self._held_seconds = 0.0  # in which they did; while they do, without the time by `clock`
         self._on_ready: Callable[[], None] | None = None
         self._stopped: Deferred[None] | None = None
 
@@ -142,6 +157,9 @@ class Workers:
                 self._look_whether_ready()
             case Counted():
                 self._count(worker, message)
+            case Held(held):
+                (self._intake.hold if held else self._intake.release)(SUBSCRIBERS, where=worker)
+                self.throttle.look_soon()
             case Logged():
                 self._publish_event(message, worker.place)
             case Report():
@@ -158,6 +176,7 @@ class Workers:
 
     def gone(self, worker: Worker, how: str) -> None:
         """A worker's process has ended: replace it."""
+        self._intake.release(SUBSCRIBERS, where=worker)
         admitted = self._admitted.pop(worker)
         for host in admitted:
             self._admission.release(host)
@@ -181,10 +200,10 @@ class Workers:
         )
         self._reactor.callLater(0 if age > AGAIN else AGAIN, self._start, worker.place)
 
-    def change(self, config: Config) -> None:
-        """Have all apply another configuration, which is made for workers."""
+    def change(self, settings: Settings) -> None:
+        """Have all apply other settings."""
         for worker in self._workers.values():
-            worker.tell(Change(config))
+            worker.tell(Change(settings))
 
     def stop(self, timeout: float) -> Deferred[None]:
         """Have all give subscribers what is left for them, within `timeout` seconds. Fires when they have ended."""
@@ -252,7 +271,13 @@ class Workers:
     def add_to(self, own: Snapshot) -> Snapshot:
         """`own` with what all workers do, and those did that were replaced."""
         total = add(own, [*self._past, *(report.snapshot for report in self.reports.values() if report)])
-        return replace(total, workers=tuple(map(self._figures, self.reports)), replaced=self.replaced)
+        return replace(
+            total,
+            workers=tuple(map(self._figures, self.reports)),
+            replaced=self.replaced,
+            workers_held=self.throttle.holds,
+            workers_held_seconds=self._held_seconds + (self._clock() if self.throttle.holds else 0.0),
+        )
 
     def _figures(self, place: int) -> WorkerFigures:
         worker = self._workers.get(place)
@@ -309,10 +334,6 @@ class Workers:
 
     # Pace
 
-    def throttle(self) -> Throttle:
-        """Makes publishers wait while a worker is behind."""
-        return Throttle(self, partial(self._reactor.callLater, 0), lambda: LOCKSTEP, self._backlog, lambda: NOWHERE)
-
     @property
     def alone(self) -> bool:
         """As `Inflow`: it is not asked."""
@@ -320,19 +341,24 @@ class Workers:
 
     def pause(self, lag: Lag) -> None:
         """Have publishers wait. In a flood that happens all the time."""
-        self._intake.hold(WORKERS, "")
+        self._held_seconds -= self._clock()
+        self._intake.hold(WORKERS)
 
     def resume(self) -> None:
         """Let publishers go on."""
+        self._held_seconds += self._clock()
         self._intake.release(WORKERS)
 
     def _backlog(self) -> tuple[int, int]:
-        """Bytes that the worker furthest behind has yet to be given, and how many the log may hold."""
+        """Bytes that the worker furthest behind has yet to be given, and how many the log may hold.
+
+        One that waits for its own subscribers is not counted: publishers wait for those already.
+        """
         behind, limit = 0, 0
         for worker in self._workers.values():
             subscriber = worker.subscriber
             subscription = subscriber.source.subscription if subscriber is not None else None
-            if subscription is not None and subscription.attached:
+            if subscription is not None and subscription.attached and not worker.held:
                 log, limit = subscriber.source.hub.log, subscriber.source.hub.budget.limit  # type: ignore[union-attr]
                 if not subscription.cursor.live:
                     behind = max(behind, log.behind(subscription.cursor.needs(log)))

@@ -273,7 +273,7 @@ def _scrape(samples: _Samples, at: float) -> Scrape:
 def _blocked(samples: _Samples) -> str:
     if not samples.sum("relay_publishers_blocked"):
         return ""
-    for whom in ("journal", "backbone"):
+    for whom in ("journal", "backbone", "workers"):
         if f"relay_{whom}_held" in samples and samples.sum(f"relay_{whom}_held"):
             return f"the {whom}"
     return "a subscriber"

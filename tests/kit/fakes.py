@@ -106,6 +106,7 @@ class FakeSubscriber:
         return taken
 
     reads = False
+    stalls = True
 
     def await_room(self, error: OSError | None) -> None:
         assert self.short, "told to wait for room that there is"

@@ -93,6 +93,7 @@ class Member:
         return taken
 
     reads = False
+    stalls = True
 
     def await_room(self, error: OSError | None) -> None:
         assert self._short and error is None

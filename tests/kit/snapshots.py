@@ -87,4 +87,6 @@ NOW = Snapshot(
         WorkerFigures(2, False, 0, 0.0, 0, Tally(0, 0, 0)),
     ),
     replaced=6,
+    workers_held=True,
+    workers_held_seconds=2.25,
 )

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from select import select
 
@@ -21,7 +21,7 @@ from tests.kit.fakes import frame
 from tests.kit.mirrors import Mirror
 from tests.kit.numbered import numbers, publish, reading
 from tests.kit.peers import connection, ends, receive, receive_all, refused, subscribers
-from tests.kit.process import DEADLINE, TWISTD, Relay, children, killed, lasting, roomy, wait_until
+from tests.kit.process import DEADLINE, TWISTD, Relay, children, free_port, killed, lasting, roomy, start, wait_until
 from tests.kit.web import ask, metric, rows
 from tests.kit.web import relay as web_relay
 
@@ -119,6 +119,39 @@ def _hears(relay: Relay, peer: socket.socket) -> bool:
     return bool(select([peer], [], [], 0.1)[0])
 
 
+def test_the_relay_is_ready_when_its_workers_accept_and_not_before() -> None:
+    port = free_port()
+    options = (
+        *WORKERS,
+        "--publish",
+        "tcp:0:interface=127.0.0.1",
+        "--subscribe",
+        "tcp:0:interface=127.0.0.1",
+        "--web",
+        f"tcp:{port}",
+    )
+    log = start(TWISTD, "-n", "--pidfile=", "relay", *options)
+    answers: list[tuple[int, bytes]] = []
+
+    def ready() -> bool:
+        with suppress(ConnectionRefusedError):
+            status, _, body = ask(port, "/readyz")
+            answers.append((status, body))
+        return bool(answers) and answers[-1][0] == 200
+
+    try:
+        wait_until(ready, "it is ready")
+        assert metric(port, 'relay_worker_up{worker="1"}') + metric(port, 'relay_worker_up{worker="2"}') == 2
+        assert answers[0][0] == 503
+        assert {body for status, body in answers if status == 503} <= {
+            b"starting: not every port listens yet\n",
+            b"starting: not every worker accepts connections yet\n",
+        }
+    finally:
+        log.process.terminate()
+        log.wait_for_end()
+
+
 def test_a_worker_that_hangs_is_killed_and_publishers_go_on(running: tuple[Relay, int]) -> None:
     relay, _ = running
     stuck = children(relay.pid)[0]
@@ -191,10 +224,12 @@ def test_workers_end_with_a_relay_that_is_killed_and_the_next_has_its_ports() ->
 
 def test_over_tls_and_ipv6_and_behind_a_proxy_certificates_change_at_reload(tmp_path: Path) -> None:
     authority, file = Authority(tmp_path), tmp_path / "current.pem"
-    first, second = (authority.issue("localhost", f"number-{number}.example").read_bytes() for number in range(2))
+    first, second, third = (authority.issue("localhost", f"number-{n}.example").read_bytes() for n in range(3))
     file.write_bytes(first)
+    config = tmp_path / "relay.toml"
+    config.write_text("stall-timeout = 100\n")
     more = ("--subscribe", "haproxy:tcp:0:interface=127.0.0.2", "--subscribe", "tcp6:0:interface=\\:\\:1")
-    with Doors(file, *WORKERS, *more) as relay, ExitStack() as stack:
+    with Doors(file, *WORKERS, *more, "--config", str(config)) as relay, ExitStack() as stack:
         proxied = int(relay.log.wait_for(r"subscribers on 127\.0\.0\.2:(\d+)")[1])
         six = int(relay.log.wait_for(r"subscribers on \[::1\]:(\d+)")[1])
         behind = stack.enter_context(socket.create_connection(("127.0.0.2", proxied), DEADLINE))
@@ -212,7 +247,15 @@ def test_over_tls_and_ipv6_and_behind_a_proxy_certificates_change_at_reload(tmp_
             wait_until(lambda: _shown(relay, authority) in second, "the new certificate")
         publisher.sendall(frame(b"two"))
         assert [receive(peer, 7) for peer in peers] == [frame(b"two")] * 3
-        assert not relay.log.find("Traceback|reload failed")
+        file.write_bytes(third)
+        config.write_text("stall-timeout = 'soon'\n")
+        os.kill(relay.pid, signal.SIGHUP)
+        relay.log.wait_for("reload failed, everything stays as it was")
+        os.kill(children(relay.pid)[0], signal.SIGKILL)
+        relay.log.wait_for("worker . has ended")
+        for _ in range(6):
+            assert _shown(relay, authority) in second  # which is in force, also in the one that is new
+        assert not relay.log.find("Traceback")
 
 
 def _shown(relay: Doors, authority: Authority) -> bytes:

@@ -94,6 +94,7 @@ class FiguresTests(SynchronousTestCase):
         told: dict[str, float] = {"relay_publishers_blocked": 1, "relay_backbone_held": 0}
         self.assertEqual(read(metrics(told), 0).blocked, "a subscriber")
         self.assertEqual(read(metrics(told | {"relay_backbone_held": 1}), 0).blocked, "the backbone")
+        self.assertEqual(read(metrics(told | {"relay_workers_held": 1}), 0).blocked, "the workers")
 
     def test_the_journal_is_told_of_if_there_is_one(self) -> None:
         self.assertIsNone(scrape().journal)

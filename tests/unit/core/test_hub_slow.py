@@ -141,6 +141,13 @@ class SweepTests(HubTests):
         self.sweep()
         self.assertEqual((subscriber.reason, subscriber.lag), (CloseReason.STALLED, Lag(1, 6, 4.0)))
 
+    def test_one_that_may_wait_for_others_is_not(self) -> None:
+        subscriber = self.stuck()
+        subscriber.stalls = False
+        for _ in range(10):
+            self.sweep()
+        self.assertIsNone(subscriber.reason)
+
     def test_taking_a_byte_is_progress(self) -> None:
         subscriber = self.stuck()
         for _ in range(5):

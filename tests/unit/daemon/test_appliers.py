@@ -19,6 +19,7 @@ from relay.config.settings import SETTINGS
 from relay.config.values import Remote
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.assembly import Surroundings, assemble
+from relay.daemon.workers import worker_config
 from relay.web.request import Request
 from relay.web.streams import Takeover
 from relay.wire.delimited import Line
@@ -31,6 +32,7 @@ from tests.kit.relays import HOST
 SKIP = SLOW_POLICIES["skip"]
 OVER_TLS = Remote("tls:far.example:8002", False)
 ORIGIN = "https://example.org"
+NOT_IN_WORKERS = (Part.PUBLISHERS, Part.JOURNAL, Part.REACH, Part.WEB)
 
 
 class AppliersTests(SynchronousTestCase):
@@ -82,8 +84,8 @@ class AppliersTests(SynchronousTestCase):
 
     def observed(self) -> dict[str, tuple[object, Callable[[], object], object]]:
         """For each setting that can be reloaded: another value, where it has to arrive, and as what."""
-        machinery, appliers, journal = self.relay.machinery, self.relay.appliers, self.relay.machinery.journal
-        assert journal is not None
+        machinery, appliers = self.relay.machinery, self.relay.appliers
+        journal: Any = machinery.journal  # Any: a worker has none
         other = str(self.authority.issue("other.example"))
         ca = str(self.authority.ca)
         network = (ip_network("192.0.2.0/24"),)
@@ -143,6 +145,22 @@ class AppliersTests(SynchronousTestCase):
             self.assertNotEqual(observe(), arrived, name)
             self.assertIn(f"reloaded; changed: {name} ", self.reload(**{setting.field: value}))
             self.assertEqual(observe(), arrived, name)
+
+    def test_each_of_them_arrives_in_a_worker_too_unless_it_is_about_what_workers_do_not_have(self) -> None:
+        names = {setting.name for setting in SETTINGS if setting.reload not in (None, *NOT_IN_WORKERS)}
+        for name in names - {"allow-publishers"}:
+            self.setUp()
+            surroundings = Surroundings(reactor=MemoryReactorClock(), read=lambda: self.now, levels=self.levels)
+            self.relay = assemble(worker_config(self.config), surroundings)
+            value, observe, arrived = self.observed()[name]
+            if name != "private-key":
+                self.assertNotEqual(observe(), arrived, name)
+            changed: dict[str, Any] = {name.replace("-", "_"): value}
+            self.relay.reload.apply(worker_config(replace(self.config, **changed)))
+            if name == "private-key":
+                self.assertIn(self.config.certificate, self.relay.appliers.files)
+            else:
+                self.assertEqual(observe(), arrived, name)
 
     def test_every_part_is_what_some_setting_is_for(self) -> None:
         self.assertEqual({setting.reload for setting in SETTINGS} - {None}, set(Part))

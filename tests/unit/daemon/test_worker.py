@@ -33,6 +33,7 @@ from relay.workers.messages import (
     Ready,
     Refuse,
     Report,
+    Settings,
     Stop,
 )
 from tests.kit.fakes import frame
@@ -96,7 +97,7 @@ class WorkerProcessTests(RelayCase):
     def start(self, **given: str) -> list[Message]:
         """It begins, and has the messages of the relay."""
         self.relay.channel.tell(
-            Begin(__version__, self.config(**given), 1000, (os.dup(self.port.fileno()),), self.kept)
+            Begin(__version__, Settings(self.config(**given), {}), 1000, (os.dup(self.port.fileno()),), self.kept)
         )
         subscriber = self.subscribers["tcp"].buildProtocol(None)
         near, far = make_pair()
@@ -156,7 +157,7 @@ class WorkerProcessTests(RelayCase):
     def test_it_applies_another_configuration(self) -> None:
         self.start()
         peer = self.connect()
-        self.tell(Change(self.config(**{"allow-subscribers": "192.0.2.0/24"})))
+        self.tell(Change(Settings(self.config(**{"allow-subscribers": "192.0.2.0/24"}), {})))
         late = self.connect()
         self.assertRaises(ConnectionError, late.recv, 1)
         peer.setblocking(False)
@@ -215,7 +216,7 @@ class WorkerProcessTests(RelayCase):
         self.assertEqual(self.statuses, [1])
 
     def test_another_version_than_the_relays_ends_it_with_a_line(self) -> None:
-        self.relay.channel.tell(Begin("0.0.1", self.config(), 1, (), None))
+        self.relay.channel.tell(Begin("0.0.1", Settings(self.config(), {}), 1, (), None))
         with redirect_stderr(StringIO()) as errors:
             self.assertRaises(Ended, turn, self.reactor)
         self.assertIn("and the relay 0.0.1: restart it", errors.getvalue())

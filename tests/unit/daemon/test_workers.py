@@ -84,7 +84,7 @@ class MakeWorkersTests(SynchronousTestCase):
             begin, connect = far.take()
             assert isinstance(begin, Begin)
             self.assertEqual((begin.version, begin.numbers, begin.descriptors), (__version__, number * NUMBERS, (4,)))
-            self.assertEqual((begin.config.mirror, connect), (Remote("the relay", session=True), Connect()))
+            self.assertEqual((begin.settings.config.mirror, connect), (Remote("the relay", session=True), Connect()))
             for came in far.channel.sockets:
                 came.close()
 

@@ -153,6 +153,17 @@ class SlowTests(FeedTests):
         self.turns.run_all()
         self.assertEqual(member.got, self.all_from(1))
 
+    def test_with_block_a_feed_that_waits_for_one_who_stalls_goes_on_when_that_is_ended(self) -> None:
+        stalled = self.blocked(1)
+        others = [self.join(), self.join()]
+        for seconds in range(30):  # as long as anybody may stall
+            stalled.feed.hub.sweep(1.0)
+            self.hub.sweep(1.0)
+            self.assertIsNone(others[0].reason, seconds)
+        self.turns.run_all()
+        self.assertEqual((stalled.reason, self.intake.paused), (CloseReason.STALLED, None))
+        self.assertEqual([one.reason for one in others], [None, None])
+
     def test_with_block_nobody_is_overrun_by_what_is_encoded_at_once(self) -> None:
         member = self.blocked(1000)
         member.read()

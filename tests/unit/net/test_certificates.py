@@ -31,6 +31,13 @@ class CredentialsTests(SynchronousTestCase):
         self.assertIsInstance(loaded.subscribers, SSL.Context)
         self.assertRegex(loaded.name, r"^relay.example, valid until \d{4}-\d\d-\d\d$")
 
+    def test_what_its_files_contain_is_kept_and_makes_the_same_again_wherever_they_are(self) -> None:
+        config = replace(self.config, subscriber_ca=str(self.authority.ca))
+        loaded = load_credentials(config)
+        self.assertEqual(set(loaded.files), {config.certificate, config.subscriber_ca})
+        again = load_credentials(config, loaded.files.__getitem__)
+        self.assertEqual((again.name, again.files), (loaded.name, loaded.files))
+
     def test_only_a_role_with_an_authority_asks_for_certificates(self) -> None:
         loaded = load_credentials(replace(self.config, publisher_ca=str(self.authority.ca)))
         assert loaded.publishers is not None

@@ -72,6 +72,7 @@ class MetricsTests(SynchronousTestCase):
         for worker, values in (("1", [1, 4, 2.5, 40_000_000, 3000]), ("2", [0, 0, 0, 0, 0])):
             self.assertEqual([value(f"relay_worker_{name}", worker=worker) for name in names], values)
         self.assertEqual(value("relay_workers_replaced_total"), 6)
+        self.assertEqual((value("relay_workers_held"), value("relay_workers_held_seconds_total")), (1, 2.25))
         self.assertNotIn("worker", scrape(replace(NOW, workers=()))[0].replace("worker lost", ""))
 
     def test_those_of_the_journal_are_there_if_there_is_one(self) -> None:

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from relay.core.cursor import Lag
 from relay.core.state import State
 from relay.core.timing import SWEEP
-from relay.peers.intake import BACKBONE, JOURNAL
+from relay.peers.intake import BACKBONE, JOURNAL, SUBSCRIBERS
 from relay.peers.publisher import PublisherFactory
 from relay.wire.counted import Int32
 from tests.kit.connections import PublisherCase
@@ -56,6 +56,16 @@ class IntakeTests(PublisherCase):
             self.assertEqual((publisher.state, self.intake.paused), (State.HELD, True))
             second()
             self.assertEqual((publisher.state, self.intake.paused), (State.OPEN, False))
+
+    def test_what_has_the_same_name_in_different_places_is_waited_for_in_each(self) -> None:
+        publisher, _ = self.connect()
+        for place in (1, 2, 2):
+            self.intake.hold(SUBSCRIBERS, where=place)
+        self.assertEqual(self.intake.waits_for, (SUBSCRIBERS,))
+        self.intake.release(SUBSCRIBERS, where=2)
+        self.assertEqual((publisher.state, self.intake.waits_for), (State.HELD, (SUBSCRIBERS,)))
+        self.intake.release(SUBSCRIBERS, where=1)
+        self.assertEqual((publisher.state, self.intake.waits_for), (State.OPEN, ()))
 
     def test_the_journal_may_say_anew_why_they_wait(self) -> None:
         publisher, _ = self.connect()

@@ -20,12 +20,14 @@ from relay.workers.messages import (
     Counted,
     Find,
     Found,
+    Held,
     Kept,
     Lent,
     Logged,
     Ready,
     Refuse,
     Report,
+    Settings,
     Stop,
     decode,
     encode,
@@ -40,14 +42,14 @@ def configured(slow: str, log_level: str = "info") -> Config:
 class MessageTests(SynchronousTestCase):
     def test_every_kind_comes_as_it_was_sent(self) -> None:
         for message in (
-            Begin("1", configure({}), 7, (4, 5), Kept(1, 1, 100, 50, 1.5)),
+            Begin("1", Settings(configure({}), {"/a.pem": b"PEM"}), 7, (4, 5), Kept(1, 1, 100, 50, 1.5)),
             Lent(3, Chunk(3, 5, b"frames", None, [(7, 3)])),
             Lent(3, None, gone=True, error="older"),
             Found(1, 17),
             Borrow(3),
             Find(1, 2.5),
             Connect(),
-            Change(configured(slow="skip")),
+            Change(Settings(configured(slow="skip"), {})),
             Ask(),
             Ask(3),
             Refuse("192.0.2.1", CloseReason.ADDRESS_LIMIT),
@@ -55,6 +57,7 @@ class MessageTests(SynchronousTestCase):
             Connected(),
             Ready(),
             Counted(("192.0.2.1", None), ()),
+            Held(True),
             Logged("warn", {"log_format": "{peer} left", "peer": "1"}, ""),
             Report(NOW, 1.5, 2**20),
         ):
@@ -62,7 +65,7 @@ class MessageTests(SynchronousTestCase):
 
     def test_of_policies_and_levels_there_is_one_object_in_either_process(self) -> None:
         for name, policy in SLOW_POLICIES.items():
-            change = decode(encode(Change(configured(slow=name, log_level="warn"))))
+            change = decode(encode(Change(Settings(configured(slow=name, log_level="warn"), {}))))
             assert isinstance(change, Change)
-            self.assertIs(change.config.slow, policy)
-            self.assertIs(change.config.log_level, LogLevel.warn)
+            self.assertIs(change.settings.config.slow, policy)
+            self.assertIs(change.settings.config.log_level, LogLevel.warn)

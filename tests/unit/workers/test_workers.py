@@ -10,11 +10,24 @@ from twisted.logger import capturedLogs
 from relay.config.config import configure
 from relay.core.cursor import Lag, Tally
 from relay.observe.stats import Snapshot, WorkerFigures
-from relay.peers.intake import WORKERS
+from relay.peers.intake import SUBSCRIBERS, WORKERS
 from relay.wire.close_reason import CloseReason
-from relay.workers.messages import Ask, Change, Connect, Counted, Logged, Message, Ready, Refuse, Report, Stop
+from relay.workers.messages import (
+    Ask,
+    Change,
+    Connect,
+    Counted,
+    Held,
+    Logged,
+    Message,
+    Ready,
+    Refuse,
+    Report,
+    Settings,
+    Stop,
+)
 from relay.workers.workers import AGAIN, FAR, LOCKSTEP, NEAR, PATIENCE, WITHIN, Workers
-from tests.kit.fakes import said
+from tests.kit.fakes import frame, said
 from tests.kit.relays import RelayCase
 from tests.kit.snapshots import NOW
 from tests.kit.workers import SocketReactor, Spawned, Told, turn
@@ -140,7 +153,7 @@ class WorkersTests(RelayCase):
 
     def test_all_apply_another_configuration(self) -> None:
         processes = self.start()
-        change = configure({})
+        change = Settings(configure({}), {})
         self.workers.change(change)
         for process in processes:
             self.assertEqual(self.take(process), [Change(change)])
@@ -248,3 +261,31 @@ class WorkersTests(RelayCase):
         self.assertEqual(self.intake.waits_for, (WORKERS,))
         self.workers.resume()
         self.assertEqual(self.intake.waits_for, ())
+
+    def test_publishers_wait_for_subscribers_of_each_worker_that_says_so_and_not_of_one_that_ended(self) -> None:
+        one, other = self.start()
+        self.tell(one, Held(True))
+        self.tell(other, Held(True))
+        self.assertEqual(self.intake.waits_for, (SUBSCRIBERS,))
+        self.tell(one, Held(False))
+        self.assertEqual(self.intake.waits_for, (SUBSCRIBERS,))
+        with capturedLogs():
+            self.end(other)
+        self.assertEqual(self.intake.waits_for, ())
+
+    def test_who_waits_for_its_own_subscribers_is_no_slow_worker(self) -> None:
+        processes = self.start()
+        self.hub.throttles.append(self.workers.throttle)
+        self.publishing = self.publisher()
+        while not self.workers.throttle.holds:
+            self.publishing.dataReceived(frame(bytes(90_000)))
+            self.turns.run_all()
+        self.now += 1.5
+        total = self.workers.add_to(NOW)
+        self.assertEqual((total.workers_held, total.workers_held_seconds), (True, 1.5))
+        for process in processes:
+            self.tell(process, Held(True))
+        self.assertEqual(self.intake.waits_for, (SUBSCRIBERS,))
+        self.now += 1.0
+        total = self.workers.add_to(NOW)
+        self.assertEqual((total.workers_held, total.workers_held_seconds), (False, 1.5))

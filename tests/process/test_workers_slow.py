@@ -1,0 +1,184 @@
+"""Slow subscribers of workers, and slow workers, as real processes: `--slow` means there what it means without."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from tests.kit.fakes import frame
+from tests.kit.peers import connection, receive, subscribers
+from tests.kit.process import DEADLINE, Relay, children, roomy, wait_until
+from tests.kit.session_wires import READ, TcpWire
+from tests.kit.web import metric, wait_for_metric
+from tests.kit.web import relay as web_relay
+
+COUNT = 200
+SIZE = 30_000
+"""Messages, and bytes of each: six times what the buffer holds."""
+BUFFER = ("--buffer", "1MiB")
+LITTLE = 16 * 1024
+"""Bytes that the kernel of a slow subscriber takes before it reads."""
+BLOCKED, HELD = "relay_publishers_blocked", "relay_workers_held"
+
+
+def message(number: int) -> bytes:
+    return number.to_bytes(4) + bytes(SIZE)
+
+
+@contextmanager
+def publishing(relay: Relay) -> Iterator[Future[None]]:
+    """All messages are published meanwhile; the result comes when the relay has read them."""
+
+    def publish() -> None:
+        with connection(relay.publish_port) as publisher:
+            for number in range(COUNT):
+                publisher.sendall(frame(message(number)))
+            publisher.shutdown(socket.SHUT_WR)
+            assert publisher.recv(1) == b""
+
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit(publish)
+
+
+class Slow:
+    """A subscriber that reads when the test says so. `numbers`: of its messages. `lost`: what it was told it lacks."""
+
+    def __init__(self, relay: Relay, session: bool, stack: ExitStack) -> None:
+        known = len(relay.log.find("subscriber .* connected"))
+        self.peer = stack.enter_context(roomy(relay.subscribe_port, LITTLE))
+        self.numbers: list[int] = []
+        self.lost: list[tuple[int, int]] = []
+        """How many, and the number of the first message that follows."""
+        self.bye = ""
+        self._wire = TcpWire()
+        self._begin: int | None = None  # position of the message 0
+        self._session = session
+        if session:
+            self.peer.sendall(self._wire.hello())
+            relay.log.wait_for("begins a session", len(relay.log.find("begins a session")) + 1)
+        relay.log.wait_for("subscriber .* connected", known + 1)
+
+    def read(self, size: int = READ) -> bool:
+        """Read once, so many bytes at most; False at the end."""
+        try:
+            data = self.peer.recv(size)
+        except ConnectionResetError:
+            return False
+        for part in self._wire.receive(data):
+            if isinstance(part, bytes):
+                assert part == message(int.from_bytes(part[:4])), "no whole message"
+                self.numbers.append(int.from_bytes(part[:4]))
+            elif part["type"] == "welcome":
+                self._begin = int(part["next"].partition("-")[2])
+            elif part["type"] == "gap":
+                assert self._begin is not None
+                self.lost.append((part["lost"], int(part["next"].partition("-")[2]) - self._begin))
+            elif part["type"] == "bye":
+                self.bye = part["reason"]
+        return bool(data)
+
+    def read_until(self, number: int) -> None:
+        while not self.numbers or self.numbers[-1] != number:
+            assert self.read(), f"it ended after {self.numbers[-1:]}"
+
+
+def test_each_policy_is_for_subscribers_of_a_worker_what_it_says_and_a_reload_changes_it(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+
+    def change(policy: str) -> None:
+        file.write_text(f'slow = "{policy}"\n')
+        os.kill(relay.pid, signal.SIGHUP)
+        relay.log.wait_for(f"reloaded; changed: slow {policy}")
+
+    file.write_text('slow = "skip"\n')
+    with web_relay("--workers", "1", *BUFFER, "--config", str(file)) as (relay, port):
+        for policy, check in (("skip", _skips), ("block", _blocks), ("disconnect", _disconnects)):
+            if policy != "skip":
+                change(policy)
+            with ExitStack() as stack:
+                silent, session = Slow(relay, False, stack), Slow(relay, True, stack)
+                with publishing(relay) as published:
+                    check(port, published, silent, session)
+        assert not relay.log.find("Traceback|upstream gap")
+
+
+def _skips(port: int, published: Future[None], silent: Slow, session: Slow) -> None:
+    published.result(DEADLINE)
+    for one in (silent, session):
+        one.read_until(COUNT - 1)
+        assert len(one.numbers) < COUNT
+        assert one.numbers == sorted(set(one.numbers))
+    missing = [(after - before - 1, after) for before, after in pairwise([-1, *session.numbers]) if after > before + 1]
+    assert (session.lost, silent.lost) == (missing, [])
+
+
+def _blocks(port: int, published: Future[None], silent: Slow, session: Slow) -> None:
+    wait_for_metric(port, BLOCKED, 1)
+    before = metric(port, f"{HELD}_seconds_total")
+    assert (metric(port, BLOCKED), metric(port, HELD)) == (1, 0)  # it is not the worker that they wait for
+    assert not published.done()
+    with ThreadPoolExecutor() as pool:
+        for reading in [pool.submit(one.read_until, COUNT - 1) for one in (silent, session)]:
+            reading.result(DEADLINE)
+    published.result(DEADLINE)
+    assert (silent.numbers, session.numbers) == (list(range(COUNT)), list(range(COUNT)))
+    assert metric(port, f"{HELD}_seconds_total") - before < 1
+    wait_for_metric(port, BLOCKED, 0)
+
+
+def _disconnects(port: int, published: Future[None], silent: Slow, session: Slow) -> None:
+    published.result(DEADLINE)
+    for one in (silent, session):
+        while one.read():
+            pass
+        assert one.numbers == list(range(len(one.numbers)))
+        assert len(one.numbers) < COUNT
+    wait_for_metric(port, 'relay_connections_closed_total{feed="tcp",reason="overrun",role="subscriber"}', 2)
+
+
+def test_who_stalls_holds_the_others_of_its_worker_for_the_stall_timeout_and_they_lose_nothing() -> None:
+    options = (*BUFFER, "--slow", "block", "--stall-timeout", "1")
+    with Relay("--workers", "1", *options) as relay, ExitStack() as stack:
+        _, later, healthy = (Slow(relay, False, stack) for _ in range(3))
+        with publishing(relay) as published:
+            begun = time.monotonic()
+            while len(relay.log.find("worker 1. subscriber .* disconnected: stalled")) < 2:
+                assert healthy.read(8192)
+                if time.monotonic() - begun < 1.2:  # so the two together take longer than one may
+                    later.read(8192)
+                time.sleep(0.1)
+            healthy.read_until(COUNT - 1)
+            published.result(DEADLINE)
+        assert healthy.numbers == list(range(COUNT))
+        assert not relay.log.find("Traceback|upstream gap|worker 1 disconnected")
+
+
+def test_a_flood_beyond_the_pace_of_workers_makes_publishers_wait_and_nobody_loses_anything() -> None:
+    count, size = 1200, 60_000  # more than workers may be behind, and what kernels hold
+    with web_relay("--workers", "2") as (relay, port), subscribers(relay, 4) as peers, ThreadPoolExecutor() as pool:
+        pids = children(relay.pid)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            publisher = connection(relay.publish_port)
+            done = pool.submit(publisher.sendall, b"".join(frame(bytes(size)) for _ in range(count)))
+            wait_for_metric(port, HELD, 1)
+            assert metric(port, BLOCKED) == 1
+            assert not done.done()
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        for reading in [pool.submit(receive, peer, count * (size + 4)) for peer in peers]:
+            assert reading.result(DEADLINE) == frame(bytes(size)) * count
+        done.result(DEADLINE)
+        publisher.close()
+        wait_until(lambda: metric(port, BLOCKED) == 0, "publishers go on")
+        assert metric(port, f"{HELD}_seconds_total") > 0
+        assert not relay.log.find("overrun|Traceback|upstream gap|has ended by|does not answer")
