@@ -83,6 +83,8 @@ class Starts:
         """Whether the epochs are what the relay knows for sure: a mirror that is not connected does not."""
         self.known = True
         """Whether positions mean anything yet: those of a mirror are another relay's, which it has to hear of first."""
+        self.refusal = ""
+        """Why a mirror cannot have messages, for mirrors that wait for them; empty if it may have some yet."""
         self.clock = clock
         self._now = now
         self._shared = shared

@@ -13,7 +13,7 @@ from relay.peers.publisher_session import RETRY
 from relay.peers.sessions import Sessions
 from relay.peers.subscriber_session import SessionDialogue, SubscriberSession
 from relay.wire import control
-from relay.wire.answer import Bye, Error
+from relay.wire.answer import Bye, Error, Via
 from relay.wire.close_reason import CloseReason
 from relay.wire.control import BadControl
 from relay.wire.hello import Opening, SubscriberHello
@@ -27,7 +27,7 @@ EARLY_WORDS = "this relay has not got as far as the one that it comes from, or n
 class Listening:
     """Waits for the first bytes. Most subscribers never send any."""
 
-    __slots__ = ("_locating", "_opening", "_publish", "_sessions", "_sweeps")
+    __slots__ = ("_locating", "_opening", "_publish", "_sessions", "_sweeps", "_via")
 
     def __init__(self, sessions: Sessions, publish: str) -> None:
         """`publish`: where publishers connect, as a hint for a peer that took the wrong port."""
@@ -35,6 +35,7 @@ class Listening:
         self._publish = publish
         self._opening: Opening | None = None
         self._locating = False  # whether a hello is whole, and where the session begins is looked up
+        self._via: tuple[str, ...] = ()  # the origins that a relay was told while it waits
         self._sweeps = 0  # since a hello began
 
     def begin(self, subscriber: Subscriber) -> None:
@@ -53,7 +54,7 @@ class Listening:
         try:
             data = self._sessions.read_opening(opening, data)
         except BadControl as error:
-            self._refuse(subscriber, error, control.frame)
+            self._refuse(subscriber, str(error), control.frame)
             return
         if opening.body is not None:
             self._begin_session(subscriber, opening.body)
@@ -68,7 +69,7 @@ class Listening:
         try:
             hello = sessions.read(body, SubscriberHello)
         except BadControl as error:
-            self._refuse(subscriber, error, sessions.frame)
+            self._refuse(subscriber, str(error), sessions.frame)
             return
         self._opening = None
         self._locating = True
@@ -78,6 +79,8 @@ class Listening:
         """Find where a session begins. One that is early is looked at `looks` times more, and then has to come back."""
         sessions = self._sessions
         if sessions.starts.early(hello):
+            if hello.via and not self._tell_relay(subscriber):
+                return
             if looks:
                 sessions.call_later(LOOK, lambda: self._locate(subscriber, hello, looks - 1))
             else:
@@ -86,9 +89,20 @@ class Listening:
         else:
             locate(sessions.hub, sessions.starts.find(hello), partial(self._welcome, subscriber, hello))
 
-    def _refuse(self, subscriber: Subscriber, error: BadControl, frame: Callable[[bytes], bytes]) -> None:
+    def _tell_relay(self, subscriber: Subscriber) -> bool:
+        """Tell a relay that waits whose messages would come, so that a loop is found. False if it waits in vain."""
+        sessions = self._sessions
+        if sessions.starts.refusal:
+            self._refuse(subscriber, sessions.starts.refusal, sessions.frame)
+            return False
+        relays = sessions.origins.all
+        if relays != self._via and subscriber.insert(sessions.frame(Via(relays).write())):
+            self._via = relays
+        return True
+
+    def _refuse(self, subscriber: Subscriber, words: str, frame: Callable[[bytes], bytes]) -> None:
         """End a peer with an answer to its hello. `frame`: makes a control frame, as the hello was written."""
-        subscriber.leave(CloseReason.SESSION_ERROR, frame(Error(str(error)).write()), f"it was told: {error}")
+        subscriber.leave(CloseReason.SESSION_ERROR, frame(Error(words).write()), f"it was told: {words}")
 
     def _welcome(self, subscriber: Subscriber, hello: SubscriberHello, start: Start) -> None:
         """Begin the session of a subscriber that says `hello`, and so begins with `start`."""

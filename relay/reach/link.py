@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from relay.client.errors import ConnectionFault
+from relay.client.errors import ConnectionFault, NotARelay
 from relay.config.values import Remote
 from relay.core.history import History
 from relay.core.hub import Hub
@@ -58,6 +58,10 @@ class Surroundings:
     """Seconds of silence after which TCP asks whether the other side is there; 0 for never."""
     turn: Turn = field(default_factory=Turn)
     """Whose turn it is to look for a loop."""
+
+
+class Circular(NotARelay):
+    """The connection would be part of a loop."""
 
 
 def reason_for(fault: Exception) -> CloseReason:

@@ -16,11 +16,12 @@ from dataclasses import replace
 
 from twisted.logger import Logger
 
+from relay.client.errors import Refused
 from relay.client.events import Gap
 from relay.config.values import Remote
 from relay.core.pending import Pending
-from relay.reach.link import Surroundings
-from relay.reach.pull import Pull, PullCore
+from relay.reach.link import Circular, Surroundings
+from relay.reach.pull import Pull, PullCore, PullLink
 from relay.wire.answer import Answer, Heartbeat, SubscriberWelcome
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames
@@ -78,6 +79,7 @@ class Mirror(Pull):
 
     logger = Logger()
     role = "mirror"
+    way_out = "; one of the mirrors has to mirror the relay that publishers connect to"
     core: MirrorCore
 
     def __init__(self, remote: Remote, surroundings: Surroundings) -> None:
@@ -154,8 +156,13 @@ class Mirror(Pull):
             hub.end(subscription, CloseReason.UPSTREAM_GAP)
         self._log.era += 1
 
+    def _make(self) -> PullLink:
+        self._starts.refusal = ""
+        return super()._make()
+
     def ended(self, fault: Exception | None) -> None:
         self._starts.current = False
+        self._starts.refusal = str(fault) if isinstance(fault, Circular | Refused) else ""
         super().ended(fault)
 
     # How it is

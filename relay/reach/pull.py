@@ -26,7 +26,7 @@ from relay.net.outgoing import is_ourselves, prepare
 from relay.peers.origins import Loop
 from relay.peers.publisher import Publisher
 from relay.reach.echo import Echo, GoesRound
-from relay.reach.link import HEARTBEAT, LOOK, Surroundings, reason_for, words_for
+from relay.reach.link import HEARTBEAT, LOOK, Circular, Surroundings, reason_for, words_for
 from relay.reach.places import Place
 from relay.reach.task import Task
 from relay.wire.answer import Answer, SubscriberWelcome, Via
@@ -48,6 +48,10 @@ class PullCore(SubscriberCore):
     """The relays whose messages come."""
     own = ""
     """The id of this relay."""
+
+    def connected(self, now: float) -> bytes:
+        self.via = ()
+        return super().connected(now)
 
     def _hello(self) -> bytes:
         hello = read_hello(super()._hello())
@@ -76,6 +80,8 @@ class Pull(Task["PullLink"]):
 
     logger = Logger()
     role = "pull"
+    way_out = ""
+    """What to do about a loop, for the log."""
 
     def __init__(self, remote: Remote, surroundings: Surroundings) -> None:
         super().__init__(remote, surroundings)
@@ -195,7 +201,7 @@ class PullLink(Publisher):
             return
         others = self._pull.surroundings.subscribers.open
         if any(is_ourselves(self.link, one.link) for one in others if not one.lifecycle.ending):
-            self._fail(CloseReason.LOOP, NotARelay("it leads to this relay itself"))
+            self._fail(CloseReason.LOOP, Circular(f"it leads to this relay itself{self._pull.way_out}"))
 
     def _fail(self, reason: CloseReason, fault: Exception) -> None:
         self._fault = fault
@@ -251,7 +257,7 @@ class PullLink(Publisher):
             self._greet(core)
         if core.fault is not None:
             self._give_up(core.fault)
-        elif core.welcomed and core.via != self._via:
+        elif core.via != self._via:
             self._note_via(core.via)
         return frames
 
@@ -260,7 +266,7 @@ class PullLink(Publisher):
         try:
             self._pull.surroundings.origins.note(self, relays)
         except Loop as loop:
-            self._fail(CloseReason.LOOP, NotARelay(str(loop)))
+            self._fail(CloseReason.LOOP, Circular(f"{loop}{self._pull.way_out}"))
 
     def _greet(self, core: PullCore) -> None:
         self._work()

@@ -24,7 +24,7 @@ from zlib import crc32
 import pytest
 
 from tests.kit.fakes import frame
-from tests.kit.process import DEADLINE, TWISTD, Lines, start
+from tests.kit.process import DEADLINE, TWISTD, Lines, children, start
 
 RESTARTS = int(os.environ.get("RELAY_RESTARTS", "5"))
 SUBSCRIBERS, PUBLISHERS = 20, 2
@@ -217,6 +217,27 @@ def test_a_manager_that_does_not_listen_hurts_nobody(manager: Manager) -> None:
     relay.process.terminate()
     assert relay.wait_for_end() == 0
     assert "Traceback" not in relay.text
+
+
+def test_with_workers_it_is_ready_when_they_accept_and_speaks_for_them(manager: Manager) -> None:
+    relay = manager.start("--workers", "2", WATCHDOG_USEC="1000000")
+    manager.wait_for("READY=1")
+    workers = children(relay.process.pid)
+    assert len(workers) == 2
+    with connect(relay, "publishers") as publisher, connect(relay, "subscribers") as subscriber:
+        relay.wait_for("subscriber .* connected")
+        publisher.sendall(frame(b"one"))
+        assert subscriber.recv(100) == frame(b"one")
+    os.kill(workers[0], signal.SIGKILL)
+    relay.wait_for("worker . has ended by SIGKILL")
+    relay.process.send_signal(signal.SIGHUP)
+    manager.wait_for("RELOADING=1")
+    manager.wait_for("READY=1")
+    manager.wait_for("WATCHDOG=1")
+    relay.process.send_signal(signal.SIGTERM)
+    manager.wait_for("STOPPING=1")
+    assert relay.wait_for_end() == 0
+    assert not {"READY=1", "STOPPING=1"} & set(manager.drain())  # nobody else speaks to the manager
 
 
 def test_who_connects_before_the_first_start_is_served(manager: Manager) -> None:

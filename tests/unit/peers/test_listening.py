@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.logger import capturedLogs
 
+from relay.core.start import LOOK
 from relay.core.state import State
 from relay.peers.dialogue import Silence
 from relay.peers.listening import Listening
@@ -95,6 +96,33 @@ class ListeningTests(RelayCase):
         for _ in range(1000):
             dialogue.sweep(subscriber)
         self.assertIsNone(subscriber.reason)
+
+    def test_a_relay_that_waits_is_told_whose_messages_would_come_and_when_that_changes(self) -> None:
+        starts, origins = self.sessions.starts, self.sessions.origins
+        starts.known = False
+        for via, waiting in (["abc"], True), (None, False):
+            subscriber, transport = self.subscriber()
+            subscriber.dataReceived(hello("subscribe", **({"via": via} if via else {})))
+            self.turns.run_all()
+            told = [{"type": "via", "relays": [origins.own]}] if waiting else []
+            self.assertEqual(parts(transport.value()), told)
+            origins.note(self, ("def",))
+            self.timers.advance(LOOK)
+            self.turns.run_all()
+            told += [{"type": "via", "relays": [origins.own, "def"]}] if waiting else []
+            self.assertEqual(parts(transport.value()), told)
+            origins.forget(self)
+
+    def test_a_relay_that_waits_in_vain_is_told_so_and_others_may_come_back(self) -> None:
+        starts = self.sessions.starts
+        starts.known, starts.refusal = False, "this would be a loop"
+        relay, transport = self.subscriber()
+        relay.dataReceived(hello("subscribe", via=["abc"]))
+        self.assertEqual(parts(transport.value()), [{"type": "error", "message": "this would be a loop"}])
+        self.assertIs(relay.reason, CloseReason.SESSION_ERROR)
+        other, transport = self.subscriber()
+        other.dataReceived(hello("subscribe"))
+        self.assertEqual((transport.value(), other.reason), (b"", None))
 
     def test_the_log_says_where_a_session_begins(self) -> None:
         subscriber, _ = self.subscriber()

@@ -6,7 +6,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import LogLevel, capturedLogs
 
 from relay.reach.mirror import HEARTBEAT
-from relay.wire.answer import Answer, Gap, Heartbeat, SubscriberWelcome
+from relay.wire.answer import Answer, Error, Gap, Heartbeat, SubscriberWelcome, Via
 from relay.wire.close_reason import CloseReason
 from relay.wire.hello import SubscriberHello
 from relay.wire.position import Epoch, Position
@@ -164,6 +164,19 @@ class MirrorTests(RemoteCase):
         self.come_back(welcome(30, lost=11, behind=1), b"two")
         self.assertIs(self.reader.reason, None)
         self.assertEqual((self.hub.log.first, self.hub.log.next, self.mirrored.lost), (30, 31, 0))
+
+    def test_a_loop_is_found_before_there_are_messages_and_mirrors_that_wait_are_told(self) -> None:
+        words = "this would be a loop: messages would come back to the relay that they come from; one of the mirrors "
+        with capturedLogs() as events:
+            self.wire.say(Via(("aaa", self.sessions.origins.own)))
+            self.wire.end(ConnectionDone())
+        self.assertIn(f"disconnected: loop, 0 messages, 0 bytes; {words}", str(said(events)[-1][1]))
+        self.assertTrue(self.starts.refusal.startswith(words))
+        self.clock.advance(20)
+        self.assertEqual(self.starts.refusal, "", "perhaps the next connection leads elsewhere")
+        self.wire.say(Error("this would be a loop"))
+        self.wire.end(ConnectionDone())
+        self.assertEqual(self.starts.refusal, "this would be a loop")
 
     def test_it_tells_how_far_it_is_behind(self) -> None:
         self.begin(welcome(18))
