@@ -150,6 +150,8 @@ class Workers:
 
     def heard(self, worker: Worker, message: Message) -> None:
         """Take what a worker tells."""
+        if worker not in self._admitted:
+            return  # its process has ended: it is settled
         match message:
             case Ready():
                 worker.ready = True

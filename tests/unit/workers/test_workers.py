@@ -199,6 +199,16 @@ class WorkersTests(RelayCase):
             self.end(one)
         self.assertLessEqual(self.limits.connections, base)
 
+    def test_what_one_said_last_comes_too_late_when_it_has_ended(self) -> None:
+        one, _ = self.start()
+        [worker] = [one for one in self.workers._workers.values() if one.place == 1]
+        with capturedLogs():
+            self.end(one)
+        base = self.limits.connections
+        for message in (Counted(("192.0.2.1",), ()), Held(True)):
+            self.workers.heard(worker, message)
+        self.assertEqual((self.limits.connections, self.intake.waits_for), (base, ()))
+
     # What they do
 
     def test_what_was_counted_stays_when_one_is_replaced(self) -> None:
