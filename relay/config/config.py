@@ -239,8 +239,6 @@ def _wrong_mirror(config: Config) -> Iterator[Fault]:
         yield "push", "not with --mirror: let the relay push that it mirrors"
     if config.backbone:
         yield "backbone", "not with --mirror: the order of messages is that of the other relay"
-    if config.journal:
-        yield "journal", "not with --mirror: the other relay keeps the messages"
     if config.framing is not Int32:
         yield "mirror", "a session needs --framing int32"
 

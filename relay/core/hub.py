@@ -1,11 +1,10 @@
 """The hub: publishers append to one log, and every subscriber is a cursor into it.
 
 Whatever is published in one turn of the reactor is collected, and `flush` delivers it at the end of the turn, or at
-the end of the read if there is only one publisher. It goes into the log as one batch (or a few: joining large pieces
-would only copy them), and each *live* subscriber is given the new bytes with one call. A subscriber that does not take
-all of them is *lagging*: its cursor stands at the first byte that it has not taken, and delivery continues from there
-when its transport has room. No subscriber has a queue, so one that never reads costs a cursor, and nobody waits for it
-(unless the slow policy is to block).
+the end of the read if there is only one publisher. It goes into the log as one batch or a few, and each *live*
+subscriber is given the new bytes with one call. One that does not take all of them is *lagging*: its cursor stands at
+the first byte that it has not taken, and delivery continues from there when its transport has room. No subscriber has a
+queue, so one that never reads costs a cursor, and nobody waits for it (unless the slow policy is to block).
 
 The log keeps the newest messages, within a budget. A subscriber whose place in the log is about to be dropped has
 *overrun*, and the slow policy decides what happens to it (`relay.core.slow`). With a journal it goes on there instead
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 from relay.core.budget import Budget
 from relay.core.cursor import Cursor, Lag, Tally
 from relay.core.log import Log
-from relay.core.pace import MAX_READ, Pace, share
+from relay.core.pace import FLUSH, MAX_READ, PIECES, Pace, share
 from relay.core.pending import Pending
 from relay.core.place import Place
 from relay.core.slow import SLOW_POLICIES, Inflow, SlowPolicy
@@ -35,12 +34,6 @@ from relay.wire.framing import Frames
 
 if TYPE_CHECKING:
     from relay.core.past import Past
-
-FLUSH = 256 * 1024
-"""Bytes published in one turn that are delivered before its end, while they are still in the processor's cache. With
-1 MiB instead, 50 publishers and 50 subscribers were a third slower."""
-PIECES = 1023
-"""Most buffers of the log in one call: `sendmsg` takes 1,024 (IOV_MAX of Linux and macOS), and a tail may be one."""
 
 
 class Hub:
@@ -67,6 +60,8 @@ class Hub:
         """
         self._live: dict[Subscription, None] = {}
         self._lagging: dict[Subscription, None] = {}
+        self._aside: dict[Subscription, None] = {}  # live, and given nothing until `admit`
+        self.admits = True  # whether new subscribers that do not count messages are given any
         self.log = log
         self.budget = budget
         self.slow = slow
@@ -75,20 +70,17 @@ class Hub:
         self.past: Past | None = None  # where messages are that the log no longer has; None without a journal
         self.pace = Pace(inflow, call_soon, self.flush, self._live.__len__, min(max_read, MAX_READ, budget.size // 8))
         self._throttle = Throttle(inflow, call_soon, lambda: self.slow, self._backlog, self._furthest)
-        self.throttles = [self._throttle] * slow.holds
-        """What may make publishers wait: asked after each delivery, and when subscribers have moved."""
+        self.throttles = [self._throttle] * slow.holds  # asked after each delivery, and when subscribers have moved
         self._call_soon = call_soon
         self._clock = clock
         self._flush_size = min(FLUSH, budget.size // 8)
-        self._pending = pending or Pending(self_delimiting=True)
+        self.pending = pending or Pending(self_delimiting=True)  # not in the log yet
         self._slowest = 0  # no lagging subscriber stands before this batch
         budget.loan().keep(budget.size if replay else 0)
 
-    # What publishers call
-
     def publish(self, frames: list[Frames]) -> None:
         """Deliver the frames of one read to all subscribers, by the end of the turn at the latest."""
-        pending = self._pending
+        pending = self.pending
         for data, _, _ in frames:
             pending.size += len(data)
         pending.frames += frames
@@ -99,9 +91,9 @@ class Hub:
 
     def flush(self) -> bool:
         """Move what is pending into the log, if it can be, and deliver it. Returns whether nothing is pending then."""
-        if self._pending.size:
-            self.deliver(self._pending)
-        return not self._pending.size
+        if self.pending.size:
+            self.deliver(self.pending)
+        return not self.pending.size
 
     def deliver(self, pending: Pending) -> None:
         """Move `pending`, which is not empty, into the log, if it can be, and give it to every live subscriber."""
@@ -127,8 +119,7 @@ class Hub:
         """Drop batches: all delivered ones if none is needed, else those over the limit, after the slow policy acted.
 
         `start`: the first batch that has not been delivered, which stays: one message can be longer than history.
-        Dropping early pays because memory that is used again at once is still in the processor's cache: 64 KiB
-        messages to 10 subscribers went at 0.86 of a C relay's rate with it, and at 0.78 without.
+        Dropping early pays because memory that is used again at once is still in the processor's cache.
         """
         log, budget = self.log, self.budget
         if not self._lagging and not budget.history:
@@ -137,15 +128,11 @@ class Hub:
             keep = min(log.within(limit), start)
             if keep > self._slowest:
                 for subscription in tuple(self._lagging):
-                    if subscription.cursor.needs(log) < keep:
-                        self._fall_out(subscription)
+                    cursor = subscription.cursor
+                    if cursor.needs(log) < keep and not (self.past and self.past.take(subscription, cursor.next())):
+                        self.slow.overrun(self, subscription)
                 self._find_slowest()
             log.drop(keep)
-
-    def _fall_out(self, subscription: Subscription) -> None:
-        """The log is about to drop what a subscriber needs next: the journal may have it."""
-        if self.past is None or not self.past.take(subscription, subscription.cursor.next()):
-            self.slow.overrun(self, subscription)
 
     # What subscribers call
 
@@ -185,20 +172,18 @@ class Hub:
 
     def insert(self, subscription: Subscription, data: bytes) -> None:
         """Send `data`, which is not a message, as soon as the subscriber is between two messages."""
-        if subscription.attached:
-            self._stand(subscription)
-            subscription.cursor.insert(data)
-            self._catch_up(subscription)
+        self.move(subscription, None, data)
 
-    def move(self, subscription: Subscription, position: int, data: bytes) -> None:
+    def move(self, subscription: Subscription, position: int | None, data: bytes) -> None:
         """Finish the message that the subscriber is in the middle of, send `data`, and go on at `position`.
 
-        The log or the past must still have the message at `position`. Messages between there and where the subscriber
-        was are sent again, or not at all.
+        The log or the past must still have the message at `position`; None: where it is. Messages between there and
+        where the subscriber was are sent again, or not at all.
         """
         if subscription.attached:
             self._stand(subscription)
-            self.go_to(subscription, position)
+            if position is not None:
+                self.go_to(subscription, position)
             subscription.cursor.insert(data)
             self._catch_up(subscription)
 
@@ -214,6 +199,7 @@ class Hub:
 
     def detach(self, subscription: Subscription) -> Tally:
         """Deliver nothing more to a subscriber. Returns what it was given. May be called again."""
+        self._let_in(subscription)
         self._live.pop(subscription, None)
         self._lagging.pop(subscription, None)
         for throttle in self.throttles:
@@ -244,7 +230,7 @@ class Hub:
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """All attached subscribers."""
-        return (*self._live, *self._lagging)
+        return (*self._live, *self._lagging, *self._aside)
 
     @property
     def blocked(self) -> bool:
@@ -254,18 +240,30 @@ class Hub:
     @property
     def live(self) -> int:
         """How many subscribers have everything."""
-        return len(self._live)
+        return len(self._live) + len(self._aside)
 
     @property
     def lagging(self) -> int:
         """How many subscribers have something to catch up on."""
         return len(self._lagging)
 
+    def admit(self) -> None:
+        """Give those who do not count messages all that comes from now on."""
+        self.admits = True
+        for subscription in tuple(self._aside):
+            self._let_in(subscription)
+
+    def _let_in(self, subscription: Subscription) -> None:
+        if self._aside.pop(subscription, subscription) is None:
+            subscription.pass_over(self.log)
+            self._live[subscription] = None
+
     # Lagging subscribers
 
     def _stand(self, subscription: Subscription) -> None:
         """Make a live subscriber lagging, at the end of the log."""
         if subscription.cursor.live:
+            self._let_in(subscription)
             subscription.cursor.stand(self.log.end)
             self._lag(subscription)
 
@@ -323,8 +321,12 @@ class Hub:
         if subscription.cursor.at_end and subscription.reading is not None:
             subscription.reading.go_on()
         elif subscription.cursor.at_end:
+            silent = not (self.admits or subscription.consumer.counts)
+            if silent and subscription.given().messages:  # it would not be told of those that it is not given now
+                self.end(subscription, CloseReason.NOT_READY)
+                return
             del self._lagging[subscription]
-            self._live[subscription] = None
+            (self._aside if silent else self._live)[subscription] = None
             subscription.cursor.follow_end()
             subscription.lifecycle.become(State.LIVE)
         else:
@@ -342,8 +344,6 @@ class Hub:
 
     def _find_slowest(self) -> None:
         self._slowest = min((one.cursor.needs(self.log) for one in self._lagging), default=self.log.end)
-
-    # Slow policies
 
     def skip(self, subscription: Subscription) -> None:
         """Move a lagging subscriber to the newest batch, and tell its consumer what it lost."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from relay.wire.framing import Buffer
+from relay.wire.position import Epoch
 
 Key = tuple[str, str]
 """A publisher's name: the subject of its certificate, empty without one; and the name itself."""
@@ -165,4 +166,30 @@ class Journal(Protocol):
 
     def figures(self) -> JournalFigures:
         """How it is."""
+        ...
+
+    # What mirrors ask
+
+    @property
+    def epochs(self) -> Sequence[Epoch]:
+        """The epochs that it knows, the oldest first."""
+        ...
+
+    @property
+    def own(self) -> bool:
+        """Whether it has messages that no mirror wrote, so that they must not be forgotten."""
+        ...
+
+    def follow(self, epochs: Sequence[Epoch]) -> None:
+        """Note that what is appended from now on is another relay's, and follows what is there.
+
+        `epochs`: those that the other relay knows, the oldest first; the last one is in force.
+        """
+        ...
+
+    def begin_anew(self, position: int, epochs: Sequence[Epoch]) -> None:
+        """Forget all messages: the next one gets `position`, whatever came before. `epochs`: as in `follow`.
+
+        Until that is on disk the journal takes nothing, and nothing can be read from it. It must not be `own`.
+        """
         ...

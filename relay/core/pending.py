@@ -37,6 +37,15 @@ class Pending:
         """Bytes of all frames."""
         self._self_delimiting = self_delimiting
 
+    @property
+    def messages(self) -> int:
+        """Messages in all frames."""
+        return sum([one.messages for one in self.frames])
+
+    def forget(self) -> None:
+        """Drop everything."""
+        self.frames, self.size = [], 0
+
     def move_to(self, log: Batches, clock: Clock) -> bool:
         """Append everything to `log`: small pieces in a row joined into one batch, each large piece as it is.
 

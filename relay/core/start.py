@@ -72,8 +72,7 @@ class Starts:
     ) -> None:
         """`epochs`: of the messages' positions, the oldest first. `clock`: the hub's.
 
-        `now`: the time in seconds since 1970, UTC. `shared`: whether other relays hand out the same messages under the
-        same positions.
+        `now`: the time in seconds since 1970, UTC.
         """
         self.hub = hub
         self.history = history
@@ -85,9 +84,13 @@ class Starts:
         """Whether positions mean anything yet: those of a mirror are another relay's, which it has to hear of first."""
         self.refusal = ""
         """Why a mirror cannot have messages, for mirrors that wait for them; empty if it may have some yet."""
+        self.complete = True
+        """Whether what comes next is new: what a mirror fetches first is not. Sessions may begin before that, behind a
+        position, but nobody with the next message."""
         self.clock = clock
         self._now = now
-        self._shared = shared
+        self.shared = shared
+        """Whether other relays hand out the same messages under the same positions."""
 
     @property
     def epoch(self) -> str:
@@ -97,11 +100,12 @@ class Starts:
     def early(self, hello: SubscriberHello) -> bool:
         """Whether who says `hello` has to wait: another relay has got further, or a mirror has nothing yet."""
         after = hello.after
-        if not self._shared or not self.known or after is None:
+        if not self.known or not self.shared:
             return not self.known
-        if after.epoch == self.epoch:
-            return after.number >= self.hub.log.next
-        return not self.current and all(after.epoch != one.name for one in self.epochs)
+        if after is None:
+            return not self.complete and not hello.replay and hello.since is None
+        found = resume(self.epochs, after, MAX_NUMBER)
+        return not self.current if found is None else found.wanted > self.hub.log.next
 
     def find(self, hello: SubscriberHello) -> Start:
         """What a subscriber wants that says `hello`, which may be early.
@@ -112,13 +116,13 @@ class Starts:
         self.history.use()
         hub.flush()
         after = hello.after
-        if self.early(hello):
-            ahead = self.known and after is not None and after.epoch == self.epoch
-            return Start(after.number + 1, resumes=True) if after is not None and ahead else NEVER
+        early = self.early(hello)
+        if early and (after is None or not self.known):
+            return NEVER
         if after is not None:
-            found = resume(self.epochs, after, hub.log.next)
+            found = resume(self.epochs, after, MAX_NUMBER if early else hub.log.next)
             if found is None:
-                return Start(1, resumes=True, known=False)
+                return NEVER if early else Start(1, resumes=True, known=False)
             return Start(found.wanted, resumes=True, ahead=found.ahead)
         if hello.mirror is not None:
             return _from(hub, hub.log.position(Place(hub.log.within(hello.mirror), 0)))

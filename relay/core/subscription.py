@@ -48,6 +48,11 @@ class Consumer(Protocol):
         """
         ...
 
+    @property
+    def counts(self) -> bool:
+        """Whether it counts messages, so that none may be left out untold."""
+        ...
+
     def await_room(self, error: OSError | None) -> None:
         """The last delivery took fewer bytes than it was given, or failed with `error`.
 

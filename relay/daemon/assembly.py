@@ -247,11 +247,10 @@ def assemble(config: Config, surroundings: Surroundings) -> Relay:
 
 
 def _make_machinery(config: Config, surroundings: Surroundings) -> Machinery:
-    reactor, admission = surroundings.reactor, surroundings.admission
-    call_soon = partial(reactor.callLater, 0)
-    lines, intake = RateLimitedLog(), surroundings.intake
+    reactor, admission, lines = surroundings.reactor, surroundings.admission, RateLimitedLog()
+    call_soon, intake = partial(reactor.callLater, 0), surroundings.intake
     recording, sharing = load_journal(config, intake, reactor), load_backbone(config, intake, reactor)
-    kept = recording or sharing
+    kept, journal = recording or sharing, recording.journal if recording else None
     hub = _make_hub(config, intake, kept, call_soon)
     history = History(hub)
     chores = Chores(hub.flush, call_soon, time.monotonic)
@@ -265,8 +264,8 @@ def _make_machinery(config: Config, surroundings: Surroundings) -> Machinery:
         sessions.ack = "replicated"
     publishers = Registry("publisher", admission, lines, cuts=cuts)
     subscribers = Registry("subscriber", admission, lines, cuts=cuts)
-    reach = partial(Reaching, reactor, sessions, intake, publishers, subscribers)
-    reaching = reach(mirrors=config.mirror is not None, sharing=sharing, upstream=surroundings.upstream)
+    reach = partial(Reaching, reactor, sessions, intake, publishers, subscribers, upstream=surroundings.upstream)
+    reaching = reach(mirrors=config.mirror is not None, sharing=sharing, journal=journal)
     return Machinery(
         hub=hub,
         history=history,
@@ -278,7 +277,7 @@ def _make_machinery(config: Config, surroundings: Surroundings) -> Machinery:
         turns=Turns(call_soon, time.monotonic),
         chores=chores,
         ends=chores.lane(patient=True),
-        journal=recording.journal if recording else None,
+        journal=journal,
         sharing=sharing,
         publishers=publishers,
         subscribers=subscribers,

@@ -35,7 +35,7 @@ from relay.journal.disk import Disk
 from relay.journal.journal import DiskJournal
 from relay.journal.recovery import UNKNOWN_BOOT, CannotOpen, check_headers, read_headers
 from relay.journal.segment import Damaged, Segment, read_block, segment_path
-from relay.journal.storage import Storage, segment_size
+from relay.journal.storage import FOLLOWS, Storage, segment_size
 from relay.net.ports import CannotStart
 from relay.peers.acks import Acks
 from relay.peers.intake import JOURNAL, Intake
@@ -150,7 +150,7 @@ class Recording:
     @property
     def names(self) -> Mapping[Key, int]:
         """The names that are known, and how many messages were accepted under each."""
-        return self.storage.names
+        return {key: count for key, count in self.storage.names.items() if key != FOLLOWS}
 
     def make_pending(self, self_delimiting: bool) -> Pending:
         """What is pending goes through the journal. `self_delimiting`: as in `Pending`."""
@@ -185,6 +185,7 @@ def _open(config: Config, disk: Disk) -> Storage:
             time=microseconds,
             new_epoch=new_epoch,
             segment_size=segment_size(config.journal_size),
+            mirror=config.mirror is not None,
         )
     except Damaged as damaged:
         hint = f"relay journal --verify {config.journal} tells more, and --repair makes it usable"

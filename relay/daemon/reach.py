@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from relay.config.config import Config
 from relay.config.values import Remote
 from relay.core.hub import Hub
+from relay.core.journal import Journal
 from relay.core.timing import SWEEP, Every
 from relay.daemon.reload import Change
 from relay.observe.stats import ReachFigures
@@ -44,12 +45,13 @@ class Reaching:
         subscribers: Registry,
         mirrors: bool,
         sharing: Sharing | None,
+        journal: Journal | None,
         upstream: Callable[[Hub], IStreamClientEndpoint] | None = None,
     ) -> None:
         """`reactor`: Any, as in Surroundings. `publishers`, `subscribers`: those who connected to this relay by TCP.
 
-        `mirrors`: whether the relay is a mirror of another one. `sharing`: None without a backbone. `upstream`: makes
-        what connects a worker to its relay; None if this is no worker.
+        `mirrors`: whether the relay is a mirror of another one. `sharing`, `journal`: None without one. `upstream`:
+        makes what connects a worker to its relay; None if this is no worker.
         """
         admission = Admission(sys.maxsize, numbers=subscribers.admission.numbers)  # the limits are for those who come
         self.sources = Registry("mirror" if mirrors else "pull", admission, subscribers.lines)
@@ -62,6 +64,7 @@ class Reaching:
         self._publishers = publishers
         self._subscribers = subscribers
         self._sharing = sharing
+        self._journal = journal
         self._credentials: ClientCredentials | None = None
         self._reach: Reach | None = None
         self._started = False
@@ -120,6 +123,7 @@ class Reaching:
                 call_later=self._reactor.callLater,
                 clock=time.monotonic,
                 keepalive=config.keepalive,
+                journal=self._journal,
             )
         )
         if self._started:

@@ -113,7 +113,7 @@ class RelayService(Service):
         """Start the workers, if there are to be some: a mirror's when it knows what it mirrors."""
         if self._workers is None:
             self._begun()
-        elif self.relay.machinery.sessions.starts.known:
+        elif self.relay.machinery.sessions.starts.complete:
             self.relay.readiness.obstacle = "starting: not every worker accepts connections yet"
             self._workers.start(self._begun)
         elif self.running:

@@ -153,10 +153,15 @@ class WorkerProcess:
 
     def _read_distant_journal(self, relay: Relay, kept: Kept) -> None:
         """Have subscribers that are older than the log go on in the relay's journal."""
-        hub, config = relay.machinery.hub, relay.reload.config
+        hub, starts, config = relay.machinery.hub, relay.machinery.sessions.starts, relay.reload.config
         loan, log, ends = hub.budget.loan(), hub.log, config.framing.ends
         self._reader = reader = DistantReader(
-            self.channel.tell, time.time, lambda: log.next, config.buffer // READ_PART, loan.hold
+            self.channel.tell,
+            time.time,
+            lambda: log.next,
+            lambda: starts.epoch,
+            config.buffer // READ_PART,
+            loan.hold,
         )
         reader.kept = kept
         hub.past = Past(hub, reader, ends, time.monotonic, damaged=lambda error: None)  # the relay tells of it

@@ -12,7 +12,7 @@ they lack stays in the main hub's log, which is larger.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Protocol, cast
+from typing import Protocol
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -40,11 +40,6 @@ class Member(Consumer, Protocol):
 
     def joined(self, feed: Feed, subscription: Subscription) -> None:
         """The member is now a subscriber of `feed`, which knows it as `subscription`."""
-        ...
-
-    @property
-    def counts(self) -> bool:
-        """Whether the member counts messages, so that it cannot stay in a feed that has lost some untold."""
         ...
 
 
@@ -186,6 +181,7 @@ class Feed:
 
     reads = True
     stalls = False
+    counts = True
 
     def deliver(self, pieces: object) -> int:
         """Take nothing while the main hub delivers to everybody: the feed reads that hub's log when it has time."""
@@ -217,7 +213,7 @@ class Feed:
         """
         self.hub.flush()
         for subscription in self.hub.subscriptions:
-            if cast(Member, subscription.consumer).counts:
+            if subscription.consumer.counts:
                 self.hub.end(subscription, CloseReason.OVERRUN)
         self.next += gap.messages
         self.lost += gap.messages

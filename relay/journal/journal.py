@@ -10,6 +10,7 @@ only a new start, which reads what is on disk, can tell.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 from relay.core.journal import Contributor, JournalFigures, Key
@@ -21,17 +22,26 @@ from relay.journal.segment import Segment
 from relay.journal.storage import Storage, segment_size
 from relay.journal.syncing import BOUNDS, Syncing
 from relay.journal.threads import CallLater, InThread
+from relay.journal.writer import Writer
 from relay.wire.framing import Buffer
+from relay.wire.position import Epoch
 
 RETRY = 1.0
-"""Seconds after which a write that failed is tried again."""
+"""Seconds after which what failed is tried again."""
+LOOK = 0.01
+"""Seconds between two looks at whether threads are done."""
+NEW_SEGMENT = "the journal waits for the segment of a new epoch"
+ANEW = "the journal begins anew: messages are missing where it ended"
 
 
 class Keeper(Protocol):
     """What the journal tells the relay."""
 
     def hold(self, reason: str) -> None:
-        """Stop reading from publishers: the journal cannot take more for now. `reason` is for people."""
+        """Stop reading from publishers: the journal cannot take more for now.
+
+        `reason`: for people; empty if it is not worth a line.
+        """
         ...
 
     def release(self) -> None:
@@ -85,17 +95,16 @@ class DiskJournal:
         )
         self.housekeeping = Housekeeping(storage, in_thread, time, keeper.dropped, self._looked, size=size, age=age)
         self.reader = Reader(storage, disk, in_thread, time, self.housekeeping.limits, memory=memory, lend=lend)
-        self.readers: Callable[[], int] = lambda: 0
-        """Returns how many subscribers need messages which only the disk has."""
+        self.readers: Callable[[], int] = lambda: 0  # how many subscribers need messages which only the disk has
         self.trouble = ""
         """Why publishers wait for the journal, in words for people; empty while they do not."""
         self._keeper = keeper
         self._time = time
-        self._call_later = call_later
-        self._clock = clock
+        self._call_later, self._clock = call_later, clock
         self._writable = True  # whether the last write succeeded
         self._there = True  # whether its newest segment was in the folder at the last look
         self._over = False  # whether a sync has failed, or the journal is closed
+        self._anew: tuple[int, Sequence[Epoch]] | None = None  # where, and in what epochs, it is to begin anew
         self._held = 0.0  # seconds in which publishers waited; while they do, without the time by `clock`
         self._contributors: dict[Key, Contributor] = {}  # to the next batch
 
@@ -118,7 +127,12 @@ class DiskJournal:
     @property
     def ready(self) -> bool:
         """Whether the last write succeeded, or it is time for another try."""
-        return self._writable and self._there and not self._over
+        return self._usable and not self._over
+
+    @property
+    def _usable(self) -> bool:
+        begins = self._anew is not None or (self.storage.due and self.storage.spare is None)
+        return self._writable and self._there and not begins
 
     def note(self, key: Key, publisher: Contributor) -> None:
         """Note that messages of `publisher`, which has the name `key`, were published and will be in the next batch."""
@@ -160,18 +174,83 @@ class DiskJournal:
         self._over = True
         self._keeper.lost(error)
 
-    def _hold(self, reason: str) -> None:
+    def _hold(self, reason: str, told: bool = True) -> None:
+        """Have publishers wait. `told`: whether it is worth a line in the log."""
         held, self.trouble = self.trouble, reason
         if not held:
             self._held -= self._clock()
         if reason != held:
-            self._keeper.hold(reason)
+            self._keeper.hold(reason if told else "")
 
     def _release_if_possible(self) -> None:
-        if self.trouble and self._writable and self._there and self.syncing.unsynced <= self.syncing.most:
+        if self.trouble and self._usable and self.syncing.unsynced <= self.syncing.most:
             self.trouble = ""
             self._held += self._clock()
             self._keeper.release()
+
+    # Following another relay
+
+    @property
+    def epochs(self) -> Sequence[Epoch]:
+        """As `relay.core.journal.Journal`."""
+        return self.storage.epochs if self._anew is None else self._anew[1]
+
+    @property
+    def own(self) -> bool:
+        """As `relay.core.journal.Journal`."""
+        return self.storage.own
+
+    def follow(self, epochs: Sequence[Epoch]) -> None:
+        """As `relay.core.journal.Journal`."""
+        if self._anew is not None:
+            self._anew = self._anew[0], epochs
+        else:
+            self.storage.follow(epochs)
+            self._wait_for_spare()
+
+    def _wait_for_spare(self) -> None:
+        """Have publishers wait until the segment is there that has to begin with the next batch."""
+        if self._over or self._anew is not None:
+            return
+        if self.storage.due and self.storage.spare is None:
+            self._hold(NEW_SEGMENT, told=False)
+            self.housekeeping.look()
+            self._call_later(RETRY if self.housekeeping.trouble else LOOK, self._wait_for_spare)
+        elif self.trouble == NEW_SEGMENT:
+            self._keeper.flush()
+            self._release_if_possible()
+
+    def begin_anew(self, position: int, epochs: Sequence[Epoch]) -> None:
+        """As `relay.core.journal.Journal`."""
+        assert not self.own, "a journal is about to be deleted that no mirror wrote"
+        begun, self._anew = self._anew is not None, (position, epochs)
+        self.reader.begin_anew(position)
+        self._hold(ANEW, told=False)
+        if not begun:
+            self._begin_anew_when_quiet()
+
+    def _begin_anew_when_quiet(self) -> None:
+        """Begin anew when all is synced and nothing is done in threads."""
+        if self._over or self._anew is None:
+            return
+        if not self.quiet or self.syncing.unsynced:
+            self.syncing.hurry()
+            self._call_later(LOOK, self._begin_anew_when_quiet)
+        else:
+            self.housekeeping.begin_anew(*self._anew, partial(self._begun_anew, self._anew))
+
+    def _begun_anew(self, begun: tuple[int, Sequence[Epoch]], result: Writer | Exception) -> None:
+        """The journal is on disk as `begun` says, or could not be."""
+        if isinstance(result, Exception):
+            self._hold(f"the journal cannot begin anew: {result}")
+            self._call_later(RETRY, self._begin_anew_when_quiet)
+        elif begun is not self._anew:  # meanwhile more messages were missing
+            self._begin_anew_when_quiet()
+        else:
+            self._anew = None
+            self.reader.begun_anew()
+            self._keeper.flush()
+            self._release_if_possible()
 
     # Keeping
 

@@ -77,15 +77,18 @@ class Reader:
         self._kept: dict[tuple[int, int], _Kept] = {}  # by first and next position, the longest unused first
         self._used: set[tuple[int, int]] = set()  # since the last sweep
         self._reading = 0
+        self._anew: int | None = None  # where the journal is about to begin anew
 
     # What there is
 
     @property
     def oldest(self) -> int:
-        return self._storage.oldest
+        return self._storage.oldest if self._anew is None else self._anew
 
     @property
     def begin(self) -> int:
+        if self._anew is not None:
+            return self._anew
         size, age = self._limits()
         latest = self._time() - int(age * MICROSECONDS) * (LEFT - 1) // LEFT if age else 0
         return self._storage.oldest_within(size - size // LEFT, latest)
@@ -109,10 +112,23 @@ class Reader:
 
     def give_back(self, chunk: Chunk) -> None:
         key = chunk.first, chunk.next
-        kept = self._kept.pop(key)
-        self._kept[key] = kept  # the last to go
+        kept = self._kept.get(key)
+        if kept is None or kept.chunk is not chunk:  # it was forgotten when the journal began anew
+            return
+        self._kept[key] = self._kept.pop(key)  # the last to go
         kept.users -= 1
         self._serve()
+
+    def begin_anew(self, position: int) -> None:
+        """Forget all, and have nothing until `begun_anew`: the journal is about to begin at `position`."""
+        self._anew = position
+        self._kept.clear()
+        self._change(-self.size)
+        self._serve()
+
+    def begun_anew(self) -> None:
+        """The journal has begun anew."""
+        self._anew = None
 
     def find(self, time: float, done: Callable[[int | Exception], None]) -> None:
         when = int(time * MICROSECONDS)
@@ -137,7 +153,7 @@ class Reader:
         """Give those in line what they ask for, until there is no memory for the next."""
         while self._line:
             position, done = self._line[0]
-            if position < self._storage.oldest:
+            if position < self.oldest or self._anew is not None:
                 self._line.popleft()
                 done(Gone(f"message {position:,} is older than the journal"))
                 continue
@@ -174,14 +190,15 @@ class Reader:
             self.reads += 1
             self._reading += 1
             self._change(size)
-            self._in_thread(partial(read_block, self._disk, block), partial(self._read, key))
+            self._in_thread(partial(read_block, self._disk, block), partial(self._read, key, kept))
         return kept
 
-    def _read(self, key: tuple[int, int], result: Chunk | Exception) -> None:
+    def _read(self, key: tuple[int, int], kept: _Kept, result: Chunk | Exception) -> None:
         """A block was read, or could not be."""
         self._reading -= 1
-        kept = self._kept[key]
-        if isinstance(result, Chunk):
+        if self._kept.get(key) is not kept:
+            result = Gone("the journal has begun anew")
+        elif isinstance(result, Chunk):
             kept.chunk = result
             kept.users += len(kept.waiting)
         else:

@@ -30,6 +30,10 @@ MAX_BATCHES = 256 * 1024
 """Batches in a segment: to read the last segment when a relay starts takes 2 µs for each."""
 SEGMENTS = 64
 """Segments that a journal of full size has: as part of its size, that is how much is deleted at once."""
+FOLLOWS: Key = ("mirror", "")
+"""Stands among the names if a mirror writes the journal, under a subject that no certificate has. Whoever goes on
+without the relay that was mirrored must begin a new epoch, because that one may go on, too. Its count is 0 until that
+relay is known to have what the journal had before."""
 LEAST_SEGMENT = 1024 * 1024
 MOST_SEGMENT = 256 * 1024 * 1024
 """Bytes of a segment: to read the last one when a relay starts takes half a second from a slow disk."""
@@ -66,11 +70,13 @@ class Storage:
         time: Callable[[], int],
         new_epoch: Callable[[], str],
         segment_size: int,
+        mirror: bool = False,
     ) -> None:
         """Open a journal, or begin one in an empty folder. Raises CannotOpen, Damaged and OSError.
 
         `framing`, `max_message`: the relay's. `boot`: 16 bytes that name the machine's run from boot to shutdown.
         `time`: the time in microseconds since 1970. `new_epoch`: makes a name. `segment_size`: bytes of a segment.
+        `mirror`: whether the epochs are another relay's (see `follow`).
         """
         self.segment_size = segment_size
         self.notes: list[str] = []
@@ -83,11 +89,12 @@ class Storage:
         self._max_message = max_message
         self._boot = boot
         self._time = time
+        self.due = False  # whether the next batch has to begin a segment, so that a spare must be there
         self._full: list[Writer] = []  # sealed, and not yet synced
         self._sealed = False  # whether the newest segment is sealed although no other is begun
         self._lock = self._take_lock()
         try:
-            self._open(new_epoch)
+            self._open(new_epoch, mirror)
         except BaseException:
             disk.close(self._lock)
             raise
@@ -98,7 +105,7 @@ class Storage:
         except BlockingIOError:
             raise CannotOpen(f"another relay uses the journal {self._folder}") from None
 
-    def _open(self, new_epoch: Callable[[], str]) -> None:
+    def _open(self, new_epoch: Callable[[], str], mirror: bool) -> None:
         headers = read_headers(self._disk, self._folder, self.notes)
         check_headers(self._folder, headers, self._framing, self._max_message)
         found = Recovery(self._disk, self._folder, self._boot, self._time(), self.notes).run(headers)
@@ -107,9 +114,10 @@ class Storage:
         last = found.last
         position = last.segment.next if last else 1
         self.epochs = last.epochs if last else []
-        if not found.epoch_goes_on:
-            self.epochs = [*self.epochs, Epoch(new_epoch(), position)][-MAX_EPOCHS:]
         self.names = Names(last.names.items() if last else ())
+        if not self._epoch_goes_on(found, position, mirror):
+            known = [epoch for epoch in self.epochs if epoch.first <= position]
+            self.epochs = [*known, Epoch(new_epoch(), position)][-MAX_EPOCHS:]
         self.segments = found.segments
         """The oldest first. The last one is written."""
         self._writer = self._begin(found)
@@ -117,6 +125,16 @@ class Storage:
             segment.before = before.before + before.size
         self.synced = position
         """The position before which all messages are known to be on disk."""
+
+    def _epoch_goes_on(self, found: Found, position: int, mirror: bool) -> bool:
+        """Whether the next message, at `position`, belongs to the epoch of the last one. Sees to `FOLLOWS`."""
+        if mirror:  # it is the other relay that says so
+            self.names.note([(FOLLOWS, self.names.get(FOLLOWS, int(position == 1)))])
+            return found.last is not None
+        if self.names.pop(FOLLOWS, None) is None:
+            return found.epoch_goes_on
+        self.notes.append(f"a mirror wrote it: a new epoch begins behind message {position - 1:,}")
+        return False
 
     def _begin(self, found: Found) -> Writer:
         """Begin a segment behind all that was found, or in the place of the last one if that has no messages.
@@ -129,16 +147,24 @@ class Storage:
             if found.last.empty:
                 sequence -= 1
                 found.segments.pop()
-        position = found.last.segment.next if found.last else 1
+        writer = self._begin_segment(sequence, found.last.segment.next if found.last else 1, self.epochs)
+        found.segments.append(writer.segment)
+        return writer
+
+    def _begin_segment(self, sequence: int, position: int, epochs: Iterable[Epoch]) -> Writer:
+        """Begin a segment that gets its name, and takes the place of one with that name, when all of it is on disk."""
         path = os.path.join(self._folder, BEGUN)
         if BEGUN in self._disk.list(self._folder):
             self._disk.remove(path)
         writer = Writer.create(self._disk, self._folder, self._header(sequence), self.segment_size, path)
-        writer.start(position, self.epochs, self.names.items(), 0, self._time())
-        writer.sync()
-        self._disk.rename(path, writer.segment.path)
-        self._disk.sync_folder(self._folder)
-        found.segments.append(writer.segment)
+        try:
+            writer.start(position, epochs, self.names.items(), 0, self._time())
+            writer.sync()
+            self._disk.rename(path, writer.segment.path)
+            self._disk.sync_folder(self._folder)
+        except OSError:
+            writer.close()
+            raise
         return writer
 
     def _header(self, sequence: int) -> Header:
@@ -219,6 +245,7 @@ class Storage:
         cannot tell.
         """
         self._leave_full_segment()
+        assert not self.due, "there is no spare"
         extra = encode_names(names) if names else b""
         if self._framing == "raw":
             extra = encode_lengths(ends) + extra
@@ -241,7 +268,7 @@ class Storage:
             self._sealed = True
         spare.start(writer.segment.next, self.epochs, self.names.items(), self._unsynced, self._time())
         spare.segment.before = writer.segment.before + writer.segment.size
-        self._sealed = False
+        self._sealed = self.due = False
         self._full.append(writer)
         self._writer, self.spare = spare, None
         self.segments.append(spare.segment)
@@ -249,7 +276,58 @@ class Storage:
     @property
     def full(self) -> bool:
         """Whether the newest segment has enough, so that the next batch goes into the spare if there is one."""
-        return self._sealed or self._writer.segment.size >= self.segment_size or self._writer.batches >= MAX_BATCHES
+        return (
+            self._sealed
+            or self.due
+            or self._writer.segment.size >= self.segment_size
+            or self._writer.batches >= MAX_BATCHES
+        )
+
+    # Following another relay
+
+    @property
+    def own(self) -> bool:
+        """Whether there are messages that no mirror wrote."""
+        return not self.names.get(FOLLOWS)
+
+    def follow(self, epochs: Sequence[Epoch]) -> None:
+        """Note that what is appended from now on is another relay's: the next batch begins a segment if that is new.
+
+        `epochs`: those that the other relay knows, the oldest first. Older ones that are known already stay so.
+        """
+        known = [*(epoch for epoch in self.epochs if epoch.first < epochs[0].first), *epochs][-MAX_EPOCHS:]
+        if known != self.epochs or self.own:
+            self.epochs, self.due = known, True
+            self.names.note([(FOLLOWS, 1)])
+
+    def begin_anew_later(
+        self, position: int, epochs: Sequence[Epoch], expired: Iterable[Segment]
+    ) -> Callable[[], Writer]:
+        """A function that deletes all segments, and returns the first of a journal that begins at `position`.
+
+        It may run in a thread while nothing is done in any other. All must be synced. `expired`: what is taken out, and
+        still on disk. If it raises OSError, call this again. If it does not, hand what it returns to `begun_anew`.
+
+        The oldest go first, and the newest is replaced in one step. So whatever comes in between, the journal goes on
+        where it ended, with the old epochs, or begins at `position`, with the new ones.
+        """
+        *others, newest = [*expired, *self.segments]
+        writer = self._writer
+
+        def begin() -> Writer:
+            there = self._disk.list(self._folder)
+            self.delete([segment for segment in others if os.path.basename(segment.path) in there])
+            first = self._begin_segment(newest.header.sequence, position, epochs)
+            writer.close()
+            return first
+
+        return begin
+
+    def begun_anew(self, first: Writer, epochs: Sequence[Epoch]) -> None:
+        """Go on with `first`, the only segment by now."""
+        self._writer, self.segments, self.epochs = first, [first.segment], list(epochs)
+        self._sealed = self.due = False
+        self.synced = first.segment.next
 
     # What takes time, in a thread
 

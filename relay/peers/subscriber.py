@@ -99,6 +99,10 @@ class Subscriber(Connection):
             self.dialogue.cut(self, reason)
         self.abort(reason, f"it was {lag}")
 
+    @property
+    def counts(self) -> bool:
+        return self.in_session
+
     def fail(self, error: Exception) -> None:
         self.logger.failure("subscriber {peer}: delivery failed", failure=Failure(error), peer=self.who)
         self.abort(CloseReason.ERROR)

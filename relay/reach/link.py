@@ -11,6 +11,7 @@ from relay.client.errors import ConnectionFault, NotARelay
 from relay.config.values import Remote
 from relay.core.history import History
 from relay.core.hub import Hub
+from relay.core.journal import Journal
 from relay.core.start import Starts
 from relay.core.timing import Clock
 from relay.peers.heartbeat import CallLater
@@ -58,6 +59,8 @@ class Surroundings:
     """Seconds of silence after which TCP asks whether the other side is there; 0 for never."""
     turn: Turn = field(default_factory=Turn)
     """Whose turn it is to look for a loop."""
+    journal: Journal | None = None
+    """This relay's; None without one."""
 
 
 class Circular(NotARelay):

@@ -8,18 +8,23 @@ that follows, and those with sessions because they learn exactly what they have 
 A mirror that starts asks for as many messages as it keeps for subscribers that come back. No session begins until it
 has them, and silent subscribers are given none of them: they may have had them over an earlier connection. What the
 mirror has had itself before a gap is forgotten, because a log has no holes.
+
+With a journal it goes on behind what that has. Sessions begin at once, and are given from the disk what it has, also
+while the other relay cannot be reached. Where messages are missing, the journal begins anew. One that no mirror wrote
+is not deleted for that: then the mirror does not go on, and says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 from twisted.logger import Logger
 
-from relay.client.errors import Refused
+from relay.client.errors import NotARelay, Refused
 from relay.client.events import Gap
 from relay.config.values import Remote
-from relay.core.pending import Pending
 from relay.reach.link import Circular, Surroundings
 from relay.reach.pull import Pull, PullCore, PullLink
 from relay.wire.answer import Answer, Heartbeat, SubscriberWelcome
@@ -84,53 +89,56 @@ class Mirror(Pull):
 
     def __init__(self, remote: Remote, surroundings: Surroundings) -> None:
         self._history = surroundings.history
-        self._starts = surroundings.starts
-        self._log = surroundings.hub.log
-        self._starts.known = self._starts.current = False
+        self._starts = starts = surroundings.starts
+        self._hub = hub = surroundings.hub
+        self._log = hub.log
+        self._journal = journal = surroundings.journal
         self._until = 0  # the position up to which all was there when the session began
-        self._fetched = Pending(self_delimiting=True)
+        self._refused = ""  # why it cannot go on with what its journal has, in words
+        self._began: Position | None = None  # the position behind which it begins
+        if journal is not None and self._log.next > 1:
+            self._began = Position(starts.epoch, self._log.next - 1)
+        starts.known = self._began is not None and not (journal is not None and journal.own)
+        starts.current = starts.complete = hub.admits = False
+        self._replay, hub.replay = hub.replay, 0  # nobody begins with what others may follow that it is not given
         super().__init__(remote, surroundings)
 
     def _make_core(self) -> MirrorCore:
         self._history.use()
-        return MirrorCore(None, self._history.size, self.surroundings.max_message)
+        return MirrorCore(self._began, self._history.size, self.surroundings.max_message)
 
     # What its connections call
 
     def publish(self, frames: list[Frames]) -> None:
-        """Publish what came, or keep it if it is what the mirror has to have first."""
+        """Publish what came."""
         if self._log.next < self._until:
             self._history.excuse(sum(len(one.data) for one in frames))
-        if self._starts.known:
-            self.surroundings.hub.publish(frames)
-        elif frames:
-            self._keep(frames)
+        self._hub.publish(frames)
+        if not self._starts.complete:
+            self._hub.flush()
+            self._look_whether_complete()
 
-    def _keep(self, frames: list[Frames]) -> None:
-        """Take messages that nobody is given."""
-        log, fetched = self._log, self._fetched
-        fetched.frames += frames
-        fetched.move_to(log, self.surroundings.clock)
-        log.drop(min(log.within(self._history.size), log.end - 1))
-        self._look_whether_known()
-
-    def _look_whether_known(self) -> None:
-        """Have subscribers begin if the mirror has what it has to have first."""
-        hub, log = self.surroundings.hub, self._log
-        if log.next < self._until:
+    def _look_whether_complete(self) -> None:
+        """Have all subscribers begin if the mirror has what it has to have first."""
+        hub, starts = self._hub, self._starts
+        if not self._until or self._log.next < self._until or starts.complete:
             return
+        starts.known = starts.complete = True
+        hub.replay = self._replay
         for one in hub.subscriptions:
-            if one.cursor.live:
-                one.pass_over(log)
-            else:
+            if not one.cursor.live and not one.consumer.counts:
                 hub.end(one, CloseReason.NOT_READY)
-        self._starts.known = True
+        hub.admit()
 
     def tell(self, gap: Gap) -> None:
-        """A session begins, or messages are missing."""
-        starts, log, epochs = self._starts, self._log, self.core.epochs
-        self.surroundings.hub.flush()
-        whole = gap.lost == 0 and not gap.ahead and not gap.repeats and gap.position.number == log.next
+        """A session begins, or messages are missing. Raises NotARelay if the journal must not begin anew for it."""
+        starts, hub, epochs = self._starts, self._hub, self.core.epochs
+        hub.flush()
+        following = gap.position.number
+        whole = gap.lost == 0 and not gap.ahead and not gap.repeats
+        whole = whole and following == self._log.next + hub.pending.messages
+        if not whole and self._journal is not None and self._journal.own:
+            self._refuse()
         if starts.known and not whole:
             self.lost += gap.lost or 0
             what = "an unknown number of messages" if gap.lost is None else f"{gap.lost:,} messages"
@@ -138,16 +146,38 @@ class Mirror(Pull):
         elif starts.known and epochs[-1].name != starts.epoch:
             self._end_subscribers(f"the other relay has begun the epoch {epochs[-1].name}")
         if not whole:
-            log.begin_anew(gap.position.number)
-        starts.epochs = list(epochs)
+            hub.pending.forget()
+            self._log.begin_anew(following)
+        starts.epochs = self._record(None if whole else following, epochs)
         starts.current = True
-        self._until = gap.position.number + self.core.backlog
+        self._refused = ""
+        self._until = following + self.core.backlog
         self.core.backlog = 0
-        if not starts.known:
-            self._look_whether_known()
+        self._look_whether_complete()
+
+    def _record(self, anew: int | None, epochs: Sequence[Epoch]) -> Sequence[Epoch]:
+        """Have the journal go on, or begin `anew` at that position. Returns all epochs that are known then."""
+        journal = self._journal
+        if journal is None:
+            return epochs
+        if anew is None:
+            journal.follow(epochs)
+        else:
+            journal.begin_anew(anew, epochs)
+        return journal.epochs
+
+    def _refuse(self) -> NoReturn:
+        """The journal has what no mirror wrote: somebody's only copy, perhaps."""
+        assert self._began is not None
+        self.core.begin_behind(self._began)
+        self._refused = (
+            f"no mirror wrote the journal, and its messages are not those of {self.remote.endpoint} up to the last: "
+            "give another --journal, or delete the files of this one"
+        )
+        raise NotARelay(self._refused)
 
     def _end_subscribers(self, why: str) -> None:
-        hub = self.surroundings.hub
+        hub = self._hub
         ended = hub.subscriptions
         self.logger.warn(
             "mirror {remote}: {why}; {count:,} subscribers end", remote=str(self.remote), why=why, count=len(ended)
@@ -155,6 +185,11 @@ class Mirror(Pull):
         for subscription in ended:
             hub.end(subscription, CloseReason.UPSTREAM_GAP)
         self._log.era += 1
+
+    def sweep(self) -> None:
+        """Look again: what came may have waited for the journal."""
+        super().sweep()
+        self._look_whether_complete()
 
     def _make(self) -> PullLink:
         self._starts.refusal = ""
@@ -169,9 +204,11 @@ class Mirror(Pull):
 
     @property
     def trouble(self) -> str:
+        if self._refused:
+            return self._refused
         if not self._starts.current:
             return f"not connected to {self.remote.endpoint}, which it mirrors"
-        return "" if self._starts.known else f"fetching what {self.remote.endpoint} has, which it mirrors"
+        return "" if self._starts.complete else f"fetching what {self.remote.endpoint} has, which it mirrors"
 
     @property
     def behind(self) -> tuple[int, float] | None:

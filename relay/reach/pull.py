@@ -142,7 +142,7 @@ class Pull(Task["PullLink"]):
         self.surroundings.hub.publish(frames)
 
     def tell(self, gap: Gap) -> None:
-        """Messages are missing."""
+        """Messages are missing. Raises ClientError if it cannot go on so."""
         self.lost += gap.lost or 0
         what = "an unknown number of messages" if gap.lost is None else f"{gap.lost:,} messages"
         if gap.repeats:
@@ -252,7 +252,11 @@ class PullLink(Publisher):
                     self._greet(core)
                 self._publish(frames)
                 frames = []
-            self._pull.tell(one)
+            try:
+                self._pull.tell(one)
+            except ClientError as fault:
+                self._give_up(fault)
+                return []
         if core.welcomed and not self.works:
             self._greet(core)
         if core.fault is not None:

@@ -26,10 +26,12 @@ class DistantReader:
         tell: Callable[[Message], None],
         now: Callable[[], float],
         following: Callable[[], int],
+        epoch: Callable[[], str],
         memory: int,
         lend: Callable[[int], None],
     ) -> None:
         """`tell`: tells the relay. `now`: the time in seconds since 1970. `following`: the next message's position.
+        `epoch`: the epoch in force.
 
         `memory`: bytes that chunks may take, at least two of them. `lend`: told how many they take.
         """
@@ -38,11 +40,12 @@ class DistantReader:
         self._tell = tell
         self._now = now
         self._following = following
+        self._epoch = epoch
         self._memory = max(memory, 2 * CHUNK)
         self._lend = lend
         self._size = 0
         self._line: deque[tuple[int, Done]] = deque()
-        self._asked: dict[int, list[Done]] = {}  # by position
+        self._asked: dict[tuple[int, str], list[Done]] = {}  # by position and epoch
         self._chunks: list[Chunk] = []
         self._users: dict[int, int] = {}  # of a chunk, by its first position
         self._finding: dict[int, Callable[[int | Exception], None]] = {}
@@ -82,8 +85,8 @@ class DistantReader:
         if chunk is not None:
             self._users[chunk.first] += 1
             done(chunk)
-        elif position in self._asked:
-            self._asked[position].append(done)
+        elif (position, self._epoch()) in self._asked:
+            self._asked[position, self._epoch()].append(done)
         else:
             self._line.append((position, done))
             self._serve()
@@ -92,11 +95,12 @@ class DistantReader:
         """Ask for what is wanted next, as far as there is memory."""
         while self._line and (self._size + (len(self._asked) + 1) * CHUNK <= self._memory or not self._busy):
             position, done = self._line.popleft()
-            if position in self._asked:
-                self._asked[position].append(done)
+            key = position, self._epoch()
+            if key in self._asked:
+                self._asked[key].append(done)
                 continue
-            self._asked[position] = [done]
-            self._tell(Borrow(position))
+            self._asked[key] = [done]
+            self._tell(Borrow(*key))
 
     @property
     def _busy(self) -> bool:
@@ -104,7 +108,7 @@ class DistantReader:
 
     def lent(self, lent: Lent) -> None:
         """What was asked for is here, or cannot be had."""
-        waiting = self._asked.pop(lent.position)
+        waiting = self._asked.pop((lent.position, lent.epoch))
         result = lent.chunk or (Gone(lent.error) if lent.gone else OSError(lent.error))
         if isinstance(result, Chunk):
             known = next((one for one in self._chunks if one.first == result.first and one.next == result.next), None)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from relay.core.epochs import resume
 from relay.core.journal import Chunk, Gone, Journal, JournalReader
+from relay.wire.position import Position
 from relay.workers.messages import Borrow, Find, Found, Kept, Lent, Message
 
 Tell = Callable[[Message], None]
@@ -21,6 +23,11 @@ class Lending:
         self._reader = reader
         self._damaged = damaged
 
+    def _has(self, borrow: Borrow) -> bool:
+        """Whether the journal's message at that position is the one that a worker means."""
+        meant = Position(borrow.epoch, borrow.position)
+        return resume(self._journal.epochs, meant, self._journal.next) == (meant.number + 1, 0)
+
     def kept(self) -> Kept:
         """What the journal has now."""
         figures, reader = self._journal.figures(), self._reader
@@ -28,16 +35,20 @@ class Lending:
 
     def borrow(self, tell: Tell, borrow: Borrow) -> None:
         """Tell a worker a chunk. It is a copy, so that the memory for it is free again at once."""
-        self._reader.borrow(borrow.position, partial(self._arrived, tell, borrow.position))
+        arrived: Callable[[Chunk | Exception], None] = partial(self._arrived, tell, borrow)
+        if self._has(borrow):
+            self._reader.borrow(borrow.position, arrived)
+        else:
+            arrived(Gone("the journal has begun anew"))
 
-    def _arrived(self, tell: Tell, position: int, result: Chunk | Exception) -> None:
+    def _arrived(self, tell: Tell, borrow: Borrow, result: Chunk | Exception) -> None:
         if isinstance(result, Chunk):
-            tell(Lent(position, result))
+            tell(Lent(borrow.position, borrow.epoch, result))
             self._reader.give_back(result)
         else:
             if not isinstance(result, Gone):
                 self._damaged(result)
-            tell(Lent(position, None, isinstance(result, Gone), str(result)))
+            tell(Lent(borrow.position, borrow.epoch, None, isinstance(result, Gone), str(result)))
 
     def find(self, tell: Tell, find: Find) -> None:
         """Tell a worker a position."""

@@ -65,6 +65,7 @@ class Lent:
     """A chunk of the journal that was asked for, or why it cannot be had."""
 
     position: int
+    epoch: str
     """What was asked for."""
     chunk: Chunk | None
     gone: bool = False
@@ -130,6 +131,8 @@ class Borrow:
     """The worker needs the chunk of the journal that has the message at `position`."""
 
     position: int
+    epoch: str
+    """In force at the worker: it may not have heard yet that the journal has begun anew, with other messages."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.web.http import HTTPChannel
 
 from relay.config import config, settings
-from relay.core import history, hub, log, pace, pending
+from relay.core import history, log, pace, pending
 from relay.core.timing import SWEEP
 from relay.feeds import feeds
 from relay.journal import syncing
@@ -85,9 +85,9 @@ FIGURES: tuple[tuple[str, str, float], ...] = (
     (RELIABILITY, "reads of less than {16 KiB} would cost", pace.LEAST_READ),
     (PERFORMANCE, "a turn carries up to {256 KiB}, so", pace.MAX_READ),
     (PERFORMANCE, "a turn carries less than {256 KiB}, so", pace.MAX_READ),
-    (PERFORMANCE, "Flushing after {256 KiB}", hub.FLUSH),
+    (PERFORMANCE, "Flushing after {256 KiB}", pace.FLUSH),
     (PERFORMANCE, "sent 48 KiB at once and not {64}", tls.MAX_ENCRYPTED // 2**10),
-    (DESIGN, "Past {256 KiB}, or an eighth of the buffer", hub.FLUSH),
+    (DESIGN, "Past {256 KiB}, or an eighth of the buffer", pace.FLUSH),
     (DESIGN, "pieces of {64 KiB} and more become batches", pending.LARGE),
     (DESIGN, "{128 MiB} for all subscribers together", pace.TURN),
     (DESIGN, "never less than {16 KiB} from one publisher", pace.LEAST_READ),

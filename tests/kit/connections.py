@@ -95,9 +95,12 @@ class PublisherCase(SynchronousTestCase):
         self.now = 0.0
         self.turns = Turns()
         self.intake = Intake(lambda: self.now)
-        self.log = Log(Int32.ends)
-        self.hub = Hub(self.log, Budget(2**20), self.intake, call_soon=self.turns.call_soon, clock=lambda: self.now)
+        self.hub = self.make_hub()
+        self.log = self.hub.log
         self.factory = PublisherFactory(accepted("publisher"), self.hub, self.intake, lambda: Int32(40))
+
+    def make_hub(self) -> Hub:
+        return Hub(Log(Int32.ends), Budget(2**20), self.intake, call_soon=self.turns.call_soon, clock=lambda: self.now)
 
     def connect(self, tls: bool = False) -> tuple[Publisher, FakeTransport]:
         publisher, transport = self.factory.buildProtocol(PEER), FakeTransport(tls=tls)

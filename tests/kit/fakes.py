@@ -18,6 +18,7 @@ from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Buffer, Frames
+from relay.wire.position import Epoch
 
 
 def frame(message: bytes) -> bytes:
@@ -107,6 +108,7 @@ class FakeSubscriber:
 
     reads = False
     stalls = True
+    counts = False
 
     def await_room(self, error: OSError | None) -> None:
         assert self.short, "told to wait for room that there is"
@@ -167,6 +169,15 @@ class FakeJournal:
         self.noted |= {key: publisher.accepted for key, publisher in self._contributors.items()}
         self._contributors.clear()
         return True
+
+    epochs: Sequence[Epoch] = ()
+    own = True
+
+    def follow(self, epochs: Sequence[Epoch]) -> None:
+        raise AssertionError("this is no mirror")
+
+    def begin_anew(self, position: int, epochs: Sequence[Epoch]) -> None:
+        raise AssertionError("this is no mirror")
 
     def figures(self) -> JournalFigures:
         return JournalFigures(0, 100, 1000, 1, 1, 0.0, 0, (), (0,), 0.0, 0, 0, 0, "", 0.0)

@@ -273,6 +273,7 @@ def open_storage(
     time: Callable[[], int] | None = None,
     new_epoch: Callable[[], str] | None = None,
     segment_size: int = 4096,
+    mirror: bool = False,
 ) -> Storage:
     """A storage with small segments."""
     return Storage(
@@ -284,6 +285,7 @@ def open_storage(
         time=time or Ticking(),
         new_epoch=new_epoch or epochs(),
         segment_size=segment_size,
+        mirror=mirror,
     )
 
 

@@ -40,8 +40,8 @@ class RemoteCase(PublisherCase):
     """A relay, with a subscriber, and another one at which the test sits. Messages have 40 bytes at most."""
 
     def setUp(self) -> None:
-        super().setUp()
         self.clock = Clock()
+        super().setUp()
         self.server = Server(self.clock)
         self.sessions = make_sessions(self.hub, self.turns.call_soon, self.clock.seconds)
         self.noted: list[tuple[Key, int]] = []

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 from tests.kit.mirrors import Mirror
 from tests.kit.process import DEADLINE, Relay, free_port
@@ -22,15 +23,16 @@ PATIENCE = 8.0
 class Killed:
     """A mirror that is killed and started again, at the same port."""
 
-    def __init__(self, of: int) -> None:
+    def __init__(self, of: int, *options: str) -> None:
         self.port = free_port()
         self._of = of
+        self._options = options
         self.kills = 0
         self.start(connected=True)
 
     def start(self, connected: bool = False) -> None:
         """Start it, and wait for the relay that it mirrors if that is asked for."""
-        self.mirror = Mirror(self._of, subscribe=f"tcp:{self.port}", connected=connected)
+        self.mirror = Mirror(self._of, *self._options, subscribe=f"tcp:{self.port}", connected=connected)
 
     def kill(self) -> None:
         self.kills += 1
@@ -59,12 +61,13 @@ def killing(mirrors: list[Killed], chance: random.Random) -> Iterator[None]:
         thread.join(DEADLINE)
 
 
-def test_who_moves_while_mirrors_are_killed_has_every_message_once_and_in_order(thorough: bool) -> None:
+def test_who_moves_while_mirrors_are_killed_has_every_message_once_and_in_order(thorough: bool, tmp_path: Path) -> None:
+    """One of the mirrors has a journal."""
     seed = time.time_ns()
     print(f"seed {seed}")
     chance = random.Random(seed)
     with Relay() as centre:
-        first = Killed(centre.subscribe_port)
+        first = Killed(centre.subscribe_port, "--journal", str(tmp_path), "--journal-size", "64MiB")
         second = Killed(first.port)
         ports = (centre.subscribe_port, first.port, second.port)
         try:

@@ -219,9 +219,10 @@ def test_it_reloads_and_stops_as_any_relay(tmp_path: Path) -> None:
             assert not mirror.log.find("Traceback")
 
 
-def test_check_says_what_is_wrong_with_it() -> None:
+def test_check_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    journal = ("--journal", str(tmp_path), "--journal-size", "64MiB")
     for options, status, words in (
-        (("--mirror", "tcp:127.0.0.1:8002"), 0, "^ok$"),
+        (("--mirror", "tcp:127.0.0.1:8002", *journal), 0, "^ok$"),
         (("--mirror", "tcp:127.0.0.1:8002", "--publish", "tcp:0"), 1, "--publish: not with --mirror: a mirror has"),
         (("--mirror", "127.0.0.1:8002"), 1, "--mirror: '127.0.0.1:8002' is not an endpoint to connect to"),
     ):

@@ -30,13 +30,16 @@ class ReachSettingsTests(SynchronousTestCase):
             self.assertEqual((config.publish, config.subscribe), ((), ("tcp:8002",)))
         self.assertEqual(configure(given(mirror="none")).publish, ("tcp:8001",))
 
+    def test_a_mirror_may_have_a_journal(self) -> None:
+        config = configure(given(mirror="tcp:far:8002", journal="/var/lib/relay"))
+        self.assertEqual((config.mirror, config.journal), (Remote("tcp:far:8002", True), "/var/lib/relay"))
+
     def test_what_a_mirror_cannot_have_is_told(self) -> None:
         for name, text in (
             ("publish", "tcp:8001"),
             ("pull", "tcp:far:1"),
             ("push", "tcp:far:1"),
             ("backbone", "nats://far:4222/RELAY"),
-            ("journal", "/var/lib/relay"),
         ):
             fault = self.assertRaises(Faults, configure, given(mirror="tcp:far:8002", **{name: text}))
             self.assertIn(f"--{name}: not with --mirror", str(fault))

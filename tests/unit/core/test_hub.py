@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from relay.core.cursor import Lag, Tally
-from relay.core.hub import FLUSH
 from relay.core.log import OVERHEAD
-from relay.core.pace import CATCH_UP
+from relay.core.pace import CATCH_UP, FLUSH
 from relay.core.pending import LARGE
 from relay.wire.close_reason import CloseReason
 from relay.wire.framing import Frames

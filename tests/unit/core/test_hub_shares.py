@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from relay.core.budget import Budget
 from relay.core.cursor import Lag
-from relay.core.hub import FLUSH, PIECES, Hub
+from relay.core.hub import Hub
 from relay.core.log import OVERHEAD, Log
-from relay.core.pace import CATCH_UP, LEAST_CATCH_UP, LEAST_READ, MANY, MAX_READ, TURN
+from relay.core.pace import CATCH_UP, FLUSH, LEAST_CATCH_UP, LEAST_READ, MANY, MAX_READ, PIECES, TURN
 from relay.core.slow import SLOW_POLICIES
 from relay.wire.close_reason import CloseReason
 from relay.wire.counted import Int32

@@ -50,6 +50,14 @@ class PendingTests(SynchronousTestCase):
         assert ends is not None
         self.assertEqual(list(ends), list(accumulate((3, 5, 1))))
 
+    def test_it_knows_how_many_messages_it_has_and_can_forget_them(self) -> None:
+        pending = Pending(self_delimiting=True)
+        pending.frames += frames(b"a", b"b") + frames(b"c")
+        pending.size = 15
+        self.assertEqual(pending.messages, 3)
+        pending.forget()
+        self.assertEqual((pending.messages, pending.size), (0, 0))
+
     def test_a_view_is_charged_what_it_keeps_alive_only_if_it_stays_one(self) -> None:
         data = memoryview(bytes(1000) + frame(b"abc"))[1000:]
         view = Frames(data, 1, 1007)

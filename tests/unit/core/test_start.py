@@ -96,6 +96,29 @@ class StartTests(HubTests):
         shared.known = False
         self.assertTrue(shared.early(SubscriberHello()))
 
+    def test_one_of_an_older_epoch_is_early_too_if_this_relay_has_not_got_as_far(self) -> None:
+        self.publish(b"one")
+        epochs = [Epoch("5289cfdd2847", 1), Epoch(EPOCH, 4)]
+        shared = Starts(self.hub, self.history, epochs, lambda: 0.0, lambda: 0.0, shared=True)
+        for number, early, wanted, ahead in ((1, False, 2, 0), (2, True, 3, 0), (3, True, 4, 0), (9, True, 4, 6)):
+            hello = SubscriberHello(after=Position("5289cfdd2847", number))
+            start = shared.find(hello)
+            self.assertEqual((shared.early(hello), start.wanted, start.ahead), (early, wanted, ahead))
+            self.assertEqual(start.early(self.log.next), early)
+
+    def test_until_a_mirror_is_complete_nobody_begins_with_the_next_message(self) -> None:
+        shared = Starts(self.hub, self.history, [Epoch(EPOCH, 1)], lambda: 0.0, lambda: 0.0, shared=True)
+        shared.complete = False
+        for hello, early in (
+            (SubscriberHello(), True),
+            (SubscriberHello(replay=0), True),
+            (SubscriberHello(mirror=10_000), True),
+            (SubscriberHello(replay=2), False),
+            (SubscriberHello(since=0.0), False),
+            (SubscriberHello(after=Position(EPOCH, 0)), False),
+        ):
+            self.assertEqual(shared.early(hello), early, hello)
+
     def test_the_last_messages(self) -> None:
         for _ in range(5):
             self.publish(b"message")

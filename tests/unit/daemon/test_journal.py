@@ -14,6 +14,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Faults, configure
+from relay.config.values import Remote
 from relay.core.log import Log
 from relay.daemon import journal as module
 from relay.daemon.assembly import Relay, Surroundings, assemble
@@ -226,6 +227,23 @@ class RelayTests(SynchronousTestCase):
         self.assertIn("notes.txt is no file of a journal", str(note))
         self.assertIn("messages 1 to 0 in 1 segments", str(found))
         self.assertIn(journal, self.relay.registering)
+        self.stop()
+
+    def test_a_mirrors_goes_on_in_the_other_relays_epochs_and_no_publisher_has_its_name(self) -> None:
+        self.stop()
+        publish: tuple[str, ...] = ()
+        mirror = Remote("tcp:far:8002", True)
+        for _ in range(2):
+            self.relay = self.start(mirror=mirror, publish=publish)
+            journal, sessions = self.relay.machinery.journal, self.relay.machinery.sessions
+            assert journal
+            self.assertFalse(journal.own)
+            self.assertEqual((len(journal.epochs), len(sessions.names), sessions.starts.complete), (1, 0, False))
+            self.stop()
+        self.relay = self.start()
+        journal = self.relay.machinery.journal
+        assert journal
+        self.assertEqual((journal.own, len(journal.epochs)), (True, 2))
         self.stop()
 
     def test_without_a_journal_there_is_none(self) -> None:

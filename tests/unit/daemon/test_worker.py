@@ -191,8 +191,8 @@ class WorkerProcessTests(RelayCase):
         self.relay.take()
         peer.sendall(hello("subscribe", after=f"{EPOCH}-0"))
         self.turn()
-        self.assertIn(Borrow(1), self.relay.take())
-        self.tell(Lent(1, Chunk(1, 2, frame(b"old"), None, [(1, 1)])))
+        self.assertIn(Borrow(1, EPOCH), self.relay.take())
+        self.tell(Lent(1, EPOCH, Chunk(1, 2, frame(b"old"), None, [(1, 1)])))
         self.turn()
         self.assertTrue(peer.recv(1000).endswith(frame(b"old") + frame(b"old")))
 

@@ -128,6 +128,29 @@ class ReaderTests(SynchronousTestCase):
         )
         self.assertEqual(reader.memory, LEAST)
 
+    def test_when_the_journal_begins_anew_nothing_of_before_is_given_to_anybody(self) -> None:
+        write(self.storage, 40, SIZE)
+        held = self.borrow(1)
+        self.reader.borrow(21, self.found.append)  # it is being read
+        self.reader.begin_anew(5)
+        self.reader.borrow(6, self.found.append)
+        self.assertEqual((self.reader.oldest, self.reader.begin, self.reader.size), (5, 5, 0))
+        self.threads.run()
+        self.assertEqual([type(one) for one in self.found], [Chunk, Gone, Gone])
+        self.reader.begun_anew()
+        self.found.clear()
+        reads = self.reader.reads
+        self.reader.borrow(1, self.found.append)
+        self.reader.give_back(held)
+        self.threads.run()
+        self.assertGreater(self.reader.reads, reads, "it is read again")
+        [chunk] = self.found
+        assert isinstance(chunk, Chunk)
+        self.reader.give_back(chunk)
+        for _ in range(2):
+            self.reader.sweep(1.0)
+        self.assertEqual(self.reader.size, 0)
+
     def test_a_block_that_grows_is_read_again(self) -> None:
         write(self.storage, 2, 10)
         self.assertEqual(self.read(1).next, 3)

@@ -140,7 +140,7 @@ class MirrorTests(RemoteCase):
         self.assertEqual(self.find(17), (18, 0, 0))
 
     def test_who_was_there_already_is_given_what_comes_when_it_has_what_it_keeps(self) -> None:
-        early = self.reader
+        early = FakeSubscriber(self.hub)
         self.wire.say(welcome(18, behind=3), b"one", b"two")
         self.assertEqual(self.mirrored.trouble, "fetching what tcp:far:8002 has, which it mirrors")
         self.assertTrue(self.starts.early(SubscriberHello(after=Position(FAR, 18))))

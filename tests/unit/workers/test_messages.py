@@ -43,10 +43,10 @@ class MessageTests(SynchronousTestCase):
     def test_every_kind_comes_as_it_was_sent(self) -> None:
         for message in (
             Begin("1", Settings(configure({}), {"/a.pem": b"PEM"}), 7, (4, 5), Kept(1, 1, 100, 50, 1.5)),
-            Lent(3, Chunk(3, 5, b"frames", None, [(7, 3)])),
-            Lent(3, None, gone=True, error="older"),
+            Lent(3, "5289cfdd2847", Chunk(3, 5, b"frames", None, [(7, 3)])),
+            Lent(3, "5289cfdd2847", None, gone=True, error="older"),
             Found(1, 17),
-            Borrow(3),
+            Borrow(3, "5289cfdd2847"),
             Find(1, 2.5),
             Connect(),
             Change(Settings(configured(slow="skip"), {})),

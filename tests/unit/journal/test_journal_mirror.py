@@ -1,0 +1,138 @@
+"""The journal of a mirror: it takes nothing while it begins anew, or before a new epoch is on disk."""
+
+from __future__ import annotations
+
+import errno
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from relay.core.journal import Gone
+from relay.journal.journal import ANEW, LOOK, NEW_SEGMENT, RETRY, DiskJournal
+from relay.wire.position import Epoch
+from tests.kit.journals import MemoryDisk, RecordingKeeper, Threads, Ticking, expected, message, open_storage, stored
+
+FAR, NEAR = Epoch("5289cfdd2847", 1), Epoch("0123456789ab", 4)
+
+
+class MirrorJournalTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.disk, self.threads, self.clock, self.time = MemoryDisk(), Threads(), Clock(), Ticking()
+        self.keeper = RecordingKeeper()
+        self.journal = DiskJournal(
+            open_storage(self.disk, time=self.time, mirror=True),
+            self.keeper,
+            disk=self.disk,
+            in_thread=self.threads,
+            call_later=self.clock.callLater,
+            clock=self.clock.seconds,
+            time=self.time,
+            size=1 << 40,
+        )
+        self.storage = self.journal.storage
+        self.append(3)
+
+    def append(self, count: int = 1) -> bool:
+        return all(self.journal.append([message(self.storage.next)], 1) for _ in range(count))
+
+    def settle(self) -> None:
+        for _ in range(10):
+            self.threads.run()
+            self.clock.advance(LOOK)
+
+    def failing(self, *names: str) -> None:
+        def fail(name: str) -> None:
+            if name in names:
+                raise OSError(errno.EIO, "Input/output error")
+
+        self.disk.fail = fail
+
+    def test_it_begins_anew_when_all_that_was_written_is_on_disk(self) -> None:
+        self.journal.begin_anew(100, [FAR])
+        self.assertEqual((self.keeper.told, self.journal.trouble), (["hold: "], ANEW), "it is not worth a line")
+        self.assertFalse(self.append())
+        self.threads.run()
+        self.assertEqual(self.storage.synced, 4)
+        self.keeper.flushing = self.append
+        self.settle()
+        self.assertEqual([one for one in self.keeper.told if one != "synced"], ["hold: ", "flush", "release"])
+        self.assertEqual((self.journal.next, self.journal.epochs, self.journal.trouble), (101, [FAR], ""))
+        self.assertEqual(stored(self.storage, self.disk), expected(100, 101))
+
+    def test_meanwhile_nothing_can_be_read(self) -> None:
+        self.journal.begin_anew(100, [FAR])
+        found: list[object] = []
+        for position in (1, 100):
+            self.journal.reader.borrow(position, found.append)
+        self.assertEqual([type(one) for one in found], [Gone, Gone])
+        self.settle()
+        self.append()
+        self.journal.reader.borrow(100, found.append)
+        self.threads.run()
+        self.assertEqual(found[2].data, message(100))  # type: ignore[attr-defined]
+
+    def test_a_sync_that_fails_meanwhile_ends_the_process(self) -> None:
+        self.failing("sync")
+        self.journal.begin_anew(100, [FAR])
+        self.settle()
+        self.assertEqual(self.keeper.told[-1], "lost: [Errno 5] Input/output error")
+        self.assertEqual(self.storage.next, 4)
+
+    def test_what_fails_besides_is_told_and_tried_again(self) -> None:
+        self.threads.run()
+        self.failing("rename")
+        self.journal.begin_anew(100, [FAR])
+        self.settle()
+        self.assertIn("hold: the journal cannot begin anew: [Errno 5] Input/output error", self.keeper.told)
+        self.assertFalse(self.append())
+        self.failing()
+        self.clock.advance(RETRY)
+        self.settle()
+        self.assertEqual((self.storage.next, self.keeper.told[-1]), (100, "release"))
+
+    def test_who_is_told_of_another_gap_meanwhile_begins_there(self) -> None:
+        for position in (100, 200):
+            self.journal.begin_anew(position, [FAR])
+        self.journal.follow([FAR, NEAR])
+        self.settle()
+        self.assertEqual((self.journal.next, self.journal.epochs), (200, [FAR, NEAR]))
+        self.assertEqual(self.keeper.told.count("release"), 1)
+
+    def test_a_stop_ends_the_tries(self) -> None:
+        self.failing("rename")
+        self.journal.begin_anew(100, [FAR])
+        self.settle()
+        self.journal.stop()
+        self.clock.advance(RETRY)
+        self.assertEqual((self.threads.due, self.clock.getDelayedCalls()), ([], []))
+
+    def test_nothing_is_written_of_a_new_epoch_until_it_has_a_segment(self) -> None:
+        self.assertIsNone(self.storage.spare)
+        self.journal.follow([FAR, NEAR])
+        self.assertEqual((self.journal.trouble, self.append()), (NEW_SEGMENT, False))
+        self.keeper.flushing = self.append
+        self.settle()
+        self.assertEqual((self.journal.trouble, self.storage.next, len(self.storage.segments)), ("", 5, 2))
+
+    def test_a_disk_without_room_for_that_segment_is_asked_once_a_second(self) -> None:
+        self.assertIsNone(self.storage.spare)
+        self.failing("create")
+        self.journal.follow([FAR, NEAR])
+        tries = 0
+        for _ in range(300):
+            tries += len(self.threads.due)
+            self.threads.run()
+            self.clock.advance(LOOK)
+        self.assertLess(tries, 20)
+        self.failing()
+        for _ in range(2):
+            self.clock.advance(RETRY)
+            self.settle()
+        self.assertEqual(self.journal.trouble, "")
+
+    def test_where_a_spare_is_there_nobody_waits(self) -> None:
+        self.threads.run()
+        self.assertIsNotNone(self.storage.spare)
+        self.journal.follow([FAR, NEAR])
+        self.assertTrue(self.append())
+        self.assertEqual((self.journal.trouble, self.journal.epochs), ("", [FAR, NEAR]))
