@@ -27,6 +27,11 @@ class Budget:
         return loan
 
     @property
+    def least(self) -> int:
+        """What the hub's log may hold at least, whatever borrowers come to hold of what is reserved for them."""
+        return self.size - sum(max(loan.held, loan.reserved) for loan in self._loans)
+
+    @property
     def lent(self) -> int:
         """What borrowers hold outside the hub's log."""
         return sum(loan.held for loan in self._loans)
@@ -46,7 +51,7 @@ class Loan:
         self.history = 0
         """What the borrower wants the hub's log to keep for returning subscribers, even while none lags."""
         self.reserved = 0
-        """What history leaves free, because the borrower may come to hold it."""
+        """What is left free, because the borrower may come to hold it."""
         self._budget = budget
 
     def hold(self, size: int) -> None:
@@ -55,7 +60,7 @@ class Loan:
         self._budget._settle()
 
     def reserve(self, size: int) -> None:
-        """Set how much history must leave free for the borrower."""
+        """Set how much must be left free for the borrower."""
         self.reserved = size
         self._budget._settle()
 

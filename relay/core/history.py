@@ -16,9 +16,9 @@ from relay.core.timing import SWEEP, Every
 
 KEPT = 5
 """Eighths of the buffer that the hub's log keeps for subscribers that come back."""
-LEFT = 2
-"""Eighths of the buffer, at least, between the oldest message that the hub's log may hold and where one that comes back
-may begin: one may be lent to a feed, and one gives time to catch up while messages keep coming."""
+LEFT = 1
+"""Eighths of the buffer, at least, between the oldest message that the hub's log can hold, when borrowers hold all that
+they may, and where one that comes back may begin: the time to catch up in while messages keep coming."""
 LITTLE = 1024 * 1024
 """Bytes of history that the hub's log keeps when more would not pay: they stay in the processor's cache."""
 ENOUGH = 2.0
@@ -46,7 +46,7 @@ class History:
     def reach(self) -> int:
         """The newest bytes of the log in which one that comes back may begin, however much more the log holds now."""
         budget = self._hub.budget
-        return max(0, min(self.size, budget.limit - budget.size * LEFT // 8))
+        return max(0, min(self.size, budget.least - budget.size * LEFT // 8))
 
     @property
     def first(self) -> int:

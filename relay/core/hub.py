@@ -75,7 +75,8 @@ class Hub:
         self._clock = clock
         self._flush_size = min(FLUSH, budget.size // 8)
         self.pending = pending or Pending(self_delimiting=True)  # not in the log yet
-        self._slowest = 0  # no lagging subscriber stands before this batch
+        self.slowest = 0
+        """No lagging subscriber stands before this batch; after `find_slowest`, the slowest stands there."""
         budget.loan().keep(budget.size if replay else 0)
 
     def publish(self, frames: list[Frames]) -> None:
@@ -119,19 +120,18 @@ class Hub:
         """Drop batches: all delivered ones if none is needed, else those over the limit, after the slow policy acted.
 
         `start`: the first batch that has not been delivered, which stays: one message can be longer than history.
-        Dropping early pays because memory that is used again at once is still in the processor's cache.
         """
         log, budget = self.log, self.budget
         if not self._lagging and not budget.history:
-            log.drop(start)
+            log.drop(start)  # so that its memory is used again while it is in the processor's cache
         elif log.held > (limit := budget.limit if self._lagging else budget.history):
             keep = min(log.within(limit), start)
-            if keep > self._slowest:
+            if keep > self.slowest:
                 for subscription in tuple(self._lagging):
                     cursor = subscription.cursor
                     if cursor.needs(log) < keep and not (self.past and self.past.take(subscription, cursor.next())):
                         self.slow.overrun(self, subscription)
-                self._find_slowest()
+                self.find_slowest()
             log.drop(keep)
 
     # What subscribers call
@@ -195,7 +195,7 @@ class Hub:
         else:
             subscription.leave_past()
             subscription.cursor.move(position, self.log)
-            self._slowest = min(self._slowest, subscription.cursor.needs(self.log))
+            self.slowest = min(self.slowest, subscription.cursor.needs(self.log))
 
     def detach(self, subscription: Subscription) -> Tally:
         """Deliver nothing more to a subscriber. Returns what it was given. May be called again."""
@@ -208,11 +208,10 @@ class Hub:
 
     def pause(self, subscription: Subscription) -> None:
         """Note that the subscriber's transport takes no more for now."""
-        if not subscription.attached:
-            return
-        self._stand(subscription)
-        if subscription.lifecycle.state is State.LAGGING:
-            subscription.lifecycle.become(State.WAITING)
+        if subscription.attached:
+            self._stand(subscription)
+            if subscription.lifecycle.state is State.LAGGING:
+                subscription.lifecycle.become(State.WAITING)
 
     def resume(self, subscription: Subscription) -> None:
         """Note that the subscriber's transport takes bytes again, and deliver some."""
@@ -271,7 +270,7 @@ class Hub:
         """Make a subscriber lagging. Its cursor must stand already."""
         self._live.pop(subscription, None)
         batch = subscription.cursor.needs(self.log)
-        self._slowest = min(self._slowest, batch) if self._lagging else batch
+        self.slowest = min(self.slowest, batch) if self._lagging else batch
         self._lagging[subscription] = None
         subscription.lifecycle.become(State.LAGGING)
         subscription.progress.begin()
@@ -342,15 +341,16 @@ class Hub:
         subscription.scheduled = False
         self._catch_up(subscription)
 
-    def _find_slowest(self) -> None:
-        self._slowest = min((one.cursor.needs(self.log) for one in self._lagging), default=self.log.end)
+    def find_slowest(self) -> None:
+        """Look which lagging subscriber is the slowest."""
+        self.slowest = min((one.cursor.needs(self.log) for one in self._lagging), default=self.log.end)
 
     def skip(self, subscription: Subscription) -> None:
         """Move a lagging subscriber to the newest batch, and tell its consumer what it lost."""
         cursor = subscription.cursor
         again = cursor.take_back()
         gap = cursor.skip(self.log, subscription.lag(self._clock))
-        self._slowest = min(self._slowest, cursor.needs(self.log))
+        self.slowest = min(self.slowest, cursor.needs(self.log))
         if subscription.reading is not None:
             subscription.leave_past()
             self.schedule(subscription)
@@ -361,8 +361,8 @@ class Hub:
         """How many bytes are kept for the slowest subscriber, in the log or in the past, and how many may be."""
         if self.past is not None:
             return self.past.backlog(), self.past.reader.limit
-        self._find_slowest()
-        return self.log.behind(self._slowest), self.budget.limit
+        self.find_slowest()
+        return self.log.behind(self.slowest), self.budget.limit
 
     def _furthest(self) -> Lag:
         """How far the slowest subscriber is behind."""

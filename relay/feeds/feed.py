@@ -6,7 +6,7 @@ subscriber of a feed is lagging, overrun or stalled by the same rules as any oth
 
 A feed encodes only during the time that `Feeds` gives it. A feed that cannot keep up lags behind the main hub like any
 subscriber, and overruns in the end. A feed whose subscribers all lag waits for the one furthest ahead, so that what
-they lack stays in the main hub's log, which is larger.
+they lack stays in the main hub's log, which is larger. One whose subscribers are far apart is parted by `Feeds`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from relay.wire.framing import Frames, Framing
 STEP = 16
 """Most messages encoded between two looks at the clock."""
 STEP_SIZE = 64 * 1024
-"""Most bytes of messages encoded between two looks at the clock, unless one message alone is larger."""
+"""Most bytes of messages encoded between two looks at the clock, unless one message alone is larger. In a small log it
+is an eighth of that, so that nobody overruns between two looks."""
 
 
 class Member(Consumer, Protocol):
@@ -93,6 +94,8 @@ class Feed:
         """Messages that the feed, and so each of its subscribers, had to skip (`--slow skip`)."""
         self.paused = False
         """Whether the feed waits for its slowest subscriber (`--slow block`)."""
+        self.caught_up = False
+        """Whether the feed has ever had everything. Since then messages come at the pace of publishers."""
         self._until = 0.0  # when to stop encoding, in seconds of the owner's clock
         self._owner = owner
         self._main = owner.hub
@@ -111,11 +114,15 @@ class Feed:
             stall_timeout=self._main.stall_timeout,
         )
         self.subscription = self._main.attach(self, first)
+        self.caught_up = self.live
 
     @property
     def first(self) -> int:
-        """Position, in the main hub's log, of the oldest message with which a subscriber may begin."""
-        return max(self.hub.log.first, self._shift_from) + self._shift
+        """Position, in the main hub's log, of the oldest message with which a subscriber may begin.
+
+        A quarter of what our log may hold is left to it, to catch up in while messages keep coming.
+        """
+        return max(self.hub.reach(self.hub.budget.limit * 3 // 4), self._shift_from) + self._shift
 
     def in_main(self, position: int) -> int:
         """The position in the main hub's log of the message at `position` in ours, if we have lost none since."""
@@ -134,6 +141,15 @@ class Feed:
             return False
         first = max(subscription.cursor.place.batch for subscription in hub.subscriptions)
         return hub.log.behind(first) > hub.budget.limit // 4
+
+    @property
+    def apart(self) -> bool:
+        """Whether a subscriber lags by over half of what the log may hold, so that it might overrun soon."""
+        hub = self.hub
+        if hub.lagging and hub.log.behind(hub.slowest) > hub.budget.limit // 2:
+            hub.find_slowest()
+            return hub.log.behind(hub.slowest) > hub.budget.limit // 2
+        return False
 
     def attach(self, subscriber: Member, position: int, greeting: bytes = b"") -> None:
         """Give a subscriber `greeting`, then all messages from `position` on, which must be from `first` to `next`."""
@@ -154,14 +170,16 @@ class Feed:
             return
         self._main.took(self.subscription, taken)
         if self.subscription.cursor.at_end:
+            self.caught_up = True
             self._main.resume(self.subscription)
         else:
             self._owner.work_soon()
 
     def _encode(self) -> int:
         """Encode messages while there is time and room. Returns how many bytes of the main hub's log they are."""
-        taken, room = 0, self.hub.budget.limit // 4
-        for messages in self.subscription.cursor.messages(STEP, STEP_SIZE):
+        taken, limit = 0, self.hub.budget.limit
+        room = limit // 4
+        for messages in self.subscription.cursor.messages(STEP, min(STEP_SIZE, limit // 8)):
             room -= self._publish(messages)
             taken += messages.size
             if room <= 0 or self._owner.clock() >= self._until:

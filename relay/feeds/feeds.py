@@ -10,6 +10,10 @@ soon as both feeds have everything. There are at most `FEEDS` feeds per encoding
 is told what it lost. How far back the hub's log reaches is up to `relay.core.history`. With a journal a feed can begin
 as far back as that reaches, there are at most `FEEDS_WITH_PAST`, and one that would need one more has to come back.
 
+Whoever was given a place has the time to use it, whatever others do. So a feed with slow subscribers is parted: those
+that have everything get a feed of their own, and the rest go on at their own pace. If there may be no more feeds, one
+that has yet to catch up waits for its slowest subscriber, until it might overrun itself.
+
 What the logs of feeds hold is borrowed from the hub's budget.
 """
 
@@ -20,6 +24,7 @@ from typing import cast
 from relay.core.history import History
 from relay.core.hub import Hub
 from relay.core.slow import SlowPolicy
+from relay.core.subscription import Subscription
 from relay.core.timing import SWEEP, CallLater, CallSoon, Clock, Every
 from relay.feeds.feed import Feed, Member
 from relay.wire.encoding import Encoding
@@ -36,11 +41,15 @@ TIME_SLICE = 0.0005
 """Most seconds of encoding in one turn, even when nobody else needs the time."""
 LOOK = 0.01
 """Seconds until feeds that wait for their subscribers are looked at again."""
-FEEDS = 2
-"""Most feeds per encoding: the one of most subscribers, and one for subscribers that are behind its log."""
+KINDS = 3
+"""Encodings that there are: events, and WebSocket messages with and without a session."""
+FEEDS = 3
+"""Most feeds per encoding: the one of most subscribers, and two for those that are behind its log, fast and slow."""
 FEEDS_WITH_PAST = 8
 """The same with a journal, where subscribers may begin at many places that are far from each other."""
-PART = 8
+LENT = 4
+"""What all of these may hold together is the size of the buffer divided by this."""
+PART = LENT * KINDS * FEEDS
 """The log of one feed may hold the size of the buffer divided by this."""
 SMALL_PART = 64
 """The same for a feed beyond `FEEDS`: its subscribers are behind, and few."""
@@ -78,7 +87,7 @@ class Feeds:
         self._last_encoded = clock()  # when a slice of encoding last ended
         self._last_worked = self._last_encoded  # when `_work` last returned to the reactor
         self._loan = hub.budget.loan()
-        self._loan.reserve(hub.budget.size - history.size)
+        self._loan.reserve(hub.budget.size // LENT)
         history.keep_little()
 
     def provide(self, encoding: Encoding, wanted: int | None) -> tuple[Feed, int] | None:
@@ -102,13 +111,18 @@ class Feeds:
         for feed in fitting:
             if feed.first <= wanted:
                 return feed, wanted
-        if len(feeds) < (FEEDS if self.hub.past is None else FEEDS_WITH_PAST):
+        if self._may_make(encoding):
             first = max(wanted, self.history.first)
             return self._make(encoding, first), first
         if self.hub.past is not None:
             return None
         furthest = min(fitting, key=lambda feed: feed.first, default=None)
         return (furthest, furthest.first) if furthest else None
+
+    def _may_make(self, encoding: Encoding) -> bool:
+        """Whether there may be one more feed of that encoding."""
+        most = FEEDS if self.hub.past is None else FEEDS_WITH_PAST
+        return sum(feed.encoding is encoding for feed in self._open) < most
 
     def _make(self, encoding: Encoding, first: int) -> Feed:
         part = PART if sum(feed.encoding is encoding for feed in self._open) < FEEDS else SMALL_PART
@@ -154,7 +168,7 @@ class Feeds:
         time = TIME_SLICE if idle else min(since * SHARE, TIME_SLICE)
         self._scheduled = False
         behind = [feed for feed in self._open if not feed.live]
-        waiting = [feed for feed in behind if feed.paused or feed.waits]
+        waiting = [feed for feed in behind if feed.paused or feed.waits or (feed.apart and self._spares(feed))]
         working = [feed for feed in behind if feed not in waiting]
         for feed in waiting:
             feed.rest()
@@ -165,9 +179,28 @@ class Feeds:
         self._last_encoded = self.clock()
         for feed in tuple(self._open):
             feed.hub.flush()
+        self._part()
         self._unite()
         self._settle()
         self._last_worked = self.clock()
+
+    def _spares(self, feed: Feed) -> bool:
+        """Whether `feed` waits for its slowest subscriber: until it is parted, or until it might overrun itself."""
+        if self._may_make(feed.encoding):
+            return True
+        if self.hub.past is not None or feed.caught_up:
+            return False
+        log = self.hub.log
+        return log.behind(feed.subscription.cursor.needs(log)) < self.history.reach + self.hub.budget.size // 16
+
+    def _part(self) -> None:
+        """Give those a feed of their own that have everything in a feed in which others are far behind."""
+        for feed in tuple(self._open):
+            if feed.hub.live and feed.apart and self._may_make(feed.encoding):
+                other = self._make(feed.encoding, feed.next)
+                for subscription in feed.hub.subscriptions:
+                    if subscription.cursor.live:
+                        _move(subscription, feed, other)
 
     def _unite(self) -> None:
         """Merge feeds of one encoding that have everything and whose subscribers do."""
@@ -177,8 +210,7 @@ class Feeds:
                 other = done.setdefault(feed.encoding, feed)
                 if other is not feed:
                     for subscription in feed.hub.subscriptions:
-                        feed.hub.detach(subscription)
-                        other.attach(cast(Member, subscription.consumer), other.next)
+                        _move(subscription, feed, other)
                     self._drop(feed)
 
     # What they keep
@@ -203,3 +235,9 @@ class Feeds:
         """Change the slow policy, and the stall timeout in seconds."""
         for feed in self._open:
             feed.hub.change(slow, stall_timeout)
+
+
+def _move(subscription: Subscription, feed: Feed, other: Feed) -> None:
+    """Have a subscriber that has everything in `feed` go on in `other`, which is as far."""
+    feed.hub.detach(subscription)
+    other.attach(cast(Member, subscription.consumer), other.next)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from relay.core.cursor import Tally
-from relay.core.history import KEPT
 from relay.feeds.feed import STEP
-from relay.feeds.feeds import FEEDS, OLD, PART, PAUSE, SHARE, TIME_SLICE
+from relay.feeds.feeds import FEEDS, LENT, OLD, PART, PAUSE, SHARE, TIME_SLICE
 from tests.kit.fakes import FakeSubscriber
 from tests.kit.feeds import MIB, FeedTests, Member, Slowly, TrimmedFeedTests
 
@@ -176,4 +175,4 @@ class MemoryTests(FeedTests):
         self.publish(4, size=MIB)
         self.turns.run_all()
         self.feeds.sweep(1.0)
-        self.assertEqual(self.hub.budget.history, 4 * MIB * KEPT // 8)
+        self.assertEqual(self.hub.budget.history, 4 * MIB * (LENT - 1) // LENT)
