@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -44,10 +44,11 @@ UNREAD = 512 * 1024
 what it has, which is what the peer's own kernel has room for: 64 KiB, as long as nothing is read."""
 
 
-def unsent(port: int) -> list[int]:
-    """Bytes that the kernel holds for each peer of a port of this machine, to be sent or acknowledged."""
+def unsent(port: int, peers: Iterable[socket.socket]) -> list[int]:
+    """Bytes that the kernel holds for each of `peers` of a port of this machine, to be sent or acknowledged."""
+    theirs = {f"0100007F:{peer.getsockname()[1]:04X}" for peer in peers}
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [int(line[4].split(":")[0], 16) for line in lines if line[1] == f"0100007F:{port:04X}"]
+    return [int(line[4].split(":")[0], 16) for line in lines if line[1] == f"0100007F:{port:04X}" and line[2] in theirs]
 
 
 # Subscribers
@@ -59,12 +60,13 @@ def test_subscribers_that_never_read_cost_the_buffer_once_and_little_of_the_kern
         stuck = [stack.enter_context(connection(relay.subscribe_port)) for _ in range(count)]
         wait_until_attached(stuck)
         flood(relay.publish_port, 48 * MIB)
-        held = sorted(unsent(relay.subscribe_port))[-count:]
+        held = sorted(unsent(relay.subscribe_port, stuck))
+        assert len(held) == count
         assert 0 < held[0] <= held[-1] < UNREAD, f"{held[0]:,} to {held[-1]:,} bytes"
         assert not relay.log.find("subscriber .* disconnected")
         flood(relay.publish_port, 300 * MIB)
         relay.log.wait_for("subscriber .* disconnected: overrun", min(count, 10))
-        assert sum(size > MIB // 8 for size in unsent(relay.subscribe_port)) == 0, "they are still there"
+        assert sum(size > MIB // 8 for size in unsent(relay.subscribe_port, stuck)) == 0, "they are still there"
         for peer in stuck:
             assert len(receive_all(peer)) < UNREAD
 

@@ -67,7 +67,7 @@ def doze(slow: str) -> tuple[ResumingSubscriber, Lines]:
 
 def test_with_skip_gap_frames_say_exactly_what_is_missing_and_the_connection_stays() -> None:
     subscriber, log = doze("skip")
-    assert subscriber.gaps == len(subscriber.lost) == NAPS
+    assert subscriber.gaps == len(subscriber.lost) >= NAPS  # a busy machine takes naps of its own
     assert subscriber.ends == {"done": 1}
     skipped = log.wait_for(r"disconnected: .* bytes, ([\d,]+) messages skipped")[1]
     assert int(skipped.replace(",", "")) == sum(map(len, subscriber.lost))
@@ -76,8 +76,10 @@ def test_with_skip_gap_frames_say_exactly_what_is_missing_and_the_connection_sta
 def test_with_disconnect_the_connection_ends_and_who_resumes_is_told_exactly_what_is_lost() -> None:
     subscriber, log = doze("disconnect")
     assert subscriber.gaps == 0
-    assert len(subscriber.lost) == NAPS == len(log.find("disconnected: overrun"))
-    assert sum(subscriber.ends.values()) - subscriber.ends["done"] == NAPS
+    assert (
+        len(subscriber.lost) == len(log.find("disconnected: overrun")) >= NAPS
+    )  # a busy machine takes naps of its own
+    assert sum(subscriber.ends.values()) - subscriber.ends["done"] == len(subscriber.lost)
     assert {bye["reason"] for bye in subscriber.byes} <= {"overrun"}
 
 

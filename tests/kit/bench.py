@@ -24,6 +24,6 @@ def bench(folder: Path, *arguments: str, **environment: str) -> subprocess.Compl
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=DEADLINE,
+        timeout=4 * DEADLINE,
         check=False,
     )
