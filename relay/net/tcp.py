@@ -9,8 +9,8 @@ there is room again.
 that moment. A large `recv` that brings little keeps a page or more of memory for it, so small reads go into one buffer
 that is used again and again, and are copied out of it. What is said to a publisher is sent at once too.
 
-When a read finds that the peer has ended the connection, the rest of its end waits for its turn: it costs 25 to 50 µs,
-and 2,000 peers may end at the same moment.
+When a read finds that the peer has ended the connection, or the reactor finds it for one that is not read, the rest of
+its end waits for its turn: it costs 25 to 50 µs, and 2,000 peers may end at the same moment.
 
 Both are classes for the connections that a listening port accepts (see `accepting`). They work below TLS and below the
 PROXY protocol too.
@@ -71,7 +71,14 @@ class _Transport(tcp.Server):
         if self.connected and why is main.CONNECTION_DONE:
             self.readConnectionLost(Failure(why))  # which may be the end of the peer's half alone
         elif self.connected:
-            self.connectionLost(Failure(why))
+            super().connectionLost(Failure(why))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """End the connection; if the reactor has found it gone without a read, when it is its turn."""
+        if type(reason.value) is ConnectionLost:
+            self._found_end(main.CONNECTION_LOST)
+        else:
+            super().connectionLost(reason)
 
 
 class SubscriberTransport(_Transport):
