@@ -32,10 +32,10 @@ class JournaledMirrorCase(RemoteCase):
         self.new_epoch = epochs()
         self.begin()
 
-    def begin(self, mirror: bool = True) -> None:
-        """A process starts. `mirror`: whether it is one."""
+    def begin(self, mirror: bool = True, replay: int = 0) -> None:
+        """A process starts. `mirror`: whether it is one. `replay`: as in `Hub`."""
         self.threads = Threads()
-        self.mirrors = mirror
+        self.mirrors, self.replay = mirror, replay
         super().setUp()
         starts = self.sessions.starts
         starts.epochs, starts.shared = self.journal.epochs, mirror
@@ -43,10 +43,10 @@ class JournaledMirrorCase(RemoteCase):
         if mirror:
             self.mirrored = self.mirror()
 
-    def restart(self, mirror: bool = True) -> None:
+    def restart(self, mirror: bool = True, replay: int = 0) -> None:
         """The process is killed, and another one starts."""
         self.disk.kill()
-        self.begin(mirror)
+        self.begin(mirror, replay)
 
     def make_hub(self) -> Hub:
         keeper = JournalKeeper(self.intake, self.ended)
@@ -79,6 +79,7 @@ class JournaledMirrorCase(RemoteCase):
             call_soon=self.turns.call_soon,
             clock=lambda: self.now,
             pending=Journaled(True, self.journal),
+            replay=self.replay,
         )
         keeper.flush_hub = hub.flush
         hub.past = keeper.past = Past(hub, self.journal.reader, Int32.ends, lambda: self.now, self.unreadable)

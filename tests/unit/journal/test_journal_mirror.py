@@ -59,6 +59,16 @@ class MirrorJournalTests(SynchronousTestCase):
         self.assertEqual((self.journal.next, self.journal.epochs, self.journal.trouble), (101, [FAR], ""))
         self.assertEqual(stored(self.storage, self.disk), expected(100, 101))
 
+    def test_it_begins_anew_when_no_thread_does_anything_else(self) -> None:
+        self.journal.hurry()
+        self.settle()
+        self.journal.sweep(1.0)
+        self.assertEqual(len(self.threads.due), 1)
+        self.journal.begin_anew(100, [FAR])
+        self.assertEqual(len(self.threads.due), 1)
+        self.settle()
+        self.assertEqual(self.storage.next, 100)
+
     def test_meanwhile_nothing_can_be_read(self) -> None:
         self.journal.begin_anew(100, [FAR])
         found: list[object] = []

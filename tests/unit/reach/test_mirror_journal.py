@@ -10,6 +10,7 @@ from twisted.logger import LogLevel, capturedLogs
 
 from relay.core.start import Starts
 from relay.journal.journal import ANEW, RETRY
+from relay.wire import control
 from relay.wire.answer import Answer, Gap, SubscriberWelcome
 from relay.wire.close_reason import CloseReason
 from relay.wire.hello import SubscriberHello
@@ -139,6 +140,15 @@ class GoingOnTests(Case):
         self.assertEqual((self.read(silent), self.read(session)), ([b"28"], numbered(24, 29)))
         self.assertEqual((self.mirrored.trouble, silent.subscription.given().messages), ("", 1))
 
+    def test_a_replay_begins_when_it_has_what_it_missed(self) -> None:
+        self.say(welcome(18), *numbered(18, 25))
+        self.restart(replay=2)
+        early = self.subscriber()
+        self.say(welcome(25, behind=2), b"25")
+        self.assertEqual(self.read(early), [])
+        self.say(b"26", b"27")
+        self.assertEqual((self.read(early), self.read(self.subscriber())), ([b"27"], [b"26", b"27"]))
+
     def test_a_new_epoch_that_goes_on_is_known_after_a_restart(self) -> None:
         self.say(welcome(18), *numbered(18, 25))
         self.reconnect()
@@ -176,9 +186,12 @@ class GoingOnTests(Case):
         self.assertGreater(following, self.hub.log.next)
         self.reconnect()
         self.assertEqual(self.hello()["after"], f"{FAR}-{following - 1}")
+        said = control.frame(welcome(following).write())
+        self.wire.protocol.dataReceived(said)  # as a transport does that has read it before it is told to pause
+        self.assertIs(session.reason, None)
         self.disk.room = 1 << 40
         self.clock.advance(RETRY)
-        self.say(welcome(following), b"last")
+        self.say(b"last")
         self.assertEqual(self.read(silent)[-1], b"last")
         self.assertEqual(len(self.read(session)), following - 20 + 1)
         self.assertEqual(self.hub.log.next, following + 1)
@@ -309,8 +322,8 @@ class OtherDirectoriesTests(Case):
             self.settle()
         return self.journal.epochs[-1].name
 
-    def begin(self, mirror: bool = False) -> None:
-        super().begin(mirror)
+    def begin(self, mirror: bool = False, replay: int = 0) -> None:
+        super().begin(mirror, replay)
 
     def test_what_no_mirror_wrote_is_not_forgotten(self) -> None:
         epoch = self.plain(*numbered(1, 50))
