@@ -16,10 +16,12 @@ policy. The hub knows no Twisted: a subscriber is what takes bytes, and the reac
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from relay.core.budget import Budget
-from relay.core.cursor import Cursor, Lag, Tally
+from relay.core.cursor import Cursor, Tally
+from relay.core.laggards import Laggards
 from relay.core.log import Log
 from relay.core.pace import FLUSH, MAX_READ, PIECES, Pace, share
 from relay.core.pending import Pending
@@ -59,7 +61,8 @@ class Hub:
         `stall_timeout`: seconds, 0 for never. `replay`: recent messages that a new subscriber starts with.
         """
         self._live: dict[Subscription, None] = {}
-        self._lagging: dict[Subscription, None] = {}
+        self.laggards = Laggards(log)
+        """Those that have something to catch up on."""
         self._aside: dict[Subscription, None] = {}  # live, and given nothing until `admit`
         self.admits = True  # whether new subscribers that do not count messages are given any
         self.log = log
@@ -69,15 +72,17 @@ class Hub:
         self.replay = replay
         self.past: Past | None = None  # where messages are that the log no longer has; None without a journal
         self.pace = Pace(inflow, call_soon, self.flush, self._live.__len__, min(max_read, MAX_READ, budget.size // 8))
-        self._throttle = Throttle(inflow, call_soon, lambda: self.slow, self._backlog, self._furthest)
-        self.throttles = [self._throttle] * slow.holds  # asked after each delivery, and when subscribers have moved
+        furthest = partial(self.laggards.furthest, clock)
+        self._throttle = Throttle(inflow, call_soon, lambda: self.slow, self._backlog, furthest)
+        self.throttles = [self._throttle] * slow.holds
+        """What may make publishers wait: asked after each delivery, and when subscribers have moved."""
         self._call_soon = call_soon
         self._clock = clock
         self._flush_size = min(FLUSH, budget.size // 8)
         self.pending = pending or Pending(self_delimiting=True)  # not in the log yet
-        self.slowest = 0
-        """No lagging subscriber stands before this batch; after `find_slowest`, the slowest stands there."""
         budget.loan().keep(budget.size if replay else 0)
+
+    # What publishers call
 
     def publish(self, frames: list[Frames]) -> None:
         """Deliver the frames of one read to all subscribers, by the end of the turn at the latest."""
@@ -122,16 +127,16 @@ class Hub:
         `start`: the first batch that has not been delivered, which stays: one message can be longer than history.
         """
         log, budget = self.log, self.budget
-        if not self._lagging and not budget.history:
+        if not self.laggards and not budget.history:
             log.drop(start)  # so that its memory is used again while it is in the processor's cache
-        elif log.held > (limit := budget.limit if self._lagging else budget.history):
+        elif log.held > (limit := budget.limit if self.laggards else budget.history):
             keep = min(log.within(limit), start)
-            if keep > self.slowest:
-                for subscription in tuple(self._lagging):
+            if keep > self.laggards.slowest:
+                for subscription in self.laggards:
                     cursor = subscription.cursor
                     if cursor.needs(log) < keep and not (self.past and self.past.take(subscription, cursor.next())):
                         self.slow.overrun(self, subscription)
-                self.find_slowest()
+                self.laggards.find_slowest()
             log.drop(keep)
 
     # What subscribers call
@@ -195,13 +200,13 @@ class Hub:
         else:
             subscription.leave_past()
             subscription.cursor.move(position, self.log)
-            self.slowest = min(self.slowest, subscription.cursor.needs(self.log))
+            self.laggards.moved(subscription)
 
     def detach(self, subscription: Subscription) -> Tally:
         """Deliver nothing more to a subscriber. Returns what it was given. May be called again."""
         self._let_in(subscription)
         self._live.pop(subscription, None)
-        self._lagging.pop(subscription, None)
+        self.laggards.remove(subscription)
         for throttle in self.throttles:
             throttle.look_soon()
         return subscription.finish()
@@ -229,7 +234,7 @@ class Hub:
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """All attached subscribers."""
-        return (*self._live, *self._lagging, *self._aside)
+        return (*self._live, *self.laggards, *self._aside)
 
     @property
     def blocked(self) -> bool:
@@ -244,7 +249,7 @@ class Hub:
     @property
     def lagging(self) -> int:
         """How many subscribers have something to catch up on."""
-        return len(self._lagging)
+        return len(self.laggards)
 
     def admit(self) -> None:
         """Give those who do not count messages all that comes from now on."""
@@ -269,11 +274,7 @@ class Hub:
     def _lag(self, subscription: Subscription) -> None:
         """Make a subscriber lagging. Its cursor must stand already."""
         self._live.pop(subscription, None)
-        batch = subscription.cursor.needs(self.log)
-        self.slowest = min(self.slowest, batch) if self._lagging else batch
-        self._lagging[subscription] = None
-        subscription.lifecycle.become(State.LAGGING)
-        subscription.progress.begin()
+        self.laggards.add(subscription)
 
     def _fall_behind(self, subscription: Subscription, start: int, taken: int, error: Exception | None = None) -> None:
         """A live subscriber took only `taken` bytes of what begins with batch `start`, or none because of `error`."""
@@ -294,9 +295,9 @@ class Hub:
 
     def _catch_up(self, subscription: Subscription) -> None:
         """Give a lagging subscriber its share of one turn."""
-        if subscription not in self._lagging or subscription.lifecycle.state is State.WAITING:
+        if subscription not in self.laggards or subscription.lifecycle.state is State.WAITING:
             return
-        pieces, size = subscription.cursor.read(share(len(self._lagging)), PIECES)
+        pieces, size = subscription.cursor.read(share(len(self.laggards)), PIECES)
         taken, error = 0, None
         if pieces:
             try:
@@ -324,7 +325,7 @@ class Hub:
             if silent and subscription.given().messages:  # it would not be told of those that it is not given now
                 self.end(subscription, CloseReason.NOT_READY)
                 return
-            del self._lagging[subscription]
+            self.laggards.remove(subscription)
             (self._aside if silent else self._live)[subscription] = None
             subscription.cursor.follow_end()
             subscription.lifecycle.become(State.LIVE)
@@ -341,16 +342,14 @@ class Hub:
         subscription.scheduled = False
         self._catch_up(subscription)
 
-    def find_slowest(self) -> None:
-        """Look which lagging subscriber is the slowest."""
-        self.slowest = min((one.cursor.needs(self.log) for one in self._lagging), default=self.log.end)
+    # Slow policies
 
     def skip(self, subscription: Subscription) -> None:
         """Move a lagging subscriber to the newest batch, and tell its consumer what it lost."""
         cursor = subscription.cursor
         again = cursor.take_back()
         gap = cursor.skip(self.log, subscription.lag(self._clock))
-        self.slowest = min(self.slowest, cursor.needs(self.log))
+        self.laggards.moved(subscription)
         if subscription.reading is not None:
             subscription.leave_past()
             self.schedule(subscription)
@@ -361,12 +360,7 @@ class Hub:
         """How many bytes are kept for the slowest subscriber, in the log or in the past, and how many may be."""
         if self.past is not None:
             return self.past.backlog(), self.past.reader.limit
-        self.find_slowest()
-        return self.log.behind(self.slowest), self.budget.limit
-
-    def _furthest(self) -> Lag:
-        """How far the slowest subscriber is behind."""
-        return min(self._lagging, key=lambda one: one.cursor.next(exact=False)).lag(self._clock)
+        return self.log.behind(self.laggards.find_slowest()), self.budget.limit
 
     def change(self, slow: SlowPolicy, stall_timeout: float) -> None:
         """Change the slow policy, and the stall timeout in seconds."""
@@ -387,11 +381,8 @@ class Hub:
         `passed`: seconds since the last sweep, not counting time in which the relay itself was stopped or suspended,
         which is no subscriber's fault.
         """
-        for subscription in tuple(self._lagging):
-            waiting = subscription.lifecycle.state is State.WAITING and subscription.consumer.stalls
-            subscription.progress.look(waiting, subscription.consumer.unsent(), passed)
-            if 0 < self.stall_timeout <= subscription.progress.idle:
-                self.end(subscription, CloseReason.STALLED)
+        for subscription in self.laggards.stalled(self.stall_timeout, passed):
+            self.end(subscription, CloseReason.STALLED)
 
     def end(self, subscription: Subscription, reason: CloseReason) -> None:
         """End a subscriber, whether or not it has everything."""

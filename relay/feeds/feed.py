@@ -145,11 +145,7 @@ class Feed:
     @property
     def apart(self) -> bool:
         """Whether a subscriber lags by over half of what the log may hold, so that it might overrun soon."""
-        hub = self.hub
-        if hub.lagging and hub.log.behind(hub.slowest) > hub.budget.limit // 2:
-            hub.find_slowest()
-            return hub.log.behind(hub.slowest) > hub.budget.limit // 2
-        return False
+        return self.hub.laggards.beyond(self.hub.budget.limit // 2)
 
     def attach(self, subscriber: Member, position: int, greeting: bytes = b"") -> None:
         """Give a subscriber `greeting`, then all messages from `position` on, which must be from `first` to `next`."""
