@@ -23,7 +23,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from errno import EAGAIN, ENOBUFS
-from functools import partial
 from typing import Any, cast
 
 from twisted.internet import main, tcp
@@ -52,7 +51,7 @@ def waiting(transport: object) -> int:
 class _Transport(tcp.Server):
     """A connection whose end, when a read finds it, takes its turn."""
 
-    _ending = False
+    _ending: ConnectionLost | ConnectionDone | None = None  # what was found; None if nothing was
 
     def __init__(self, ends: Lane, *args: Any) -> None:  # args: what Twisted passes
         """`ends`: where that takes its turn."""
@@ -62,15 +61,17 @@ class _Transport(tcp.Server):
     def _found_end(self, why: ConnectionLost | ConnectionDone) -> None:
         """End the connection when it is its turn. `why`: what a read would have returned."""
         self.stopReading()
-        if not self._ending:
-            self._ending = True
-            self._ends(partial(self._end, why))
+        first = self._ending is None
+        if first or why is main.CONNECTION_LOST:  # which is all of the connection, and not only the peer's half
+            self._ending = why
+        if first:
+            self._ends(self._end)
 
-    def _end(self, why: ConnectionLost | ConnectionDone) -> None:
-        self._ending = False
+    def _end(self) -> None:
+        why, self._ending = self._ending, None
         if self.connected and why is main.CONNECTION_DONE:
             self.readConnectionLost(Failure(why))  # which may be the end of the peer's half alone
-        elif self.connected:
+        elif self.connected and why is not None:
             super().connectionLost(Failure(why))
 
     def connectionLost(self, reason: Failure) -> None:

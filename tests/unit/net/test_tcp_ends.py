@@ -64,6 +64,15 @@ class EndingTests(TransportTests):
         assert self.protocol.lost is not None
         self.assertTrue(self.protocol.lost.check(ConnectionLost))
 
+    def test_one_that_ended_its_half_and_is_lost_before_its_turn_is_lost(self) -> None:
+        directlyProvides(self.protocol, IHalfCloseableProtocol)
+        self.peer.shutdown(socket.SHUT_WR)
+        self.read()
+        self.transport.connectionLost(Failure(ConnectionLost()))
+        self.take_turn()
+        assert self.protocol.lost is not None
+        self.assertTrue(self.protocol.lost.check(ConnectionLost))
+
     def test_who_is_cut_by_us_has_had_its_turn(self) -> None:
         self.transport.abortConnection()
         self.reactor.advance(0)
