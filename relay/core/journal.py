@@ -187,9 +187,10 @@ class Journal(Protocol):
         """
         ...
 
-    def begin_anew(self, position: int, epochs: Sequence[Epoch]) -> None:
+    def begin_anew(self, position: int, epochs: Sequence[Epoch], keeps: bool = False) -> None:
         """Forget all messages: the next one gets `position`, whatever came before. `epochs`: as in `follow`.
 
-        Until that is on disk the journal takes nothing, and nothing can be read from it. It must not be `own`.
+        `keeps`: forget only those from `position` on, which is at most `next`. Until that is on disk the journal takes
+        nothing, and nothing is read from it. It must not be `own`.
         """
         ...

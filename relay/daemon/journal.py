@@ -33,9 +33,10 @@ from relay.core.pending import Journaled, Pending
 from relay.core.timing import CallSoon, Clock
 from relay.journal.disk import Disk
 from relay.journal.journal import DiskJournal
+from relay.journal.names import FOLLOWS
 from relay.journal.recovery import UNKNOWN_BOOT, CannotOpen, check_headers, read_headers
 from relay.journal.segment import Damaged, Segment, read_block, segment_path
-from relay.journal.storage import FOLLOWS, Storage, segment_size
+from relay.journal.storage import Storage, segment_size
 from relay.net.ports import CannotStart
 from relay.peers.acks import Acks
 from relay.peers.intake import JOURNAL, Intake

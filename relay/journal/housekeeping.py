@@ -5,14 +5,14 @@ It does one thing at a time, in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
+from relay.journal.anew import Anew
 from relay.journal.segment import Segment
 from relay.journal.storage import Storage
 from relay.journal.threads import InThread
 from relay.journal.writer import Writer
-from relay.wire.position import Epoch
 
 MICROSECONDS = 1_000_000
 
@@ -103,23 +103,21 @@ class Housekeeping:
         if not isinstance(result, Exception) or isinstance(result, FileNotFoundError):
             del self._expired[:count]
 
-    def begin_anew(self, position: int, epochs: Sequence[Epoch], done: Callable[[Writer | Exception], None]) -> None:
-        """Delete all segments, and go on with a first one (see `Storage.begin_anew_later`). It must not be `busy`.
+    def begin_anew(self, anew: Anew, done: Callable[[Writer | Exception], None]) -> None:
+        """Have the storage go on as `anew` says (see `Storage.begin_anew_later`). It must not be `busy`.
 
         `done`: called when that is done, with an exception if it could not be.
         """
         self.busy = True
-        begin = self._storage.begin_anew_later(position, epochs, tuple(self._expired))
-        self._in_thread(begin, partial(self._begun_anew, epochs, done))
+        begin = self._storage.begin_anew_later(anew, tuple(self._expired))
+        self._in_thread(begin, partial(self._begun_anew, anew, done))
 
-    def _begun_anew(
-        self, epochs: Sequence[Epoch], done: Callable[[Writer | Exception], None], result: Writer | Exception
-    ) -> None:
+    def _begun_anew(self, anew: Anew, done: Callable[[Writer | Exception], None], result: Writer | Exception) -> None:
         self.busy = False
         self._note(result)
         if not isinstance(result, Exception):
-            self._expired.clear()
-            self._storage.begun_anew(result, epochs)
+            self._expired = self._expired if anew.keeps else []
+            self._storage.begun_anew(result, anew)
         done(result)
 
     def _note(self, result: object) -> None:

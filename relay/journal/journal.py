@@ -15,6 +15,7 @@ from typing import Protocol
 
 from relay.core.journal import Contributor, JournalFigures, Key
 from relay.core.timing import SWEEP, Clock, Every
+from relay.journal.anew import Anew
 from relay.journal.disk import Disk
 from relay.journal.housekeeping import MICROSECONDS, Housekeeping
 from relay.journal.reader import Reader
@@ -31,7 +32,7 @@ RETRY = 1.0
 LOOK = 0.01
 """Seconds between two looks at whether threads are done."""
 NEW_SEGMENT = "the journal waits for the segment of a new epoch"
-ANEW = "the journal begins anew: messages are missing where it ended"
+ANEW = "the journal begins anew: what comes does not follow what it has"
 
 
 class Keeper(Protocol):
@@ -104,14 +105,14 @@ class DiskJournal:
         self._writable = True  # whether the last write succeeded
         self._there = True  # whether its newest segment was in the folder at the last look
         self._over = False  # whether a sync has failed, or the journal is closed
-        self._anew: tuple[int, Sequence[Epoch]] | None = None  # where, and in what epochs, it is to begin anew
+        self._anew: Anew | None = None  # where it is to go on, if not where it ends
         self._held = 0.0  # seconds in which publishers waited; while they do, without the time by `clock`
         self._contributors: dict[Key, Contributor] = {}  # to the next batch
 
     @property
     def next(self) -> int:
         """Position of the next message to be written."""
-        return self.storage.next
+        return self.storage.next if self._anew is None else self._anew.position
 
     @property
     def safe(self) -> int:
@@ -193,7 +194,7 @@ class DiskJournal:
     @property
     def epochs(self) -> Sequence[Epoch]:
         """As `relay.core.journal.Journal`."""
-        return self.storage.epochs if self._anew is None else self._anew[1]
+        return self.storage.epochs if self._anew is None else self._anew.epochs
 
     @property
     def own(self) -> bool:
@@ -203,7 +204,8 @@ class DiskJournal:
     def follow(self, epochs: Sequence[Epoch]) -> None:
         """As `relay.core.journal.Journal`."""
         if self._anew is not None:
-            self._anew = self._anew[0], epochs
+            position, _, keeps = self._anew
+            self._anew = Anew(position, self.storage.known(epochs) if keeps else epochs, keeps)
         else:
             self.storage.follow(epochs)
             self._wait_for_spare()
@@ -220,13 +222,18 @@ class DiskJournal:
             self._keeper.flush()
             self._release_if_possible()
 
-    def begin_anew(self, position: int, epochs: Sequence[Epoch]) -> None:
+    def begin_anew(self, position: int, epochs: Sequence[Epoch], keeps: bool = False) -> None:
         """As `relay.core.journal.Journal`."""
-        assert not self.own, "a journal is about to be deleted that no mirror wrote"
-        begun, self._anew = self._anew is not None, (position, epochs)
-        self.reader.begin_anew(position)
+        assert not self.own, "what no mirror wrote is about to be deleted"
+        before = self._anew
+        if keeps and before is None and position == self.next:
+            self.follow(epochs)
+            return
+        keeps = keeps and (before is None or before.keeps)
+        self._anew = Anew(position, self.storage.known(epochs) if keeps else epochs, keeps)
+        self.reader.begin_anew(None if keeps else position)
         self._hold(ANEW, told=False)
-        if not begun:
+        if before is None:
             self._begin_anew_when_quiet()
 
     def _begin_anew_when_quiet(self) -> None:
@@ -237,9 +244,9 @@ class DiskJournal:
             self.syncing.hurry()
             self._call_later(LOOK, self._begin_anew_when_quiet)
         else:
-            self.housekeeping.begin_anew(*self._anew, partial(self._begun_anew, self._anew))
+            self.housekeeping.begin_anew(self._anew, partial(self._begun_anew, self._anew))
 
-    def _begun_anew(self, begun: tuple[int, Sequence[Epoch]], result: Writer | Exception) -> None:
+    def _begun_anew(self, begun: Anew, result: Writer | Exception) -> None:
         """The journal is on disk as `begun` says, or could not be."""
         if isinstance(result, Exception):
             self._hold(f"the journal cannot begin anew: {result}")

@@ -27,6 +27,8 @@ LEFT = 16
 """A reader does not begin in the oldest part of a journal that is full: in a sixteenth of its size, which is four
 segments. Their messages are about to be deleted, and it would be overrun at once."""
 
+ANEW = "the journal has begun anew"
+
 Done = Callable[[Chunk | Exception], None]
 
 
@@ -77,18 +79,19 @@ class Reader:
         self._kept: dict[tuple[int, int], _Kept] = {}  # by first and next position, the longest unused first
         self._used: set[tuple[int, int]] = set()  # since the last sweep
         self._reading = 0
-        self._anew: int | None = None  # where the journal is about to begin anew
+        self._waits = False  # whether the journal is about to begin anew
+        self._begins: int | None = None  # where it will then begin, if it keeps nothing
 
     # What there is
 
     @property
     def oldest(self) -> int:
-        return self._storage.oldest if self._anew is None else self._anew
+        return self._storage.oldest if self._begins is None else self._begins
 
     @property
     def begin(self) -> int:
-        if self._anew is not None:
-            return self._anew
+        if self._begins is not None:
+            return self._begins
         size, age = self._limits()
         latest = self._time() - int(age * MICROSECONDS) * (LEFT - 1) // LEFT if age else 0
         return self._storage.oldest_within(size - size // LEFT, latest)
@@ -119,16 +122,22 @@ class Reader:
         kept.users -= 1
         self._serve()
 
-    def begin_anew(self, position: int) -> None:
-        """Forget all, and have nothing until `begun_anew`: the journal is about to begin at `position`."""
-        self._anew = position
+    def begin_anew(self, position: int | None) -> None:
+        """Forget all that was read, and read nothing until `begun_anew`: the journal is about to begin anew.
+
+        `position`: where it will begin; None: where it begins now. Who asks for what it will not have gets `Gone`.
+        """
+        self._waits, self._begins = True, position
         self._kept.clear()
         self._change(-self.size)
-        self._serve()
+        line, self._line = self._line, deque()
+        for _, done in line:
+            done(Gone(ANEW))
 
     def begun_anew(self) -> None:
-        """The journal has begun anew."""
-        self._anew = None
+        """The journal has begun anew: read what was asked for meanwhile."""
+        self._waits, self._begins = False, None
+        self._serve()
 
     def find(self, time: float, done: Callable[[int | Exception], None]) -> None:
         when = int(time * MICROSECONDS)
@@ -153,10 +162,12 @@ class Reader:
         """Give those in line what they ask for, until there is no memory for the next."""
         while self._line:
             position, done = self._line[0]
-            if position < self.oldest or self._anew is not None:
+            if position < self.oldest:
                 self._line.popleft()
                 done(Gone(f"message {position:,} is older than the journal"))
                 continue
+            if self._waits:
+                return
             block = self._block(position)
             kept = self._keep(block)
             if kept is None:
@@ -197,7 +208,7 @@ class Reader:
         """A block was read, or could not be."""
         self._reading -= 1
         if self._kept.get(key) is not kept:
-            result = Gone("the journal has begun anew")
+            result = Gone(ANEW)
         elif isinstance(result, Chunk):
             kept.chunk = result
             kept.users += len(kept.waiting)

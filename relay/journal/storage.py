@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 from operator import attrgetter
 
 from relay.core.journal import Key
+from relay.journal.anew import Anew, copy
 from relay.journal.contents import End, encode_names
 from relay.journal.disk import Disk
 from relay.journal.format import Header, new_mark
+from relay.journal.names import FOLLOWS, Names
 from relay.journal.recovery import BEGUN, LOCK, CannotOpen, Found, Recovery, check_headers, read_headers
-from relay.journal.segment import Segment
+from relay.journal.segment import Damaged, Segment
 from relay.journal.writer import Writer
 from relay.wire.framing import Buffer
 from relay.wire.lengths import encode_lengths
@@ -30,30 +33,9 @@ MAX_BATCHES = 256 * 1024
 """Batches in a segment: to read the last segment when a relay starts takes 2 µs for each."""
 SEGMENTS = 64
 """Segments that a journal of full size has: as part of its size, that is how much is deleted at once."""
-FOLLOWS: Key = ("mirror", "")
-"""Stands among the names if a mirror writes the journal, under a subject that no certificate has. Whoever goes on
-without the relay that was mirrored must begin a new epoch, because that one may go on, too. Its count is 0 until that
-relay is known to have what the journal had before."""
 LEAST_SEGMENT = 1024 * 1024
 MOST_SEGMENT = 256 * 1024 * 1024
 """Bytes of a segment: to read the last one when a relay starts takes half a second from a slow disk."""
-
-
-class Names(dict[Key, int]):
-    """How many messages were accepted under each name, the longest unseen first."""
-
-    def __init__(self, counts: Iterable[tuple[Key, int]] = (), limit: int = 20_000) -> None:
-        """`limit`: names that are kept."""
-        super().__init__(counts)
-        self.limit = limit
-
-    def note(self, counts: Iterable[tuple[Key, int]]) -> None:
-        """Take down counts that were written."""
-        for key, count in counts:
-            self.pop(key, None)
-            self[key] = count
-        while len(self) > self.limit:
-            del self[next(iter(self))]
 
 
 class Storage:
@@ -151,18 +133,25 @@ class Storage:
         found.segments.append(writer.segment)
         return writer
 
-    def _begin_segment(self, sequence: int, position: int, epochs: Iterable[Epoch]) -> Writer:
-        """Begin a segment that gets its name, and takes the place of one with that name, when all of it is on disk."""
+    def _begin_segment(
+        self, sequence: int, position: int, epochs: Iterable[Epoch], fill: Callable[[Writer], None] | None = None
+    ) -> Writer:
+        """Begin a segment that gets its name, and takes the place of one with that name, when all of it is on disk.
+
+        `fill`: writes its first messages.
+        """
         path = os.path.join(self._folder, BEGUN)
         if BEGUN in self._disk.list(self._folder):
             self._disk.remove(path)
         writer = Writer.create(self._disk, self._folder, self._header(sequence), self.segment_size, path)
         try:
             writer.start(position, epochs, self.names.items(), 0, self._time())
+            if fill is not None:
+                fill(writer)
             writer.sync()
             self._disk.rename(path, writer.segment.path)
             self._disk.sync_folder(self._folder)
-        except OSError:
+        except (OSError, Damaged):
             writer.close()
             raise
         return writer
@@ -276,14 +265,8 @@ class Storage:
     @property
     def full(self) -> bool:
         """Whether the newest segment has enough, so that the next batch goes into the spare if there is one."""
-        return (
-            self._sealed
-            or self.due
-            or self._writer.segment.size >= self.segment_size
-            or self._writer.batches >= MAX_BATCHES
-        )
-
-    # Following another relay
+        writer = self._writer
+        return self._sealed or self.due or writer.segment.size >= self.segment_size or writer.batches >= MAX_BATCHES
 
     @property
     def own(self) -> bool:
@@ -295,39 +278,58 @@ class Storage:
 
         `epochs`: those that the other relay knows, the oldest first. Older ones that are known already stay so.
         """
-        known = [*(epoch for epoch in self.epochs if epoch.first < epochs[0].first), *epochs][-MAX_EPOCHS:]
+        known = self.known(epochs)
         if known != self.epochs or self.own:
             self.epochs, self.due = known, True
             self.names.note([(FOLLOWS, 1)])
 
-    def begin_anew_later(
-        self, position: int, epochs: Sequence[Epoch], expired: Iterable[Segment]
-    ) -> Callable[[], Writer]:
-        """A function that deletes all segments, and returns the first of a journal that begins at `position`.
+    def known(self, epochs: Sequence[Epoch]) -> list[Epoch]:
+        """`epochs`, and before them the older ones that are known already."""
+        return [*(epoch for epoch in self.epochs if epoch.first < epochs[0].first), *epochs][-MAX_EPOCHS:]
 
-        It may run in a thread while nothing is done in any other. All must be synced. `expired`: what is taken out, and
-        still on disk. If it raises OSError, call this again. If it does not, hand what it returns to `begun_anew`.
+    def begin_anew_later(self, anew: Anew, expired: Sequence[Segment]) -> Callable[[], Writer]:
+        """A function that has the journal on disk go on as `anew` says. Hand what it returns to `begun_anew`.
 
-        The oldest go first, and the newest is replaced in one step. So whatever comes in between, the journal goes on
-        where it ended, with the old epochs, or begins at `position`, with the new ones.
+        It may run in a thread while no other does anything. If it raises, call this again. All must be synced.
+        `expired`: what is taken out, and still on disk.
+
+        Segments are deleted from one end, and the last that is left is replaced in one step. So whatever comes in
+        between, what is on disk is a journal, with the old epochs until that step, and with the new ones from then on.
         """
-        *others, newest = [*expired, *self.segments]
-        writer = self._writer
+        kept, closed = self._kept(anew), [self._writer]
+        first, fill = anew.position, None
+        if kept:
+            replaced, gone = kept[-1], self.segments[: len(kept) - 1 : -1]
+            first, fill = replaced.first, partial(copy, self._disk, replaced, anew.position)
+            if self.spare and gone:
+                gone.insert(0, self.spare.segment)
+                closed.append(self.spare)
+        else:
+            *gone, replaced = [*expired, *self.segments]
 
         def begin() -> Writer:
             there = self._disk.list(self._folder)
-            self.delete([segment for segment in others if os.path.basename(segment.path) in there])
-            first = self._begin_segment(newest.header.sequence, position, epochs)
-            writer.close()
-            return first
+            self.delete([segment for segment in gone if os.path.basename(segment.path) in there])
+            last = self._begin_segment(replaced.header.sequence, first, anew.epochs, fill)
+            for writer in closed:
+                writer.close()
+            return last
 
         return begin
 
-    def begun_anew(self, first: Writer, epochs: Sequence[Epoch]) -> None:
-        """Go on with `first`, the only segment by now."""
-        self._writer, self.segments, self.epochs = first, [first.segment], list(epochs)
+    def _kept(self, anew: Anew) -> list[Segment]:
+        return [segment for segment in self.segments if anew.keeps and segment.first < anew.position]
+
+    def begun_anew(self, last: Writer, anew: Anew) -> None:
+        """Go on with `last`, the segment that is written from now on."""
+        self.segments = [*self._kept(anew)[:-1], last.segment]
+        if len(self.segments) > 1:
+            last.segment.before = self.segments[-2].before + self.segments[-2].size
+        if self.spare and self.spare.segment.header.sequence > last.segment.header.sequence + 1:
+            self.spare = None
+        self._writer, self.epochs = last, list(anew.epochs)
         self._sealed = self.due = False
-        self.synced = first.segment.next
+        self.synced = last.segment.next
 
     # What takes time, in a thread
 

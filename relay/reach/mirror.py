@@ -141,29 +141,32 @@ class Mirror(Pull):
             self._refuse()
         if starts.known and not whole:
             self.lost += gap.lost or 0
-            what = "an unknown number of messages" if gap.lost is None else f"{gap.lost:,} messages"
-            self._end_subscribers(f"{what} are missing before {gap.position}")
+            self._end_subscribers(misses(gap))
         elif starts.known and epochs[-1].name != starts.epoch:
             self._end_subscribers(f"the other relay has begun the epoch {epochs[-1].name}")
+        keeps = gap.lost == 0 and not gap.repeats and following <= self._log.next  # what comes before is the same there
         if not whole:
             hub.pending.forget()
             self._log.begin_anew(following)
-        starts.epochs = self._record(None if whole else following, epochs)
+        starts.epochs = self._record(following, whole, keeps)
         starts.current = True
         self._refused = ""
         self._until = following + self.core.backlog
         self.core.backlog = 0
         self._look_whether_complete()
 
-    def _record(self, anew: int | None, epochs: Sequence[Epoch]) -> Sequence[Epoch]:
-        """Have the journal go on, or begin `anew` at that position. Returns all epochs that are known then."""
-        journal = self._journal
+    def _record(self, following: int, whole: bool, keeps: bool) -> Sequence[Epoch]:
+        """Have the journal go on with the message at `following`. Returns all epochs that are known then.
+
+        `whole`: whether that comes next anyway. `keeps`: if not, whether what comes before it is to stay.
+        """
+        journal, epochs = self._journal, self.core.epochs
         if journal is None:
             return epochs
-        if anew is None:
+        if whole:
             journal.follow(epochs)
         else:
-            journal.begin_anew(anew, epochs)
+            journal.begin_anew(following, epochs, keeps)
         return journal.epochs
 
     def _refuse(self) -> NoReturn:
@@ -217,3 +220,11 @@ class Mirror(Pull):
             return None
         messages, seconds = core.behind
         return messages, seconds + self.surroundings.clock() - core.heard
+
+
+def misses(gap: Gap) -> str:
+    """What is wrong at a gap, in words."""
+    if gap.lost == 0 and gap.ahead:
+        return f"{gap.ahead:,} messages that it has, from {gap.position} on, are none of the other relay's"
+    what = "an unknown number of messages" if gap.lost is None else f"{gap.lost:,} messages"
+    return f"{what} are missing before {gap.position}"

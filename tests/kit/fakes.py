@@ -176,7 +176,7 @@ class FakeJournal:
     def follow(self, epochs: Sequence[Epoch]) -> None:
         raise AssertionError("this is no mirror")
 
-    def begin_anew(self, position: int, epochs: Sequence[Epoch]) -> None:
+    def begin_anew(self, position: int, epochs: Sequence[Epoch], keeps: bool = False) -> None:
         raise AssertionError("this is no mirror")
 
     def figures(self) -> JournalFigures:

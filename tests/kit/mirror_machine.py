@@ -47,8 +47,8 @@ class Source:
         return message
 
     def begin_epoch(self, lost: int) -> None:
-        """A new epoch begins, behind the last message but `lost`."""
-        self.next = max(self.oldest, self.next - lost)
+        """A new epoch begins, behind the last message but `lost`: none of those that were there when it started."""
+        self.next = max(self.oldest, self.epochs[-1].first, self.next - lost)
         self.epochs.append(Epoch(f"e{len(self.epochs)}{self._made}", self.next))
 
     def restart(self) -> None:

@@ -72,14 +72,35 @@ class MirrorJournalTests(SynchronousTestCase):
     def test_meanwhile_nothing_can_be_read(self) -> None:
         self.journal.begin_anew(100, [FAR])
         found: list[object] = []
-        for position in (1, 100):
-            self.journal.reader.borrow(position, found.append)
-        self.assertEqual([type(one) for one in found], [Gone, Gone])
+        self.journal.reader.borrow(1, found.append)
+        self.assertEqual(([type(one) for one in found], self.journal.next), ([Gone], 100))
+
+    def test_it_may_keep_what_comes_before_and_who_needs_that_waits(self) -> None:
+        self.journal.begin_anew(3, [FAR, NEAR], keeps=True)
+        self.assertEqual((self.journal.reader.oldest, self.append()), (1, False))
+        found: list[object] = []
+        self.journal.reader.borrow(1, found.append)
+        self.assertEqual(found, [])
         self.settle()
-        self.append()
-        self.journal.reader.borrow(100, found.append)
+        self.assertEqual(found[0].data, expected(1, 3))  # type: ignore[attr-defined]
+        self.assertEqual((self.journal.next, self.journal.epochs[-2:]), (3, [FAR, NEAR]))
+
+    def test_where_it_ends_it_just_goes_on(self) -> None:
         self.threads.run()
-        self.assertEqual(found[2].data, message(100))  # type: ignore[attr-defined]
+        self.journal.begin_anew(4, [FAR, NEAR], keeps=True)
+        self.assertEqual((self.journal.trouble, self.journal.epochs), ("", [FAR, NEAR]))
+
+    def test_what_is_to_be_forgotten_already_is_not_kept(self) -> None:
+        self.journal.begin_anew(100, [FAR])
+        self.journal.begin_anew(99, [FAR], keeps=True)
+        self.settle()
+        self.assertEqual((self.storage.oldest, self.storage.next), (99, 99))
+
+    def test_of_two_places_before_which_all_is_kept_the_second_counts(self) -> None:
+        self.journal.begin_anew(3, [FAR], keeps=True)
+        self.journal.begin_anew(2, [FAR], keeps=True)
+        self.settle()
+        self.assertEqual((self.storage.oldest, self.storage.next), (1, 2))
 
     def test_a_sync_that_fails_meanwhile_ends_the_process(self) -> None:
         self.failing("sync")

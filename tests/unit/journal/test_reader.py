@@ -133,10 +133,18 @@ class ReaderTests(SynchronousTestCase):
         held = self.borrow(1)
         self.reader.borrow(21, self.found.append)  # it is being read
         self.reader.begin_anew(5)
-        self.reader.borrow(6, self.found.append)
+        for position in (4, 6):
+            self.reader.borrow(position, self.found.append)
         self.assertEqual((self.reader.oldest, self.reader.begin, self.reader.size), (5, 5, 0))
         self.threads.run()
         self.assertEqual([type(one) for one in self.found], [Chunk, Gone, Gone])
+        self.reader.begun_anew()
+        self.threads.run()
+        [after] = self.found[3:]
+        assert isinstance(after, Chunk)
+        self.reader.give_back(after)
+        self.reader.begin_anew(None)
+        self.assertEqual(self.reader.oldest, 1)
         self.reader.begun_anew()
         self.found.clear()
         reads = self.reader.reads

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from relay.journal.disk import Disk
 from relay.journal.recovery import CannotOpen
-from relay.journal.storage import LEAST_SEGMENT, MAX_EPOCHS, MOST_SEGMENT, Names, Storage, segment_size
+from relay.journal.storage import LEAST_SEGMENT, MAX_EPOCHS, MOST_SEGMENT, Storage, segment_size
 from tests.kit.folders import temporary_folder
 from tests.kit.journals import (
     BOOT,
@@ -224,14 +224,6 @@ class StorageTests(SynchronousTestCase):
         storage = open_storage(disk, folder, boot=OTHER_BOOT)
         self.assertEqual((storage.notes, len(storage.epochs), storage.next), ([], 1, 1001))
         storage.close()
-
-
-class NamesTests(SynchronousTestCase):
-    def test_the_longest_unseen_are_forgotten_first(self) -> None:
-        names = Names(limit=2)
-        names.note([(("", "a"), 1), (("", "b"), 1)])
-        names.note([(("", "a"), 2), (("", "c"), 1)])
-        self.assertEqual(list(names.items()), [(("", "a"), 2), (("", "c"), 1)])
 
 
 class SizeTests(SynchronousTestCase):

@@ -7,10 +7,13 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.journal.anew import Anew
 from relay.journal.disk import Disk
-from relay.journal.storage import FOLLOWS, Storage
+from relay.journal.names import FOLLOWS
+from relay.journal.segment import Damaged
+from relay.journal.storage import Storage
 from relay.wire.position import Epoch
-from tests.kit.journals import FOLDER, OTHER_BOOT, MemoryDisk, expected, open_storage, stored, sync_now, write
+from tests.kit.journals import FOLDER, OTHER_BOOT, MemoryDisk, expected, message, open_storage, stored, sync_now, write
 
 FAR, NEAR = Epoch("5289cfdd2847", 1), Epoch("0123456789ab", 400)
 ANEW = 500
@@ -33,7 +36,11 @@ def begun(disk: Disk) -> Storage:
 
 
 def anew(storage: Storage, position: int, *epochs: Epoch) -> None:
-    storage.begun_anew(storage.begin_anew_later(position, epochs, ())(), epochs)
+    begin_anew(storage, Anew(position, epochs))
+
+
+def begin_anew(storage: Storage, anew: Anew) -> None:
+    storage.begun_anew(storage.begin_anew_later(anew, ())(), anew)
 
 
 class FollowingTests(SynchronousTestCase):
@@ -115,15 +122,17 @@ class FollowingTests(SynchronousTestCase):
         self.assertFalse(mirror(self.disk).own)
 
 
-class AnewTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.disk = MemoryDisk()
+class AnewCase(SynchronousTestCase):
+    """Where it goes on, in tests of two kinds: behind what is missing, or before what is none of the other relay's."""
+
+    place = Anew(ANEW, [FAR, NEAR])
 
     def start(self) -> Storage:
+        """Messages 18 to 117, three segments of them at least behind message 60."""
         self.disk = MemoryDisk()
         storage = begun(self.disk)
         write(storage, 100)
-        self.assertGreater(len(storage.segments), 3)
+        self.assertGreater(len(storage.segments) - storage.segments.index(storage.segment(60)), 3)
         return storage
 
     def crash_at(self, step: int) -> bool:
@@ -137,7 +146,7 @@ class AnewTests(SynchronousTestCase):
             if calls > step:
                 raise Crash
 
-        begin = storage.begin_anew_later(ANEW, [FAR, NEAR], ())
+        begin = storage.begin_anew_later(self.place, ())
         self.disk.fail = fail
         try:
             begin()
@@ -147,21 +156,11 @@ class AnewTests(SynchronousTestCase):
             self.disk.fail = lambda name: None
         return False
 
-    def check(self, boot: bytes) -> bool:
-        """Look at what is found after a crash. Returns whether it begins anew."""
-        storage = mirror(self.disk, boot)
-        self.assertFalse(storage.own)
-        if storage.next == ANEW:
-            self.assertEqual((storage.oldest, storage.epochs), (ANEW, [FAR, NEAR]))
-        else:
-            self.assertEqual((storage.next, storage.epochs), (118, [FAR]))
-            self.assertEqual(stored(storage, self.disk), expected(storage.oldest, 118))
-        begins = storage.next
-        write(storage, 3)
-        self.assertTrue(stored(storage, self.disk).endswith(expected(begins, begins + 3)))
-        return begins == ANEW
+    def found(self, storage: Storage) -> bool:
+        """Look at what is found after a crash. Returns whether it has begun anew."""
+        raise NotImplementedError
 
-    def test_a_crash_at_any_step_leaves_the_old_end_or_the_new_beginning(self) -> None:
+    def check_crashes(self) -> None:
         ways: tuple[Callable[[], object], ...] = (
             lambda: self.disk.kill(),
             *(lambda seed=seed: self.disk.cut_power(Random(seed)) for seed in range(8)),
@@ -170,13 +169,19 @@ class AnewTests(SynchronousTestCase):
             found, step = [], 0
             while self.crash_at(step):
                 happens()
-                found.append(self.check(OTHER_BOOT if number else bytes(16)))
+                storage = mirror(self.disk, OTHER_BOOT if number else bytes(16))
+                self.assertFalse(storage.own)
+                found.append(self.found(storage))
+                after = storage.next
+                write(storage, 3)
+                self.assertTrue(stored(storage, self.disk).endswith(expected(after, after + 3)))
                 step += 1
             self.assertGreater(step, 10)
             self.assertFalse(found[0])
             self.assertTrue(found[-1] or number, "a kill behind the last step finds it begun")
 
-    def test_what_failed_is_done_again(self) -> None:
+    def check_failures(self) -> Storage:
+        """Each step fails once. Returns what there is in the end."""
         storage = self.start()
         step = 0
         while True:
@@ -190,22 +195,38 @@ class AnewTests(SynchronousTestCase):
 
             self.disk.fail = fail
             try:
-                first = storage.begin_anew_later(ANEW, [FAR], ())()
+                last = storage.begin_anew_later(self.place, ())()
             except OSError:
                 step += 1
                 continue
             break
         self.disk.fail = lambda name: None
-        storage.begun_anew(first, [FAR])
+        storage.begun_anew(last, self.place)
         write(storage, 50)
-        self.assertEqual(stored(storage, self.disk), expected(ANEW, ANEW + 50))
         self.assertEqual(len(self.disk._open), 3, "the lock, the newest segment and the spare")
+        return storage
+
+
+class BehindTests(AnewCase):
+    def found(self, storage: Storage) -> bool:
+        if storage.next == ANEW:
+            self.assertEqual((storage.oldest, storage.epochs), (ANEW, [FAR, NEAR]))
+        else:
+            self.assertEqual((storage.next, storage.epochs), (118, [FAR]))
+            self.assertEqual(stored(storage, self.disk), expected(storage.oldest, 118))
+        return storage.next == ANEW
+
+    def test_a_crash_at_any_step_leaves_the_old_end_or_the_new_beginning(self) -> None:
+        self.check_crashes()
+
+    def test_what_failed_is_done_again(self) -> None:
+        self.assertEqual(stored(self.check_failures(), self.disk), expected(ANEW, ANEW + 50))
 
     def test_what_was_taken_out_and_is_still_there_goes_too(self) -> None:
         storage = self.start()
         expired = storage.expire(5000, 0)
         self.assertTrue(expired)
-        storage.begun_anew(storage.begin_anew_later(ANEW, [FAR], expired)(), [FAR])
+        storage.begun_anew(storage.begin_anew_later(self.place, expired)(), self.place)
         names = [name for name in self.disk.list(FOLDER) if name != "lock"]
         self.assertEqual(len(names), 1 + (storage.spare is not None))
 
@@ -219,3 +240,52 @@ class AnewTests(SynchronousTestCase):
         storage = mirror(self.disk)
         self.assertEqual((storage.oldest, storage.next), (ANEW, ANEW + 100))
         self.assertEqual(stored(storage, self.disk), expected(ANEW, ANEW + 100))
+
+
+class BeforeTests(AnewCase):
+    place = Anew(60, [FAR, Epoch(NEAR.name, 60)], keeps=True)
+
+    def found(self, storage: Storage) -> bool:
+        self.assertEqual(stored(storage, self.disk), expected(18, storage.next))
+        if storage.epochs == [FAR]:
+            self.assertGreaterEqual(storage.next, 60)
+            return False
+        self.assertEqual((storage.next, storage.epochs), (60, self.place.epochs))
+        return True
+
+    def test_a_crash_at_any_step_leaves_what_comes_before(self) -> None:
+        self.check_crashes()
+
+    def test_what_failed_is_done_again(self) -> None:
+        storage = self.check_failures()
+        self.assertEqual(stored(storage, self.disk), expected(18, 110))
+        self.disk.kill()
+        self.assertEqual(mirror(self.disk).next, 110)
+
+    def test_it_may_be_anywhere(self) -> None:
+        for position in range(18, 118):
+            storage = self.start()
+            begin_anew(storage, Anew(position, [FAR], keeps=True))
+            self.assertEqual((storage.oldest, storage.next), (18, position))
+            self.assertEqual(stored(storage, self.disk), expected(18, position))
+            behind = storage.behind(18)
+            self.disk.kill()
+            storage = mirror(self.disk)
+            self.assertEqual(storage.next, position)
+            self.assertLess(abs(storage.behind(18) - behind), 300, "what begins a segment")
+
+    def test_a_batch_may_be_cut_in_two(self) -> None:
+        self.disk = MemoryDisk()
+        storage = begun(self.disk)
+        storage.append([message(18) + message(19) + message(20)], 3)
+        sync_now(storage)
+        begin_anew(storage, Anew(20, [FAR], keeps=True))
+        self.assertEqual(stored(storage, self.disk), expected(18, 20))
+
+    def test_what_cannot_be_read_there_is_told_and_left_as_it_is(self) -> None:
+        storage = self.start()
+        damaged = storage.segment(59)
+        self.disk.files[damaged.path].data[damaged.index[0].offset + 50] ^= 1
+        begin = storage.begin_anew_later(self.place, ())
+        self.assertRaises(Damaged, begin)
+        self.assertIn(damaged.path, self.disk.files)

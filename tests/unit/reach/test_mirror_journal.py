@@ -256,6 +256,51 @@ class BeginningAnewTests(Case):
         self.say(b"301")
         self.assertEqual((self.read(silent), self.read(session)), ([b"300", b"301"], [b"300", b"301"]))
 
+    def test_what_the_other_relays_disk_never_got_is_cut_off_and_all_before_it_stays(self) -> None:
+        silent, session = self.subscriber(), self.session(18)
+        self.reconnect()
+        with capturedLogs() as events:
+            self.say(welcome(190, (FAR, 1), (NEAR, 190), ahead=10), b"n190")
+        self.assertEqual((silent.reason, session.reason), (CloseReason.UPSTREAM_GAP,) * 2)
+        line = f"10 messages that it has, from {NEAR}-190 on, are none of the other relay's; 3 subscribers end"
+        self.assertIn((LogLevel.warn, f"mirror session:tcp:far:8002: {line}"), said(events))
+        kept = list(zip(range(18, 190), numbered(18, 190), strict=True))
+        self.assertEqual(self.recorded(), [*kept, (190, b"n190")])
+        self.assertEqual(self.read(self.session(17)), [*numbered(18, 190), b"n190"])
+        start = self.starts.find(SubscriberHello(after=Position(FAR, 195)))
+        self.assertEqual((start.wanted, start.ahead), (190, 6))
+        self.restart()
+        self.assertEqual(self.hello()["after"], f"{NEAR}-190")
+        self.assertEqual(self.journal.epochs, [Epoch(FAR, 1), Epoch(NEAR, 190)])
+
+    def test_one_that_comes_back_meanwhile_is_given_what_stays(self) -> None:
+        self.reconnect()
+        self.settle()
+        self.wire.say(welcome(190, (FAR, 1), (NEAR, 190), ahead=10))
+        self.assertEqual(self.journal.trouble, ANEW)
+        session = self.subscriber(counts=True)
+        start = self.starts.find(SubscriberHello(after=Position(FAR, 99)))
+        first = self.starts.first(start)
+        self.assertEqual((first, start.lost(first)), (100, 0))
+        self.hub.move(session.subscription, first, b"")
+        self.say(b"n190")
+        self.assertEqual(self.read(session), [*numbered(100, 190), b"n190"])
+
+    def test_if_what_waits_for_the_disk_is_cut_too_nothing_stays(self) -> None:
+        """Messages that were not written yet are among those that are the other relay's."""
+        self.disk.room = 0
+        self.wire.say(*[bytes(40)] * 100)
+        self.turns.run_all()
+        following = self.hub.log.next
+        self.assertGreater(self.hub.pending.messages, 10)
+        self.reconnect()
+        self.disk.room = 1 << 40
+        said = welcome(following + 5, (FAR, 1), (NEAR, following + 5), ahead=3)
+        self.wire.protocol.dataReceived(control.frame(said.write()))
+        self.clock.advance(RETRY)
+        self.say(b"new")
+        self.assertEqual(self.recorded(), [(following + 5, b"new")])
+
     def test_if_it_cannot_it_says_so_and_tries_again(self) -> None:
         def full(name: str) -> None:
             if name == "create":
