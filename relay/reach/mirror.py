@@ -49,8 +49,8 @@ class MirrorCore(PullCore):
         """The messages and seconds that the mirror was behind at `heard`; None before the first heartbeat of all."""
         self.heard = 0.0
         """When that was."""
-        self.backlog = 0
-        """Messages that there were already when the session began, from its first one on."""
+        self.until = 0
+        """The position of the first message that was not there yet when the session began; 0 before that."""
         self._memory = memory
 
     def _hello(self) -> bytes:
@@ -75,7 +75,7 @@ class MirrorCore(PullCore):
         """As in `SubscriberCore`, but a welcome with nothing missing before it is told too, as an empty gap."""
         epoch = welcome.next.epoch
         self.epochs = welcome.epochs or (Epoch(epoch, 1),)
-        self.backlog = welcome.behind
+        self.until = welcome.next.number + welcome.behind
         return super()._begin(welcome) or Gap(0, welcome.next)
 
 
@@ -93,7 +93,6 @@ class Mirror(Pull):
         self._hub = hub = surroundings.hub
         self._log = hub.log
         self._journal = journal = surroundings.journal
-        self._until = 0  # the position up to which all was there when the session began
         self._refused = ""  # why it cannot go on with what its journal has, in words
         self._began: Position | None = None  # the position behind which it begins
         if journal is not None and self._log.next > 1:
@@ -111,7 +110,7 @@ class Mirror(Pull):
 
     def publish(self, frames: list[Frames]) -> None:
         """Publish what came."""
-        if self._log.next < self._until:
+        if self._log.next < self.core.until:
             self._history.excuse(sum(len(one.data) for one in frames))
         self._hub.publish(frames)
         if not self._starts.complete:
@@ -121,7 +120,7 @@ class Mirror(Pull):
     def _look_whether_complete(self) -> None:
         """Have all subscribers begin if the mirror has what it has to have first."""
         hub, starts = self._hub, self._starts
-        if not self._until or self._log.next < self._until or starts.complete:
+        if not self.core.until or self._log.next < self.core.until or starts.complete:
             return
         starts.known = starts.complete = True
         hub.replay = self._replay
@@ -151,8 +150,6 @@ class Mirror(Pull):
         starts.epochs = self._record(following, whole, keeps)
         starts.current = True
         self._refused = ""
-        self._until = following + self.core.backlog
-        self.core.backlog = 0
         self._look_whether_complete()
 
     def _record(self, following: int, whole: bool, keeps: bool) -> Sequence[Epoch]:

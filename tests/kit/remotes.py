@@ -80,6 +80,7 @@ class RemoteCase(PublisherCase):
 
     def mirror(self) -> Mirror:
         """One that has been started."""
+        self.sessions.starts.shared = True
         mirror = Mirror(SESSION, self.around)
         mirror.start()
         return mirror

@@ -178,6 +178,12 @@ class MirrorTests(RemoteCase):
         self.wire.end(ConnectionDone())
         self.assertEqual(self.starts.refusal, "this would be a loop")
 
+    def test_a_gap_in_the_middle_of_what_it_fetches_does_not_make_it_complete(self) -> None:
+        self.wire.say(welcome(18, behind=5), b"one", Gap(1, Position(FAR, 20)), b"three", b"four")
+        self.assertFalse(self.starts.known)
+        self.wire.say(b"five")
+        self.assertTrue(self.starts.known)
+
     def test_it_tells_how_far_it_is_behind(self) -> None:
         self.begin(welcome(18))
         self.assertIs(self.mirrored.figures().behind, None)
