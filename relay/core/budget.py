@@ -26,6 +26,11 @@ class Budget:
         self._loans.append(loan)
         return loan
 
+    def grow(self, size: int) -> None:
+        """Have so many bytes more."""
+        self.size += size
+        self._settle()
+
     @property
     def least(self) -> int:
         """What the hub's log may hold at least, whatever borrowers come to hold of what is reserved for them."""

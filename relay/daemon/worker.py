@@ -32,6 +32,7 @@ from relay import __version__
 from relay.config.config import Faults
 from relay.core.hub import Hub
 from relay.core.past import READ_PART, Past
+from relay.core.slow import SLOW_POLICIES
 from relay.daemon.assembly import Relay, Surroundings, assemble
 from relay.daemon.logs import PLAIN
 from relay.daemon.timers import Timers
@@ -229,6 +230,10 @@ class WorkerProcess:
         self._stopping = True
         self._timers.stop()
         relay = self._relay
+        hub = relay.machinery.hub
+        # With `block` it would not read what the relay still has for it; and that shall cost nobody its place.
+        hub.change(SLOW_POLICIES["disconnect"], hub.stall_timeout)
+        hub.budget.grow(hub.budget.size)
         relay.machinery.reaching.stop()
         relay.ports.stop("subscribe", "subscribe-tls")
         self._drain_when_complete(self._reactor.seconds() + timeout)

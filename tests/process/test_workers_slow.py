@@ -160,6 +160,22 @@ def test_who_stalls_holds_the_others_of_its_worker_for_the_stall_timeout_and_the
         assert not relay.log.find("Traceback|upstream gap|worker 1 disconnected")
 
 
+def test_at_a_stop_one_that_blocks_publishers_keeps_nothing_from_others_of_its_worker() -> None:
+    options = ("--buffer", "2MiB", "--slow", "block", "--drain-timeout", "1")
+    with Relay("--workers", "1", *options) as relay, ExitStack() as stack:
+        Slow(relay, False, stack)
+        healthy = Slow(relay, False, stack)
+        with publishing(relay) as published, ThreadPoolExecutor() as pool:
+            reading = pool.submit(lambda: [None for _ in iter(healthy.read, False)])
+            relay.log.wait_for("publishers wait: the slowest subscriber")
+            relay.log.process.terminate()
+            accepted = relay.log.wait_for(r"publisher .* disconnected: shutdown, ([\d,]+) messages")[1]
+            reading.result(DEADLINE)
+            published.exception(DEADLINE)  # or none, if its own kernel had taken everything
+        assert healthy.numbers == list(range(int(accepted.replace(",", ""))))
+        assert relay.log.wait_for_end() == 0
+
+
 def test_a_flood_beyond_the_pace_of_workers_makes_publishers_wait_and_nobody_loses_anything() -> None:
     count, size = 1200, 60_000  # more than workers may be behind, and what kernels hold
     with web_relay("--workers", "2") as (relay, port), subscribers(relay, 4) as peers, ThreadPoolExecutor() as pool:

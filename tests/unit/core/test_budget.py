@@ -19,6 +19,14 @@ class BudgetTests(SynchronousTestCase):
         one.hold(0)
         self.assertEqual((budget.limit, budget.lent), (950, 50))
 
+    def test_it_can_grow(self) -> None:
+        budget = Budget(1000)
+        loan = budget.loan()
+        loan.hold(300)
+        loan.keep(900)
+        budget.grow(500)
+        self.assertEqual((budget.size, budget.limit, budget.history), (1500, 1200, 900))
+
     def test_as_much_history_is_kept_as_the_one_wants_who_wants_most(self) -> None:
         budget = Budget(1000)
         self.assertEqual(budget.history, 0)
