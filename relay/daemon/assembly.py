@@ -379,7 +379,9 @@ def _make_site(
         events=machinery.events,
         sockets=machinery.sockets,
         settings=lambda: shown_settings(reload.config),
-        unready=lambda: readiness.obstacle or machinery.trouble or machinery.reaching.trouble,
+        unready=lambda: (
+            readiness.obstacle or machinery.trouble or machinery.reaching.trouble or stats.elsewhere.trouble
+        ),
         stopping=lambda: readiness.stopping,
         access=access,
         lines=machinery.lines,

@@ -168,6 +168,11 @@ class Snapshot:
 class Elsewhere(Protocol):
     """What other processes of the same relay do."""
 
+    @property
+    def trouble(self) -> str:
+        """Why nobody should subscribe now, in words for people; empty if they may."""
+        ...
+
     def add_to(self, own: Snapshot) -> Snapshot:
         """`own`, the snapshot of this process, with theirs added."""
         ...
@@ -200,6 +205,7 @@ class Nowhere:
     """There are no other processes."""
 
     rows = slowest = ended = ()
+    trouble = ""
 
     def add_to(self, own: Snapshot) -> Snapshot:
         return own

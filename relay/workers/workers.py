@@ -264,6 +264,11 @@ class Workers:
         return sum(worker.ready for worker in self._workers.values())
 
     @property
+    def trouble(self) -> str:
+        """As in `Elsewhere`."""
+        return "" if self.ready else "no worker accepts connections"
+
+    @property
     def reports(self) -> dict[int, Report | None]:
         """The last report from each place."""
         return {

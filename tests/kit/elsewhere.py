@@ -17,6 +17,7 @@ class FakeElsewhere:
     rows: Sequence[Row] = ()
     slowest: Sequence[Row] = ()
     ended: Sequence[EndedConnection] = ()
+    trouble: str = ""
     asked: list[int | None] = field(default_factory=list)
 
     def add_to(self, own: Snapshot) -> Snapshot:

@@ -119,6 +119,14 @@ class WorkersTests(RelayCase):
         [(_, line)] = [(level, text) for level, text in said(events) if text and text.startswith("worker")]
         self.assertIn("worker 1 has ended by SIGKILL", line)
 
+    def test_nobody_should_subscribe_while_none_accepts_connections(self) -> None:
+        processes = self.start()
+        self.assertEqual(self.workers.trouble, "")
+        for process, trouble in zip(processes, ("", "no worker accepts connections"), strict=True):
+            with capturedLogs():
+                self.end(process)
+            self.assertEqual(self.workers.trouble, trouble)
+
     def test_one_that_ends_at_once_is_tried_again_after_a_while(self) -> None:
         one, _ = self.start()
         self.end(one)
