@@ -25,15 +25,33 @@ from relay.net.families import IPv6Port, Reactor
 from relay.net.listening import BACKLOG
 
 
+class _First(socket.socket):
+    """Is bound alone, so that a number that somebody has is taken, and lets others share it from then on.
+
+    The system lets all sockets of one user share a number if each asked for that before it was bound. So two relays
+    would each get some of the subscribers.
+    """
+
+    def bind(self, address: Any) -> None:  # Any: each family has its own
+        super().bind(address)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
 class ReservedPort(tcp.Port):
     """A port that shares its number with others, and accepts nothing."""
 
+    first = False
+    """Whether it is the first that has its number."""
     others: tuple[ReservedPort, ...] = ()
     """Those that end with it: the kernel must not give connections to any when nobody is to come."""
 
     def createInternetSocket(self) -> socket.socket:
         made: socket.socket = super().createInternetSocket()
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if self.first:
+            made = _First(fileno=made.detach())
+            made.setblocking(False)
+        else:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         return made
 
     def startReading(self) -> None:
@@ -71,6 +89,7 @@ class Reserving(Reactor):
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
         for _ in range(self._count):
             made = self._kind(port, factory, BACKLOG, interface, self._reactor)
+            made.first = not self.made
             made.startListening()
             self.made.append(made)
             port = made.getHost().port  # if it was 0, the system has chosen one

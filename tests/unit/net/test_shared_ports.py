@@ -6,6 +6,7 @@ import os
 import socket
 
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -34,6 +35,13 @@ class SharedPortTests(SynchronousTestCase):
         made = self.reserve("tcp:0:interface=127.0.0.1", 3)
         self.assertEqual(len(made), 3)
         self.assertEqual(len({port.getHost().port for port in made}), 1)
+
+    def test_a_port_that_another_relay_has_is_taken_however_many_it_may_be_shared_by(self) -> None:
+        for kind, host in (("tcp", "127.0.0.1"), ("tcp6", "\\:\\:1")):
+            [first, _] = self.reserve(f"{kind}:0:interface={host}", 2)
+            taken = f"{kind}:{first.getHost().port}:interface={host}"
+            failed = serverFromString(Reserving(self.reactor, 2), taken).listen(Reserved())
+            self.failureResultOf(failed, CannotListenError)
 
     def test_nothing_is_accepted_on_them_and_nobody_is_refused(self) -> None:
         [port] = self.reserve("tcp:0:interface=127.0.0.1", 1)
