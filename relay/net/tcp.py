@@ -74,6 +74,10 @@ class _Transport(tcp.Server):
         elif self.connected and why is not None:
             super().connectionLost(Failure(why))
 
+    def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
+        """As Twisted's; a read in the same turn may have found the end already, in a lane where nothing waits."""
+        return super().doWrite() if self.connected else None
+
     def connectionLost(self, reason: Failure) -> None:
         """End the connection; if the reactor has found it gone without a read, when it is its turn."""
         if type(reason.value) is ConnectionLost:

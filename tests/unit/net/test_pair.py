@@ -46,6 +46,15 @@ class PairTests(SynchronousTestCase):
         turn(self.reactor)
         self.assertIsNotNone(reader.lost)
 
+    def test_an_end_that_is_found_by_a_read_leaves_nothing_to_write(self) -> None:
+        """The reactor asks for both, when a worker is killed that has not read everything."""
+        sender = self.make_sender(self.one)
+        sender.await_room(None)
+        self.other.close()
+        sender.doRead()
+        self.assertIsNone(sender.doWrite())
+        self.assertEqual((self.reactor.getReaders(), self.reactor.getWriters()), ([], []))
+
     def test_either_end_is_called_as_the_other_process(self) -> None:
         sender = self.make_sender(self.one)
         sender.setTcpNoDelay(True)
