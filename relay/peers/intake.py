@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 from twisted.logger import Logger
 
 from relay.core.cursor import Lag
@@ -14,6 +19,20 @@ BACKBONE = "backbone"
 WORKERS = "workers"
 STOP = "stop"
 """What publishers can wait for. They go on when they wait for none."""
+AGAIN = 10.0
+"""Seconds in which one line is enough if publishers wait for the same again and again, each time for a moment: in a
+flood that is many times a second. If they wait for longer than `SWEEP`, there is a line all the same."""
+
+
+class _Line(NamedTuple):
+    """What the log is to say of publishers that wait."""
+
+    since: float
+    """When they began to."""
+    reason: str
+    """What is the same when they wait for the same again."""
+    write: Callable[[], None]
+    """Writes it."""
 
 
 class Intake:
@@ -34,6 +53,8 @@ class Intake:
         self._publishers: dict[Publisher, None] = {}
         self._waits_for: set[tuple[str, object]] = set()
         self._told = False  # whether the log says that publishers wait
+        self._told_at: dict[str, float] = {}  # when the log said so last, by reason
+        self._untold: dict[tuple[str, object], _Line] = {}  # what it will say, if it lasts, by what they wait for
         self._paused_since: float | None = None
         self._paused_before = 0.0  # seconds in all pauses that are over
 
@@ -76,7 +97,9 @@ class Intake:
     def pause(self, lag: Lag) -> None:
         """Stop reading from all publishers, present and future: the slowest subscriber is `lag` behind."""
         self.hold(SUBSCRIBERS)
-        self._told = True
+        self._note((SUBSCRIBERS, None), "", partial(self._write, lag))
+
+    def _write(self, lag: Lag) -> None:
         self.logger.warn(
             "publishers wait: the slowest subscriber is {messages:,} messages, {bytes:,} bytes, {seconds:.1f} s behind",
             messages=lag.messages,
@@ -100,12 +123,12 @@ class Intake:
                 publisher.pause()
         self._waits_for.add((whom, where))
         if reason:
-            self._told = True
-            self.logger.warn("publishers wait: {reason}", reason=reason)
+            self._note((whom, where), reason, lambda: self.logger.warn("publishers wait: {reason}", reason=reason))
 
     def release(self, whom: str, where: object = None) -> None:
         """What publishers waited for takes messages again: read from all, if they wait for nothing else."""
         self._waits_for.discard((whom, where))
+        self._untold.pop((whom, where), None)
         if self._waits_for or self._paused_since is None:
             return
         waited = self._clock() - self._paused_since
@@ -117,15 +140,37 @@ class Intake:
             self._told = False
             self.logger.info("publishers go on, after {seconds:.1f} s", seconds=waited)
 
+    def _note(self, what: tuple[str, object], reason: str, write: Callable[[], None]) -> None:
+        """Publishers wait for `what`: have the log say so now, or if that lasts."""
+        line = _Line(self._clock(), reason, write)
+        if line.since - self._told_at.get(reason, -math.inf) < AGAIN:
+            self._untold[what] = line
+        else:
+            self._say(line)
+
+    def _say(self, line: _Line) -> None:
+        self._told = True
+        self._told_at[line.reason] = self._clock()
+        line.write()
+
+    def _say_what_lasts(self) -> None:
+        now = self._clock()
+        for what, line in tuple(self._untold.items()):
+            if now - line.since >= SWEEP:
+                del self._untold[what]
+                self._say(line)
+        self._told_at = {reason: then for reason, then in self._told_at.items() if now - then < AGAIN}
+
     def register(self, every: Every) -> None:
         """Have `sweep` called every `SWEEP` seconds."""
         every(SWEEP, self.sweep)
 
     def sweep(self, passed: float) -> None:
-        """Cut publishers that leave a message incomplete for too long.
+        """Cut publishers that leave a message incomplete for too long, and tell the operator what they wait for.
 
         `passed`: seconds since the last sweep. While publishers are paused none can complete a message, so none is cut.
         """
+        self._say_what_lasts()
         timeout = 0.0 if self.paused else self.frame_timeout
         for publisher in tuple(self._publishers):
             publisher.sweep(passed, timeout)

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from relay.core.cursor import Lag
 from relay.core.state import State
 from relay.core.timing import SWEEP
-from relay.peers.intake import BACKBONE, JOURNAL, SUBSCRIBERS
+from relay.peers.intake import AGAIN, BACKBONE, JOURNAL, SUBSCRIBERS
 from relay.peers.publisher import PublisherFactory
 from relay.wire.counted import Int32
 from tests.kit.connections import PublisherCase
@@ -83,6 +83,33 @@ class IntakeTests(PublisherCase):
         self.intake.release(JOURNAL)
         self.intake.release(JOURNAL)
         self.assertEqual((publisher.state, self.intake.seconds_paused), (State.OPEN, 3.0))
+
+    def test_what_happens_again_and_again_is_told_once_in_a_while_and_when_it_lasts(self) -> None:
+        self.connect()
+        with capturedLogs() as events:
+            for _ in range(30):
+                self.intake.hold(JOURNAL, "the disk is slow")
+                self.intake.pause(Lag(1, 2, 3.0))
+                self.intake.sweep(SWEEP)
+                self.now += 0.1
+                self.intake.release(JOURNAL)
+                self.intake.resume()
+        behind = "publishers wait: the slowest subscriber is 1 messages, 2 bytes, 3.0 s behind"
+        slow = (LogLevel.warn, "publishers wait: the disk is slow")
+        on = (LogLevel.info, "publishers go on, after 0.1 s")
+        self.assertEqual(said(events), [slow, (LogLevel.warn, behind), on])
+        with capturedLogs() as events:
+            self.intake.hold(JOURNAL, "the disk is slow")
+            self.now += SWEEP
+            self.intake.sweep(SWEEP)
+            self.intake.sweep(SWEEP)
+            self.intake.release(JOURNAL)
+        self.assertEqual(said(events), [slow, (LogLevel.info, "publishers go on, after 1.0 s")])
+        self.now += AGAIN
+        with capturedLogs() as events:
+            self.intake.hold(JOURNAL, "the disk is slow")
+            self.intake.release(JOURNAL)
+        self.assertEqual(said(events), [slow, (LogLevel.info, "publishers go on, after 0.0 s")])
 
     def test_what_happens_in_each_flood_is_not_logged(self) -> None:
         publisher, _ = self.connect()
