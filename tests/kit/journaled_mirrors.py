@@ -4,21 +4,48 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from twisted.internet.error import ConnectionDone
+
 from relay.core.budget import Budget
 from relay.core.hub import Hub
 from relay.core.log import Log
 from relay.core.past import Past
 from relay.core.pending import Journaled
+from relay.core.start import Starts
 from relay.daemon.journal import JournalKeeper, fill, recall
 from relay.journal.inspection import messages
 from relay.journal.journal import DiskJournal
 from relay.reach.mirror import Mirror
+from relay.wire.answer import Answer, SubscriberWelcome
 from relay.wire.counted import Int32
+from relay.wire.hello import SubscriberHello
+from relay.wire.position import Epoch, Position
+from tests.kit.fakes import FakeSubscriber
 from tests.kit.journals import BOOT, FOLDER, MemoryDisk, Threads, Ticking, epochs, open_storage
-from tests.kit.remotes import SESSION, RemoteCase
+from tests.kit.remotes import FAR, SESSION, RemoteCase
+from tests.kit.sessions import parts
 
 SEGMENT = 1000
 """Bytes of a segment: a few batches."""
+
+
+NEAR = "0123456789ab"
+"""Another epoch."""
+
+
+def welcome(
+    following: int, *epochs: tuple[str, int], lost: int | None = 0, ahead: int = 0, behind: int = 0
+) -> SubscriberWelcome:
+    """What the other relay says whose first message here is `following`."""
+    known = tuple(Epoch(*one) for one in epochs or ((FAR, 1),))
+    return SubscriberWelcome(
+        Position(known[-1].name, following), 1, lost, 40, "relay", ahead, epochs=known, behind=behind
+    )
+
+
+def numbered(first: int, after: int) -> list[bytes]:
+    """Messages that say their positions."""
+    return [b"%d" % number for number in range(first, after)]
 
 
 class JournaledMirrorCase(RemoteCase):
@@ -109,3 +136,52 @@ class JournaledMirrorCase(RemoteCase):
     def recorded(self) -> list[tuple[int, bytes]]:
         """All messages that are on disk, with their positions."""
         return [(one.position, one.data) for one in messages(self.disk, FOLDER)]
+
+
+class TalkingMirrorCase(JournaledMirrorCase):
+    """The same, in words: what the other relay says, and what subscribers of the mirror are given."""
+
+    def hello(self) -> dict[str, object]:
+        """What was said on the newest connection."""
+        said = parts(self.wire.value())[0]
+        assert isinstance(said, dict)
+        return said
+
+    def say(self, *said: Answer | bytes) -> None:
+        """The other relay says this, each on its own, as soon as it is read."""
+        for one in said:
+            self.settle()
+            self.wire.say(one)
+        self.settle()
+
+    def reconnect(self) -> None:
+        self.wire.end(ConnectionDone())
+        self.clock.advance(1)
+
+    def subscriber(self, counts: bool = False) -> FakeSubscriber:
+        """One that is connected now; one that `counts` has a session."""
+        subscriber = FakeSubscriber(self.hub)
+        subscriber.counts = counts
+        return subscriber
+
+    def session(self, after: int, epoch: str = FAR) -> FakeSubscriber:
+        """One that comes back with that position, and reads all that it is given."""
+        hello = SubscriberHello(after=Position(epoch, after))
+        self.assertFalse(self.starts.early(hello))
+        subscriber = self.subscriber(counts=True)
+        first = self.starts.first(self.starts.find(hello))
+        self.hub.move(subscriber.subscription, first, b"")
+        self.settle()
+        return subscriber
+
+    def read(self, subscriber: FakeSubscriber) -> list[object]:
+        self.settle()
+        return list(parts(bytes(subscriber.received)))
+
+    @property
+    def starts(self) -> Starts:
+        return self.sessions.starts
+
+    def recorded(self) -> list[tuple[int, bytes]]:
+        self.settle()
+        return super().recorded()
