@@ -33,7 +33,7 @@ from relay.backbone.stream import (
 )
 
 MOST = 16 * 1024 * 1024
-"""Bytes read from the stream that the reactor has not taken. Beyond them NATS is made to wait."""
+"""Bytes read from the stream that the reactor has not taken, at most. Beyond them NATS is made to wait."""
 AGAIN = 0.1
 """Seconds before the first try to connect again. It doubles, up to `MOST_AGAIN`, with a jitter."""
 MOST_AGAIN = 2.0
@@ -54,15 +54,24 @@ class Receiver(Protocol):
 class Link:
     """Carries proposals to the stream, and brings back what stands in it. The reactor calls the public methods."""
 
-    def __init__(self, access: Access, longest: int, sequence: int, call: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        access: Access,
+        longest: int,
+        sequence: int,
+        call: Callable[[Callable[[], None]], None],
+        most: int = MOST,
+    ) -> None:
         """`longest`: bytes that a proposal may have. `sequence`: up to where the stream was read.
 
-        `call`: runs a function in the reactor's thread.
+        `call`: runs a function in the reactor's thread. `most`: bytes that are read and that the reactor has not taken.
         """
         self._access = access
         self._longest = longest
         self._sequence = sequence
         self._call = call
+        self._most = most
+        self._waits = False  # whether the reactor takes nothing for now
         self._receiver: Receiver | None = None
         self._loop: asyncio.AbstractEventLoop
         self._ended: Callable[[], None] = lambda: None
@@ -106,16 +115,28 @@ class Link:
         self._ended = ended
         self._loop.call_soon_threadsafe(self._cancel)
 
+    def wait(self) -> None:
+        """Pass on nothing until `go_on`. May be called again."""
+        self._waits = True
+
+    def go_on(self) -> None:
+        """Pass on what was read meanwhile, and what comes."""
+        if self._waits:
+            self._waits = False
+            self._take()
+
     def _take(self) -> None:
         """In the reactor: take what was read."""
+        if self._waits:
+            return
         with self._lock:
             messages, self._in = self._in, []
-            full = self._in_size > MOST
+            full = self._in_size > self._most
             self._in_size = 0
             behind = self._behind
         if full:
             self._loop.call_soon_threadsafe(self._room.set)
-        if self._receiver is not None:
+        if self._receiver is not None and messages:
             self._receiver.receive(messages, behind)
 
     # What runs in the thread
@@ -235,14 +256,14 @@ class Link:
             self._in.append((message.sequence, message.payload))
             self._in_size += len(message.payload)
             self._behind = message.behind
-            full = self._in_size > MOST
+            full = self._in_size > self._most
         self._sequence = message.sequence
         if first:
             self._call(self._take)
         if full:
             self._room.clear()
             with self._lock:
-                full = self._in_size > MOST
+                full = self._in_size > self._most
             if full:
                 await self._room.wait()
 

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from relay.backbone.access import Access
 from relay.backbone.backbone import FULL, SharedOrder
 from relay.backbone.claims import Claims
-from relay.backbone.link import Link
+from relay.backbone.link import MOST, Link
 from relay.backbone.outbox import JOINED, WINDOW, Outbox
 from relay.backbone.pending import Proposed
 from relay.backbone.proposal import HEAD_SIZE, PART_SIZE
@@ -106,7 +106,8 @@ class Sharing:
         outbox = Outbox(os.urandom(8), framing, told, time.monotonic, min(WINDOW, config.buffer // 8))
         self.pending = Proposed(outbox, self._pump)
         self.claims = Claims(outbox, self.pending, self._flush, self._pump)
-        self.link = Link(self.access, longest, fold.sequence, reactor.callFromThread)
+        most = min(MOST, config.buffer // 8)  # as much as one turn may bring
+        self.link = Link(self.access, longest, fold.sequence, reactor.callFromThread, most)
         self.order = SharedOrder(
             fold, outbox, self.claims, self.keeper, self.link, time.monotonic, min(FULL, config.buffer // 8)
         )

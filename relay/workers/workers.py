@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -72,6 +72,18 @@ class Lockstep(SlowPolicy):
         return behind > min(NEAR if held else FAR, limit // 4)
 
 
+class Stream(Protocol):
+    """What brings messages that no publisher of this relay sends: a backbone."""
+
+    def wait(self) -> None:
+        """Bring nothing until `go_on`."""
+        ...
+
+    def go_on(self) -> None:
+        """Bring what there is, and what comes."""
+        ...
+
+
 @dataclass
 class _Queue:
     """Those who wait for reports."""
@@ -95,13 +107,15 @@ class Workers:
         intake: Intake,
         publish_event: Callable[[Logged, int], None],
         lending: Lending | None,
+        stream: Stream | None = None,
         reactor: Any,  # Any: a reactor
         clock: Clock,
     ) -> None:
         """`begin`: makes what a worker is told first. `factory`: makes the connections for messages to workers.
 
         `admission`: counts the connections of all processes. `publish_event`: writes an event of a worker's log, given
-        with the worker's place. `lending`: lends the journal to workers; None without one.
+        with the worker's place. `lending`: lends the journal to workers; None without one. `stream`: waits for workers,
+        as publishers do; None without a backbone.
         """
         self.count = count
         self.ports: Sequence[Sequence[int]] = [()] * count
@@ -114,6 +128,7 @@ class Workers:
         self._intake = intake
         self._publish_event = publish_event
         self._lending = lending
+        self._stream = stream
         self._reactor = reactor
         self._clock = clock
         self._workers: dict[int, Worker] = {}
@@ -350,11 +365,15 @@ class Workers:
         """Have publishers wait. In a flood that happens all the time."""
         self._held_seconds -= self._clock()
         self._intake.hold(WORKERS)
+        if self._stream is not None:
+            self._stream.wait()
 
     def resume(self) -> None:
         """Let publishers go on."""
         self._held_seconds += self._clock()
         self._intake.release(WORKERS)
+        if self._stream is not None:
+            self._stream.go_on()
 
     def _backlog(self) -> tuple[int, int]:
         """Bytes that the worker furthest behind has yet to be given, and how many the log may hold.
