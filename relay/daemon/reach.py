@@ -122,6 +122,7 @@ class Reaching:
                 endpoint=endpoint,
                 call_later=self._reactor.callLater,
                 clock=time.monotonic,
+                nearby=self._upstream is not None,
                 keepalive=config.keepalive,
                 journal=self._journal,
             )

@@ -55,6 +55,8 @@ class Surroundings:
     endpoint: Callable[[Remote], IStreamClientEndpoint]
     call_later: CallLater
     clock: Clock
+    nearby: bool = False
+    """Whether the other relay is this one, in another process."""
     keepalive: int
     """Seconds of silence after which TCP asks whether the other side is there; 0 for never."""
     turn: Turn = field(default_factory=Turn)

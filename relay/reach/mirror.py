@@ -40,9 +40,9 @@ HEARTBEAT = 1.0
 class MirrorCore(PullCore):
     """Speaks for a mirror: asks for what it can keep, and learns the epochs and how far it is behind."""
 
-    def __init__(self, after: Position | None, memory: int, max_message: int) -> None:
+    def __init__(self, after: Position | None, memory: int, max_message: int, heartbeat: float = HEARTBEAT) -> None:
         """`after`: the position up to which the mirror has everything; None for none. `memory`: bytes that it keeps."""
-        super().__init__(after=after, heartbeat=HEARTBEAT, max_message=max_message)
+        super().__init__(after=after, heartbeat=heartbeat, max_message=max_message)
         self.epochs: tuple[Epoch, ...] = ()
         """The epochs that the other relay knows, the oldest first."""
         self.behind: tuple[int, float] | None = None
@@ -104,7 +104,10 @@ class Mirror(Pull):
 
     def _make_core(self) -> MirrorCore:
         self._history.use()
-        return MirrorCore(self._began, self._history.size, self.surroundings.max_message)
+        around = self.surroundings
+        # If a process of this relay ends, the system says so; and one that was stopped for a while lacks no heartbeat.
+        heartbeat = 0.0 if around.nearby else HEARTBEAT
+        return MirrorCore(self._began, self._history.size, around.max_message, heartbeat)
 
     # What its connections call
 

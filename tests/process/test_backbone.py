@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,11 +17,13 @@ from struct import pack
 
 import pytest
 
+from tests.kit.fakes import frame
 from tests.kit.mirrors import Mirror
 from tests.kit.nats import Nats, needs_nats, ready
 from tests.kit.numbered import numbers, reading
 from tests.kit.numbered import publish as publish_numbers
-from tests.kit.process import DEADLINE, TWISTD, Relay, lasting, wait_until
+from tests.kit.peers import receive, subscribers
+from tests.kit.process import DEADLINE, TWISTD, Relay, children, lasting, wait_until
 from tests.kit.session_peers import (
     AcknowledgedPublisher,
     ResumingSubscriber,
@@ -29,6 +32,7 @@ from tests.kit.session_peers import (
     sized,
     within,
 )
+from tests.kit.web import relay, wait_for_metric
 
 pytestmark = needs_nats
 WEB = ("--web", "tcp:0:interface=127.0.0.1")
@@ -78,6 +82,27 @@ def test_a_mirror_and_workers_below_a_relay_have_the_order_of_the_stream(nats: N
             wait_until(lambda reader=reader: len(reader.messages) >= 400, "all came")  # type: ignore[misc]
         assert at_worker.messages == at_mirror.messages
         assert (at_worker.epoch, at_worker.next) == (at_mirror.epoch, at_mirror.next)
+
+
+def test_what_another_relay_publishes_waits_for_workers(nats: Nats) -> None:
+    shared, count, size = options(nats, "FLOOD"), 400, 60_000  # three times what the buffer holds
+    with (
+        Relay(*shared) as one,
+        relay(*shared, "--workers", "1", "--buffer", "8MiB") as (two, port),
+        subscribers(two) as [subscriber],
+        create_connection(("127.0.0.1", one.publish_port)) as publisher,
+    ):
+        [worker] = children(two.pid)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            for number in range(count):
+                publisher.sendall(frame(number.to_bytes(4) + bytes(size)))
+            wait_for_metric(port, "relay_workers_held", 1)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        for number in range(count):
+            assert receive(subscriber, size + 8)[4:8] == number.to_bytes(4)
+        assert not two.log.find("overrun|upstream gap|Traceback")
 
 
 def test_a_pull_goes_on_where_it_was_when_its_relay_is_killed_also_from_another_relay(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.internet.error import ConnectionDone
 from twisted.logger import LogLevel, capturedLogs
 
@@ -193,6 +195,15 @@ class MirrorTests(RemoteCase):
         self.assertEqual(self.mirrored.figures().behind, (3, 2.5))
         self.come_back(welcome(18))
         self.assertEqual(self.mirrored.figures().behind, (3, 3.5), "until it is told again")
+
+    def test_a_worker_is_cut_for_no_silence_because_it_may_have_been_stopped_itself(self) -> None:
+        self.around = replace(self.around, nearby=True)
+        worker = self.mirror()
+        self.assertNotIn("heartbeat", self.hello())
+        self.wire.say(welcome(18))
+        self.later(60)
+        assert worker.link is not None
+        self.assertIs(worker.link.reason, None)
 
     def test_what_it_fetches_to_keep_is_no_flood(self) -> None:
         self.begin(welcome(18), *[bytes(40)] * 8)

@@ -35,12 +35,25 @@ from tests.kit.workers import SocketReactor, Spawned, Told, turn
 BEGIN = Ready()  # what a worker is told first: any message will do
 
 
+class FakeStream:
+    """What brings the messages of other relays."""
+
+    waits = False
+
+    def wait(self) -> None:
+        self.waits = True
+
+    def go_on(self) -> None:
+        self.waits = False
+
+
 class WorkersTests(RelayCase):
     def setUp(self) -> None:
         super().setUp()
         self.reactor = SocketReactor()
         self.addCleanup(self.reactor.close)
         self.events: list[tuple[Logged, int]] = []
+        self.stream = FakeStream()
         self.workers = Workers(
             2,
             begin=lambda: BEGIN,
@@ -49,6 +62,7 @@ class WorkersTests(RelayCase):
             intake=self.intake,
             publish_event=lambda event, place: self.events.append((event, place)),
             lending=None,
+            stream=self.stream,
             reactor=self.reactor,
             clock=lambda: self.now,
         )
@@ -276,9 +290,9 @@ class WorkersTests(RelayCase):
         self.assertFalse(LOCKSTEP.hold(NEAR, limit, held=True))
         self.assertTrue(LOCKSTEP.hold(26, 100, held=False))
         self.workers.pause(Lag(0, 0, 0.0))
-        self.assertEqual(self.intake.waits_for, (WORKERS,))
+        self.assertEqual((self.intake.waits_for, self.stream.waits), ((WORKERS,), True))
         self.workers.resume()
-        self.assertEqual(self.intake.waits_for, ())
+        self.assertEqual((self.intake.waits_for, self.stream.waits), ((), False))
 
     def test_publishers_wait_for_subscribers_of_each_worker_that_says_so_and_not_of_one_that_ended(self) -> None:
         one, other = self.start()
