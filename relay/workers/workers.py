@@ -69,7 +69,7 @@ class Lockstep(SlowPolicy):
     holds = True
 
     def hold(self, behind: int, limit: int, held: bool) -> bool:
-        return behind > min(NEAR if held else FAR, limit // 4)
+        return behind > max(0, min(NEAR if held else FAR, limit // 4))  # what is lent may be more than there is
 
 
 class Stream(Protocol):
@@ -96,6 +96,10 @@ class Workers:
     """The workers of a relay."""
 
     logger = Logger()
+    replaced = 0
+    """Workers that have ended and were replaced."""
+    _on_ready: Callable[[], None] | None = None
+    _stopped: Deferred[None] | None = None
 
     def __init__(
         self,
@@ -120,8 +124,6 @@ class Workers:
         self.count = count
         self.ports: Sequence[Sequence[int]] = [()] * count
         """For each place, the descriptors that its worker listens on."""
-        self.replaced = 0
-        """Workers that have ended and were replaced."""
         self._begin = begin
         self._factory = factory
         self._admission = admission
@@ -138,8 +140,6 @@ class Workers:
         self.throttle = Throttle(self, partial(reactor.callLater, 0), lambda: LOCKSTEP, self._backlog, lambda: NOWHERE)
         """Makes publishers wait while a worker is behind."""
         self._held_seconds = 0.0  # in which they did; while they do, without the time by `clock`
-        self._on_ready: Callable[[], None] | None = None
-        self._stopped: Deferred[None] | None = None
 
     @property
     def registry(self) -> Registry:

@@ -289,6 +289,7 @@ class WorkersTests(RelayCase):
         self.assertTrue(LOCKSTEP.hold(NEAR + 1, limit, held=True))
         self.assertFalse(LOCKSTEP.hold(NEAR, limit, held=True))
         self.assertTrue(LOCKSTEP.hold(26, 100, held=False))
+        self.assertFalse(LOCKSTEP.hold(0, -100, held=True), "all has been given")
         self.workers.pause(Lag(0, 0, 0.0))
         self.assertEqual((self.intake.waits_for, self.stream.waits), ((WORKERS,), True))
         self.workers.resume()
