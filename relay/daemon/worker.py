@@ -112,8 +112,8 @@ class WorkerProcess:
                 self._reader.found(message)
             case Change(settings):
                 self._change(settings)
-            case Ask(after):
-                self._report(after)
+            case Ask(number, after):
+                self._report(number, after)
             case Refuse():
                 self._refuse(message)
             case Stop(timeout):
@@ -203,7 +203,7 @@ class WorkerProcess:
         except Faults as faults:
             self.logger.warn("reload failed, everything stays as it was: {faults}", faults=str(faults))
 
-    def _report(self, after: int | None) -> None:
+    def _report(self, number: int = 0, after: int | None = None) -> None:
         relay = self._relay
         if relay is None:
             return
@@ -212,7 +212,8 @@ class WorkerProcess:
         slow = tuple(slowest(own, relay.stats.clock, SLOWEST)) if relay.machinery.hub.lagging else ()
         gone = tuple(reversed(ended(own, ENDED if after is None else REMEMBERED)))
         used = resource.getrusage(resource.RUSAGE_SELF)
-        self.channel.tell(Report(relay.stats.snapshot(), used.ru_utime + used.ru_stime, resident(), rows, slow, gone))
+        cpu = used.ru_utime + used.ru_stime
+        self.channel.tell(Report(relay.stats.snapshot(), cpu, resident(), rows, slow, gone, number))
 
     def _refuse(self, refuse: Refuse) -> None:
         if self._relay is None:
@@ -251,7 +252,7 @@ class WorkerProcess:
         relay.make_drain().begin().addCallback(lambda done: self._finish())
 
     def _finish(self) -> None:
-        self._report(None)
+        self._report()
         transport = cast(Any, self.channel.transport)  # Any: Twisted declares less than it has
         transport.loseConnection()
         self._reactor.callLater(LOOK, self._reactor.stop)

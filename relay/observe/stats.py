@@ -165,6 +165,20 @@ class Snapshot:
     """Time during which publishers waited for a worker."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The connections of other processes of the same relay, listed because somebody asked."""
+
+    rows: Sequence[Row] = ()
+    """Those that are open, by number."""
+    ended: Sequence[EndedConnection] = ()
+    """Those that have ended, the oldest first."""
+
+
+NOT_LISTED = Listed()
+"""Nobody asked, or there is none."""
+
+
 class Elsewhere(Protocol):
     """What other processes of the same relay do."""
 
@@ -182,11 +196,6 @@ class Elsewhere(Protocol):
         ...
 
     @property
-    def rows(self) -> Sequence[Row]:
-        """Their open connections when they last reported them, by number."""
-        ...
-
-    @property
     def slowest(self) -> Sequence[Row]:
         """Those of their connections that lagged by the most bytes when they last reported."""
         ...
@@ -196,15 +205,19 @@ class Elsewhere(Protocol):
         """Their last connections that ended, when they last reported them, the oldest first."""
         ...
 
-    def refresh(self, after: int | None, then: Callable[[], object]) -> None:
-        """Have them report, with connections whose numbers are above `after`, and call `then`, soon in any case."""
+    def refresh(self, after: int | None, then: Callable[[Listed], object]) -> None:
+        """Have them report, and call `then`, soon in any case.
+
+        `after`: a number; `then` is given the connections with larger ones, and those that have ended. None: it is
+        given none.
+        """
         ...
 
 
 class Nowhere:
     """There are no other processes."""
 
-    rows = slowest = ended = ()
+    slowest = ended = ()
     trouble = ""
 
     def add_to(self, own: Snapshot) -> Snapshot:
@@ -213,8 +226,8 @@ class Nowhere:
     def connected(self, role: str) -> int:
         return 0
 
-    def refresh(self, after: int | None, then: Callable[[], object]) -> None:
-        then()
+    def refresh(self, after: int | None, then: Callable[[Listed], object]) -> None:
+        then(NOT_LISTED)
 
 
 class Stats:

@@ -9,7 +9,7 @@ from functools import partial
 from importlib.resources import files
 
 from relay.observe.roster import PAGE, ended, page
-from relay.observe.stats import Stats
+from relay.observe.stats import Listed, Stats
 from relay.web.host import misdirected, without_host
 from relay.web.request import JSON, Request, Response, line
 from relay.web.status import connection_json, ended_json
@@ -79,8 +79,11 @@ class Pages:
         }
         self._streams = frozenset(streams)
 
-    def gather(self, request: Request, then: Callable[[], object]) -> None:
-        """Call `then` when the answer to a costly `request` can be given: other processes may have to report first."""
+    def gather(self, request: Request, then: Callable[[Listed], object]) -> None:
+        """Call `then` when the answer to a costly `request` can be given: other processes may have to report first.
+
+        `then` is given what has to be in the request as `Request.listed`.
+        """
         after = request.query.get("after", ["0"])[-1]
         lists = request.path == "/connections" and re.fullmatch("[0-9]{1,18}", after)
         self._stats.elsewhere.refresh(int(after) if lists else None, then)
@@ -122,13 +125,12 @@ class Pages:
         if not re.fullmatch("[0-9]{1,4}", most) or not 0 < int(most) <= PAGE:
             return line(400, f"most: how many connections, from 1 to {PAGE}")
         if "ended" in request.query:
-            gone = ended(self._stats.registries, int(most), self._stats.elsewhere.ended)
+            gone = ended(self._stats.registries, int(most), request.listed.ended)
             return _json({"ended": [ended_json(one) for one in gone]})
         after = request.query.get("after", ["0"])[-1]
         if not re.fullmatch("[0-9]{1,18}", after):
             return line(400, "after: the number of a connection")
-        there = self._stats.elsewhere.rows
-        rows, more = page(self._stats.registries, int(after), self._stats.clock, int(most), there)
+        rows, more = page(self._stats.registries, int(after), self._stats.clock, int(most), request.listed.rows)
         return _json({"connections": [connection_json(row) for row in rows], "next": more})
 
 

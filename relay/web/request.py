@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from relay.observe.stats import NOT_LISTED, Listed
+
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
@@ -29,6 +31,8 @@ class Request:
     query: Mapping[str, list[str]] = field(default_factory=dict)
     version: str = "HTTP/1.1"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    listed: Listed = NOT_LISTED
+    """Connections of other processes, if it asks for connections. The relay has put them there."""
 
     @property
     def hosts(self) -> int:

@@ -20,6 +20,7 @@ from relay.core.timing import Every
 from relay.net.addresses import address_name
 from relay.net.received import Received
 from relay.net.transport import AcceptedTransport
+from relay.observe.stats import NOT_LISTED, Listed
 from relay.peers.admission import MAX_WEB_CONNECTIONS, counted_as
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.web.pages import COSTLY, RETRY_AFTER, Pages
@@ -64,17 +65,17 @@ class Exchange(http.Request):
         self.channel.asked = True
         if self.uri.partition(b"?")[0].decode("latin-1") in COSTLY:
             site = self.channel.site
-            site.pages.gather(self._request(), lambda: site.costly(self._answer))
+            site.pages.gather(self._request(), lambda listed: site.costly(lambda: self._answer(listed)))
         else:
             self._answer()
 
-    def _answer(self) -> None:
+    def _answer(self, listed: Listed = NOT_LISTED) -> None:
         if self.lost:
             return  # while it waited
         site = self.channel.site
         response: Response | Takeover
         try:
-            response = site.pages.respond(self._request())
+            response = site.pages.respond(self._request(listed))
         except Exception:
             self.logger.failure("web request failed")
             response = line_of(500, "failed: the relay's log says why")
@@ -91,7 +92,7 @@ class Exchange(http.Request):
             site.lines.warn(self.logger, "web request from {peer} with a wrong token", peer=self.channel.peer)
         self._send(response)
 
-    def _request(self) -> Request:
+    def _request(self, listed: Listed = NOT_LISTED) -> Request:
         target = self.uri
         if whole := re.fullmatch(WHOLE, target):  # the host in it counts, and what the header says does not
             self.requestHeaders.setRawHeaders(b"Host", [whole[1]])
@@ -103,6 +104,7 @@ class Exchange(http.Request):
             query=parse_qs(query, keep_blank_values=True),
             version=self.clientproto.decode("latin-1"),
             headers=tuple((name, value) for name, values in self.requestHeaders.getAllRawHeaders() for value in values),
+            listed=listed,
         )
 
     def _send(self, response: Response) -> None:

@@ -99,6 +99,8 @@ class Change:
 class Ask:
     """Report."""
 
+    number: int
+    """The report's number, from 1 on."""
     after: int | None = None
     """List the open connections with larger numbers too, and those that ended; None: list none."""
 
@@ -189,6 +191,8 @@ class Report:
     """Those that lag by the most bytes."""
     ended: tuple[EndedConnection, ...] = ()
     """The last that have ended: many if connections were asked for, and else a few."""
+    number: int = 0
+    """As in `Ask`; 0 if it was not asked for."""
 
 
 ToWorker = Begin | Kept | Lent | Found | Connect | Change | Ask | Refuse | Stop

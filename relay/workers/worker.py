@@ -59,6 +59,7 @@ class Worker(ProcessProtocol):
         """Its connection for messages."""
         self._boss = boss
         self._clock = clock
+        self._asks = 0  # how often it was asked
         self._channel = Channel(self._heard, lambda: None)
 
     def start(self, reactor: Any, ports: Sequence[int]) -> None:  # Any: a reactor
@@ -87,11 +88,13 @@ class Worker(ProcessProtocol):
         """Tell it something."""
         self._channel.tell(message)
 
-    def ask(self, after: int | None = None) -> None:
-        """Have it report. `after`: as in `Ask`."""
+    def ask(self, after: int | None = None) -> int:
+        """Have it report. `after`: as in `Ask`. Returns the number of that report."""
         if self.asked is None:
             self.asked = self._clock()
-        self.tell(Ask(after))
+        self._asks += 1
+        self.tell(Ask(self._asks, after))
+        return self._asks
 
     def kill(self) -> None:
         """End its process at once."""

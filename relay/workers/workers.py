@@ -9,9 +9,8 @@ The connections of all processes are counted here against the limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import chain
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -23,13 +22,14 @@ from relay.core.state import State
 from relay.core.throttle import Throttle
 from relay.core.timing import SWEEP, Clock, Every
 from relay.observe.roster import Row
-from relay.observe.stats import Snapshot, WorkerFigures
+from relay.observe.stats import NOT_LISTED, Listed, Snapshot, WorkerFigures
 from relay.observe.sums import add, over
 from relay.peers.admission import Admission
 from relay.peers.ended_connection import EndedConnection
 from relay.peers.intake import SUBSCRIBERS, WORKERS, Intake
 from relay.peers.registry import Registry
 from relay.peers.subscriber import SubscriberFactory
+from relay.workers.inquiries import Inquiries, ended
 from relay.workers.lending import Lending
 from relay.workers.messages import (
     Borrow,
@@ -51,8 +51,6 @@ PATIENCE = 5.0
 """Seconds that a worker may owe a report before it is killed. It answers between two turns, which take milliseconds."""
 AGAIN = 1.0
 """Seconds to the next try when a worker has ended before it was this old."""
-WITHIN = 0.5
-"""Seconds in which workers report to somebody who asks; what they reported last serves after that."""
 FRESH = 0.2
 """Seconds for which a report is as good as another one."""
 FAR = 4 * 1024 * 1024
@@ -82,14 +80,6 @@ class Stream(Protocol):
     def go_on(self) -> None:
         """Bring what there is, and what comes."""
         ...
-
-
-@dataclass
-class _Queue:
-    """Those who wait for reports."""
-
-    workers: set[Worker]
-    then: Callable[[], object]
 
 
 class Workers:
@@ -136,7 +126,7 @@ class Workers:
         self._workers: dict[int, Worker] = {}
         self._admitted: dict[Worker, list[str | None]] = {}
         self._past: list[Snapshot] = []  # of those that were replaced: one sum for each place
-        self._waiting: list[_Queue] = []
+        self._inquiries = Inquiries(reactor.callLater)
         self.throttle = Throttle(self, partial(reactor.callLater, 0), lambda: LOCKSTEP, self._backlog, lambda: NOWHERE)
         """Makes publishers wait while a worker is behind."""
         self._held_seconds = 0.0  # in which they did; while they do, without the time by `clock`
@@ -180,7 +170,7 @@ class Workers:
             case Logged():
                 self._publish_event(message, worker.place)
             case Report():
-                self._reported(worker)
+                self._inquiries.reported(worker, message)
             case Borrow() if self._lending is not None:
                 self._lending.borrow(worker.tell, message)
             case Find() if self._lending is not None:
@@ -203,7 +193,7 @@ class Workers:
             self._past.append(over(worker.report.snapshot, sum(host is not None for host in admitted)))
             self._past = [add(self._past[0], self._past[1:])]
         self._workers.pop(worker.place)
-        self._reported(worker)
+        self._inquiries.gone(worker)
         if self._stopped is not None:
             if not self._workers:
                 self._stopped.callback(None)
@@ -315,11 +305,6 @@ class Workers:
         return sum(one.open for snapshot in snapshots for one in snapshot.roles if one.name == role)
 
     @property
-    def rows(self) -> list[Row]:
-        """The open connections of all, as far as they were asked for."""
-        return sorted(chain.from_iterable(one.rows for one in self.reports.values() if one), key=lambda row: row.number)
-
-    @property
     def slowest(self) -> list[Row]:
         """Those of their connections that lag by the most bytes."""
         return [row for report in self.reports.values() if report for row in report.slowest]
@@ -327,32 +312,16 @@ class Workers:
     @property
     def ended(self) -> list[EndedConnection]:
         """The last connections that have ended, as far as they were reported, the oldest first."""
-        found = chain.from_iterable(one.ended for one in self.reports.values() if one)
-        return sorted(found, key=lambda one: one.until)
+        return ended(one for one in self.reports.values() if one)
 
-    def refresh(self, after: int | None, then: Callable[[], object]) -> None:
-        """Call `then` when all have reported, or after `WITHIN` seconds. `after`: as in `Ask`."""
-        asked = {worker for worker in self._workers.values() if worker.ready}
+    def refresh(self, after: int | None, then: Callable[[Listed], object]) -> None:
+        """As `Elsewhere`."""
+        asked = [worker for worker in self._workers.values() if worker.ready]
         now = self._clock()
         if not asked or (after is None and all(now - worker.reported < FRESH for worker in asked)):
-            then()
+            then(NOT_LISTED)
             return
-        queue = _Queue(asked, then)
-        self._waiting.append(queue)
-        for worker in asked:
-            worker.ask(after)
-        self._reactor.callLater(WITHIN, self._serve, queue)
-
-    def _reported(self, worker: Worker) -> None:
-        for queue in tuple(self._waiting):
-            queue.workers.discard(worker)
-            if not queue.workers:
-                self._serve(queue)
-
-    def _serve(self, queue: _Queue) -> None:
-        if queue in self._waiting:
-            self._waiting.remove(queue)
-            queue.then()
+        self._inquiries.begin({worker: worker.ask(after) for worker in asked}, then)
 
     # Pace
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from relay.observe.roster import Row
-from relay.observe.stats import Snapshot
+from relay.observe.stats import Listed, Snapshot
 from relay.peers.ended_connection import EndedConnection
 
 
@@ -26,6 +26,6 @@ class FakeElsewhere:
     def connected(self, role: str) -> int:
         return sum(row.role == role for row in self.rows)
 
-    def refresh(self, after: int | None, then: Callable[[], object]) -> None:
+    def refresh(self, after: int | None, then: Callable[[Listed], object]) -> None:
         self.asked.append(after)
-        then()
+        then(Listed(self.rows, self.ended))

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
@@ -91,17 +92,19 @@ def test_what_another_relay_publishes_waits_for_workers(nats: Nats) -> None:
         relay(*shared, "--workers", "1", "--buffer", "8MiB") as (two, port),
         subscribers(two) as [subscriber],
         create_connection(("127.0.0.1", one.publish_port)) as publisher,
+        ThreadPoolExecutor() as pool,
     ):
         [worker] = children(two.pid)
+        messages = b"".join(frame(number.to_bytes(4) + bytes(size)) for number in range(count))
         os.kill(worker, signal.SIGSTOP)
-        try:
-            for number in range(count):
-                publisher.sendall(frame(number.to_bytes(4) + bytes(size)))
+        try:  # it is not stopped for longer than it must be: after five seconds it would be replaced
+            publishing = pool.submit(publisher.sendall, messages)
             wait_for_metric(port, "relay_workers_held", 1)
         finally:
             os.kill(worker, signal.SIGCONT)
         for number in range(count):
             assert receive(subscriber, size + 8)[4:8] == number.to_bytes(4)
+        publishing.result(DEADLINE)
         assert not two.log.find("overrun|upstream gap|Traceback")
 
 

@@ -131,7 +131,7 @@ class WorkerProcessTests(RelayCase):
         self.connect()
         told = self.relay.take()
         self.assertIn(Counted((HOST,), ()), told)
-        [report] = self.tell(Ask(0))
+        [report] = self.tell(Ask(7, 0))
         assert isinstance(report, Report)
         [row] = [row for row in report.rows if row.role == "subscriber"]
         self.assertGreaterEqual(row.number, 1000)
@@ -142,7 +142,7 @@ class WorkerProcessTests(RelayCase):
         self.start()
         self.connect()
         self.relay.take()
-        [report] = self.tell(Ask())
+        [report] = self.tell(Ask(8))
         assert isinstance(report, Report)
         self.assertEqual((report.rows, report.ended), ((), ()))
 

@@ -15,6 +15,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from relay.observe.roster import PAGE, ended, page
+from relay.observe.stats import Listed
 from relay.peers.intake import BACKBONE, JOURNAL, SUBSCRIBERS, WORKERS
 from relay.web.pages import Pages
 from relay.web.request import NOTHING, Request, Response
@@ -76,7 +77,9 @@ class PagesCase(RelayCase):
 
     def ask(self, path: str, method: str = "GET", authorization: bytes = b"", query: Query = NO_QUERY) -> Response:
         headers = (HOST, (b"Authorization", authorization)) if authorization else (HOST,)
-        request = Request(method, path, {name: [value] for name, value in query.items()}, headers=headers)
+        return self.respond(Request(method, path, {name: [value] for name, value in query.items()}, headers=headers))
+
+    def respond(self, request: Request) -> Response:
         found = self.pages.respond(request)
         assert isinstance(found, Response), found
         return found
@@ -303,7 +306,7 @@ class ElsewhereTests(PagesCase):
     def gather(self, path: str, query: Query = NO_QUERY) -> None:
         done: list[bool] = []
         request = Request("GET", path, {name: [value] for name, value in query.items()}, headers=(HOST,))
-        self.pages.gather(request, lambda: done.append(True))
+        self.pages.gather(request, lambda listed: done.append(True))
         self.assertEqual(done, [True])
 
     def test_they_report_before_an_answer_is_made_and_list_connections_only_if_those_are_asked_for(self) -> None:
@@ -320,10 +323,9 @@ class ElsewhereTests(PagesCase):
         one.connectionLost(Failure(ConnectionDone()))
         self.subscriber()
         [row], [gone] = page(self.stats.registries, 0, lambda: 0.0)[0], ended(self.stats.registries)
-        self.stats.elsewhere = FakeElsewhere(
-            rows=[replace(row, number=2**32)], ended=[replace(gone, number=2**32, until=gone.until - 1)]
-        )
-        listed = json.loads(self.ask("/connections").body)["connections"]
+        there = Listed([replace(row, number=2**32)], [replace(gone, number=2**32, until=gone.until - 1)])
+        request = Request(path="/connections", headers=(HOST,), listed=there)
+        listed = json.loads(self.respond(request).body)["connections"]
         self.assertEqual([each["number"] for each in listed], [row.number, 2**32])
-        listed = json.loads(self.ask("/connections", query={"ended": ""}).body)["ended"]
+        listed = json.loads(self.respond(replace(request, query={"ended": [""]})).body)["ended"]
         self.assertEqual([each["number"] for each in listed], [gone.number, 2**32])

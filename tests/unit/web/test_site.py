@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.chores import Chore
+from relay.observe.stats import Listed
 from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.web.pages import COSTLY, Pages
@@ -52,9 +53,10 @@ class FakePages(Pages):
     def __init__(self) -> None:
         self.asked: list[Request] = []
         self.fails = False
+        self.listed = Listed()
 
-    def gather(self, asked: Request, then: Callable[[], object]) -> None:
-        then()
+    def gather(self, asked: Request, then: Callable[[Listed], object]) -> None:
+        then(self.listed)
 
     def respond(self, asked: Request) -> Response:
         self.asked.append(asked)
@@ -149,6 +151,7 @@ class SiteTests(SynchronousTestCase):
             self.assertEqual([asked.path for asked in web.pages.asked], ["/healthz"])
             web.costs.pop()()
             self.assertIn(b"200 OK", transport.value())
+            self.assertIs(web.pages.asked[-1].listed, web.pages.listed)
 
     def test_who_is_gone_while_it_waits_is_not_answered(self) -> None:
         web = Web()

@@ -60,6 +60,6 @@ class ChannelTests(SynchronousTestCase):
         turn(self.reactor)
         self.assertEqual(self.one.gone, 1)
         self.assertEqual(given.fileno(), -1)
-        self.one.channel.tell(Ask())
+        self.one.channel.tell(Ask(1))
         late, _ = self.given()
         self.assertEqual(late.fileno(), -1)

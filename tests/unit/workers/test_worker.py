@@ -43,10 +43,10 @@ class WorkerTests(RelayCase):
         self.assertEqual(self.process.ports, [0, 1])
 
     def test_it_is_told_and_tells(self) -> None:
-        self.worker.tell(Ask())
+        self.worker.tell(Ask(1))
         self.far.channel.tell(Ready())
         turn(self.reactor)
-        self.assertEqual((self.far.take(), self.notes.heard_of), ([Ask()], [Ready()]))
+        self.assertEqual((self.far.take(), self.notes.heard_of), ([Ask(1)], [Ready()]))
 
     def test_it_owes_a_report_from_the_first_time_that_it_was_asked(self) -> None:
         self.worker.ask()

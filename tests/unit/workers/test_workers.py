@@ -9,6 +9,7 @@ from twisted.logger import capturedLogs
 
 from relay.config.config import configure
 from relay.core.cursor import Lag, Tally
+from relay.core.timing import SWEEP
 from relay.observe.stats import Snapshot, WorkerFigures
 from relay.peers.intake import SUBSCRIBERS, WORKERS
 from relay.wire.close_reason import CloseReason
@@ -26,7 +27,7 @@ from relay.workers.messages import (
     Settings,
     Stop,
 )
-from relay.workers.workers import AGAIN, FAR, LOCKSTEP, NEAR, PATIENCE, WITHIN, Workers
+from relay.workers.workers import AGAIN, FAR, LOCKSTEP, NEAR, PATIENCE, Workers
 from tests.kit.fakes import frame, said
 from tests.kit.relays import RelayCase
 from tests.kit.snapshots import NOW
@@ -261,24 +262,29 @@ class WorkersTests(RelayCase):
         )
         self.assertEqual(total.replaced, 1)
 
-    def test_who_asks_waits_until_all_have_reported(self) -> None:
+    def test_who_asks_waits_until_all_have_reported_what_it_asked_for(self) -> None:
         one, other = self.start()
         served: list[str] = []
-        self.workers.refresh(7, lambda: served.append("all"))
-        self.assertEqual(self.take(one), [Ask(7)])
-        self.tell(one, Report(NOW, 1.0, 1))
-        self.assertEqual(served, [])
-        self.tell(other, Report(NOW, 1.0, 1))
+        self.workers.refresh(7, lambda listed: served.append("all"))
+        self.assertEqual(self.take(one), [Ask(2, 7)])
+        self.workers.sweep(SWEEP)
+        self.assertEqual(self.take(one), [Ask(3)])
+        self.tell(one, Report(NOW, 1.0, 1, number=1))
+        for process in (one, other):
+            self.assertEqual(served, [])
+            self.tell(process, Report(NOW, 1.0, 1, number=2))
         self.assertEqual(served, ["all"])
-        self.workers.refresh(None, lambda: served.append("fresh"))
+        self.workers.refresh(None, lambda listed: served.append("fresh"))
         self.assertEqual(served, ["all", "fresh"])
 
-    def test_nobody_waits_long_for_one_that_hangs(self) -> None:
-        self.start()
+    def test_nobody_waits_for_one_that_has_ended(self) -> None:
+        one, other = self.start()
         served: list[str] = []
-        self.workers.refresh(0, lambda: served.append("late"))
-        self.reactor.advance(WITHIN)
-        self.assertEqual(served, ["late"])
+        self.workers.refresh(0, lambda listed: served.append("all"))
+        self.tell(one, Report(NOW, 1.0, 1, number=2))
+        with capturedLogs():
+            self.end(other)
+        self.assertEqual(served, ["all"])
 
     # Pace
 
