@@ -133,11 +133,15 @@ class Hub:
             keep = min(log.within(limit), start)
             if keep > self.laggards.slowest:
                 for subscription in self.laggards:
-                    cursor = subscription.cursor
-                    if cursor.needs(log) < keep and not (self.past and self.past.take(subscription, cursor.next())):
-                        self.slow.overrun(self, subscription)
+                    if subscription.cursor.needs(log) < keep:
+                        self._fall_out(subscription)
                 self.laggards.find_slowest()
             log.drop(keep)
+
+    def _fall_out(self, subscription: Subscription) -> None:
+        """The log is about to drop what a subscriber needs next: the journal may have it."""
+        if self.past is None or not self.past.take(subscription, subscription.cursor.next()):
+            self.slow.overrun(self, subscription)
 
     # What subscribers call
 
@@ -258,7 +262,8 @@ class Hub:
             self._let_in(subscription)
 
     def _let_in(self, subscription: Subscription) -> None:
-        if self._aside.pop(subscription, subscription) is None:
+        if subscription in self._aside:
+            del self._aside[subscription]
             subscription.pass_over(self.log)
             self._live[subscription] = None
 

@@ -31,9 +31,8 @@ def copy(disk: Disk, segment: Segment, position: int, writer: Writer) -> None:
     The framing must be one of the relay's own that can tell where messages end.
     """
     ends = FRAMINGS[segment.header.framing].ends
-    mark = read_header(
-        disk.read(segment.path, 0, HEADER_SIZE)
-    ).mark  # what was written here may have replaced it already
+    # Of the file that is there now: what was written here may have replaced the one that `segment` was read from.
+    mark = read_header(disk.read(segment.path, 0, HEADER_SIZE)).mark
     for record in records(disk, segment.path, mark):
         if record.kind == Kind.BATCH and record.first < position:
             count = min(record.messages, position - record.first)
