@@ -93,7 +93,8 @@ def test_a_relay_that_is_connected_to_itself_ends_that_at_once(option: str) -> N
 def test_a_relay_that_is_connected_to_itself_by_a_proxy_ends_that_when_a_message_comes_round() -> None:
     port = free_port()
     with Proxy(port) as proxy, Relay("--pull", f"tcp:127.0.0.1:{proxy.port}", subscribe=f"tcp:{port}") as relay:
-        relay.log.wait_for("pull .* connected")
+        relay.log.wait_for("pull .* connected")  # to the proxy
+        relay.log.wait_for("subscriber .* connected")  # and the proxy to the relay
         with connection(relay.publish_port) as publisher:
             publisher.sendall(frame(b"one"))
             relay.log.wait_for("pull .* disconnected: loop.*this is a loop")
