@@ -44,6 +44,14 @@ class Connection(Protocol):
         """Put a snapshot into the bucket; unless `urgent`, only if the newest there is older."""
         ...
 
+    def wait(self) -> None:
+        """Bring nothing until `go_on`."""
+        ...
+
+    def go_on(self) -> None:
+        """Bring what was read meanwhile, and what comes."""
+        ...
+
 
 class Keeper(Protocol):
     """What the backbone tells the relay."""
@@ -75,6 +83,8 @@ class Keeper(Protocol):
 
 class SharedOrder:
     """Proposes what is published, folds what stands in the stream, and hands that out."""
+
+    _waits = False  # whether nothing is taken from the stream for now
 
     def __init__(
         self,
@@ -158,6 +168,19 @@ class SharedOrder:
     @property
     def _held_seconds(self) -> float:
         return self._held_before + (0.0 if self._held_since is None else self._clock() - self._held_since)
+
+    # What comes back
+
+    def wait(self) -> None:
+        """Take nothing from the stream until `go_on`. What is proposed meanwhile stands there."""
+        self._waits = True
+        self._connection.wait()
+
+    def go_on(self) -> None:
+        """Take what has come meanwhile, and what comes."""
+        self._waits = False
+        self._outbox.excuse()
+        self._connection.go_on()
 
     # What the connection calls
 
@@ -260,7 +283,7 @@ class SharedOrder:
 
     def sweep(self, passed: float) -> None:
         """Propose again what is away too long, and look after the snapshots. `passed`: seconds since the last sweep."""
-        if not self._connected:
+        if not self._connected or self._waits:
             return
         if payloads := self._outbox.late():
             self._hold(f"the backbone takes no proposals{self.refusal and ': '}{self.refusal}")

@@ -116,14 +116,13 @@ class Link:
         self._loop.call_soon_threadsafe(self._cancel)
 
     def wait(self) -> None:
-        """Pass on nothing until `go_on`. May be called again."""
+        """Pass on nothing until `go_on`."""
         self._waits = True
 
     def go_on(self) -> None:
         """Pass on what was read meanwhile, and what comes."""
-        if self._waits:
-            self._waits = False
-            self._take()
+        self._waits = False
+        self._take()
 
     def _take(self) -> None:
         """In the reactor: take what was read."""

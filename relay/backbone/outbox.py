@@ -216,6 +216,12 @@ class Outbox:
             one.at = now
         return [one.payload for one in self._sent]
 
+    def excuse(self) -> None:
+        """Count the time that everything on its way has been away from now on: nothing was read meanwhile."""
+        now = self._clock()
+        for one in self._sent:
+            one.at = now
+
     def late(self) -> list[bytes]:
         """What must be proposed again because it has been away too long; nothing if it has not."""
         if not self._sent or self._clock() - self._sent[0].at < self._patience:

@@ -167,6 +167,7 @@ class Reading:
         self._access = access
         self._arrived = arrived
         self._heard = time.monotonic()
+        self._giving = False  # whether `arrived` is not done: what NATS says meanwhile is heard later
         self._number = 0  # NATS numbers what it sends
 
     async def begin(self, sequence: int) -> None:
@@ -190,7 +191,7 @@ class Reading:
     async def watch(self) -> None:
         """Wait until nothing more comes. Raises BadStream, which says why."""
         while not (self.failed.done() or self._client.is_closed):
-            if time.monotonic() - self._heard > SILENCE:
+            if not self._giving and time.monotonic() - self._heard > SILENCE:
                 raise BadStream(f"NATS said nothing for {SILENCE:g} s")
             await asyncio.wait([self.failed], timeout=LOOK)
         raise BadStream(self.failed.result() if self.failed.done() else "the connection has ended")
@@ -209,7 +210,9 @@ class Reading:
             if not self.failed.done():
                 self.failed.set_result("a message of the stream did not arrive")
             return
+        self._giving = True
         await self._arrived(Message(sequence, stamp, behind, message.data))
+        self._giving = False
         self._heard = time.monotonic()
 
 

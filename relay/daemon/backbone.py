@@ -111,6 +111,7 @@ class Sharing:
         self.order = SharedOrder(
             fold, outbox, self.claims, self.keeper, self.link, time.monotonic, min(FULL, config.buffer // 8)
         )
+        intake.stream = self.order
         self.epochs = [Epoch(fold.epoch, 1)]
         """The epoch of the stream, which is the only one."""
         self._reactor = reactor

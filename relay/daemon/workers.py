@@ -51,7 +51,6 @@ def make_workers(relay: Relay, ports: Sequence[Sequence[ReservedPort]]) -> Worke
         intake=machinery.intake,
         publish_event=publish_event,
         lending=lending,
-        stream=machinery.sharing.link if machinery.sharing else None,
         reactor=relay.surroundings.reactor,
         clock=time.monotonic,
     )

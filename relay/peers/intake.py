@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from twisted.logger import Logger
 
@@ -22,6 +22,18 @@ STOP = "stop"
 AGAIN = 10.0
 """Seconds in which one line is enough if publishers wait for the same again and again, each time for a moment: in a
 flood that is many times a second. If they wait for longer than `SWEEP`, there is a line all the same."""
+
+
+class Stream(Protocol):
+    """What brings messages that no publisher of this relay sends: a backbone."""
+
+    def wait(self) -> None:
+        """Bring nothing until `go_on`."""
+        ...
+
+    def go_on(self) -> None:
+        """Bring what there is, and what comes."""
+        ...
 
 
 class _Line(NamedTuple):
@@ -49,6 +61,9 @@ class Intake:
         """Messages that were dropped because they were too long."""
         self.incomplete = 0
         """Messages that were begun and dropped, because their publishers' connections ended."""
+        self.stream: Stream | None = None
+        """Waits for subscribers and workers, as publishers do; None without a backbone."""
+        self._stream_waits = False
         self._clock = clock
         self._publishers: dict[Publisher, None] = {}
         self._waits_for: set[tuple[str, object]] = set()
@@ -124,14 +139,18 @@ class Intake:
         self._waits_for.add((whom, where))
         if reason:
             self._note((whom, where), reason, lambda: self.logger.warn("publishers wait: {reason}", reason=reason))
+        self._steer_stream()
 
     def release(self, whom: str, where: object = None) -> None:
         """What publishers waited for takes messages again: read from all, if they wait for nothing else."""
         self._waits_for.discard((whom, where))
         self._untold.pop((whom, where), None)
-        if self._waits_for or self._paused_since is None:
-            return
-        waited = self._clock() - self._paused_since
+        if not self._waits_for and self._paused_since is not None:
+            self._go_on(self._clock() - self._paused_since)
+        self._steer_stream()
+
+    def _go_on(self, waited: float) -> None:
+        """Read from all publishers, who have waited for `waited` seconds."""
         self._paused_before += waited
         self._paused_since = None
         for publisher in self._publishers:
@@ -139,6 +158,13 @@ class Intake:
         if self._told:
             self._told = False
             self.logger.info("publishers go on, after {seconds:.1f} s", seconds=waited)
+
+    def _steer_stream(self) -> None:
+        """Have the stream wait or go on. When the relay stops, it waits for no subscriber any more."""
+        waits = WORKERS in self.waits_for or (SUBSCRIBERS in self.waits_for and STOP not in self.waits_for)
+        if self.stream is not None and waits != self._stream_waits:
+            self._stream_waits = waits
+            (self.stream.wait if waits else self.stream.go_on)()
 
     def _note(self, what: tuple[str, object], reason: str, write: Callable[[], None]) -> None:
         """Publishers wait for `what`: have the log say so now, or if that lasts."""

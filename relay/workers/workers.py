@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -70,18 +70,6 @@ class Lockstep(SlowPolicy):
         return behind > max(0, min(NEAR if held else FAR, limit // 4))  # what is lent may be more than there is
 
 
-class Stream(Protocol):
-    """What brings messages that no publisher of this relay sends: a backbone."""
-
-    def wait(self) -> None:
-        """Bring nothing until `go_on`."""
-        ...
-
-    def go_on(self) -> None:
-        """Bring what there is, and what comes."""
-        ...
-
-
 class Workers:
     """The workers of a relay."""
 
@@ -101,15 +89,13 @@ class Workers:
         intake: Intake,
         publish_event: Callable[[Logged, int], None],
         lending: Lending | None,
-        stream: Stream | None = None,
         reactor: Any,  # Any: a reactor
         clock: Clock,
     ) -> None:
         """`begin`: makes what a worker is told first. `factory`: makes the connections for messages to workers.
 
         `admission`: counts the connections of all processes. `publish_event`: writes an event of a worker's log, given
-        with the worker's place. `lending`: lends the journal to workers; None without one. `stream`: waits for workers,
-        as publishers do; None without a backbone.
+        with the worker's place. `lending`: lends the journal to workers; None without one.
         """
         self.count = count
         self.ports: Sequence[Sequence[int]] = [()] * count
@@ -120,7 +106,6 @@ class Workers:
         self._intake = intake
         self._publish_event = publish_event
         self._lending = lending
-        self._stream = stream
         self._reactor = reactor
         self._clock = clock
         self._workers: dict[int, Worker] = {}
@@ -334,15 +319,11 @@ class Workers:
         """Have publishers wait. In a flood that happens all the time."""
         self._held_seconds -= self._clock()
         self._intake.hold(WORKERS)
-        if self._stream is not None:
-            self._stream.wait()
 
     def resume(self) -> None:
         """Let publishers go on."""
         self._held_seconds += self._clock()
         self._intake.release(WORKERS)
-        if self._stream is not None:
-            self._stream.go_on()
 
     def _backlog(self) -> tuple[int, int]:
         """Bytes that the worker furthest behind has yet to be given, and how many the log may hold.

@@ -73,6 +73,7 @@ class FakeConnection:
         """For each of `sent`, whether failures are to be told."""
         self.kept: list[tuple[int, bool]] = []
         """The sequences of snapshots, and whether they were urgent."""
+        self.waits = False
 
     def send(self, payloads: Sequence[bytes], ask: bool) -> None:
         self.sent += payloads
@@ -80,6 +81,12 @@ class FakeConnection:
 
     def keep(self, sequence: int, snapshot: bytes, urgent: bool) -> None:
         self.kept.append((sequence, urgent))
+
+    def wait(self) -> None:
+        self.waits = True
+
+    def go_on(self) -> None:
+        self.waits = False
 
     def take(self) -> list[bytes]:
         """What was sent since the last time."""

@@ -4,89 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
 from tests.kit.fakes import frame
 from tests.kit.peers import connection, receive, subscribers
-from tests.kit.process import DEADLINE, Relay, children, roomy, wait_until
-from tests.kit.session_wires import READ, TcpWire
+from tests.kit.process import DEADLINE, Relay, children, wait_until
+from tests.kit.slow import COUNT, Slow, publishing
 from tests.kit.web import metric, wait_for_metric
 from tests.kit.web import relay as web_relay
 
-COUNT = 200
-SIZE = 30_000
-"""Messages, and bytes of each: six times what the buffer holds."""
-BUFFER = ("--buffer", "1MiB")
-LITTLE = 16 * 1024
-"""Bytes that the kernel of a slow subscriber takes before it reads."""
+BUFFER = ("--buffer", "1MiB")  # a sixth of what is published
 BLOCKED, HELD = "relay_publishers_blocked", "relay_workers_held"
-
-
-def message(number: int) -> bytes:
-    return number.to_bytes(4) + bytes(SIZE)
-
-
-@contextmanager
-def publishing(relay: Relay) -> Iterator[Future[None]]:
-    """All messages are published meanwhile; the result comes when the relay has read them."""
-
-    def publish() -> None:
-        with connection(relay.publish_port) as publisher:
-            for number in range(COUNT):
-                publisher.sendall(frame(message(number)))
-            publisher.shutdown(socket.SHUT_WR)
-            assert publisher.recv(1) == b""
-
-    with ThreadPoolExecutor() as pool:
-        yield pool.submit(publish)
-
-
-class Slow:
-    """A subscriber that reads when the test says so. `numbers`: of its messages. `lost`: what it was told it lacks."""
-
-    def __init__(self, relay: Relay, session: bool, stack: ExitStack) -> None:
-        known = len(relay.log.find("subscriber .* connected"))
-        self.peer = stack.enter_context(roomy(relay.subscribe_port, LITTLE))
-        self.numbers: list[int] = []
-        self.lost: list[tuple[int, int]] = []
-        """How many, and the number of the first message that follows."""
-        self.bye = ""
-        self._wire = TcpWire()
-        self._begin: int | None = None  # position of the message 0
-        self._session = session
-        if session:
-            self.peer.sendall(self._wire.hello())
-            relay.log.wait_for("begins a session", len(relay.log.find("begins a session")) + 1)
-        relay.log.wait_for("subscriber .* connected", known + 1)
-
-    def read(self, size: int = READ) -> bool:
-        """Read once, so many bytes at most; False at the end."""
-        try:
-            data = self.peer.recv(size)
-        except ConnectionResetError:
-            return False
-        for part in self._wire.receive(data):
-            if isinstance(part, bytes):
-                assert part == message(int.from_bytes(part[:4])), "no whole message"
-                self.numbers.append(int.from_bytes(part[:4]))
-            elif part["type"] == "welcome":
-                self._begin = int(part["next"].partition("-")[2])
-            elif part["type"] == "gap":
-                assert self._begin is not None
-                self.lost.append((part["lost"], int(part["next"].partition("-")[2]) - self._begin))
-            elif part["type"] == "bye":
-                self.bye = part["reason"]
-        return bool(data)
-
-    def read_until(self, number: int) -> None:
-        while not self.numbers or self.numbers[-1] != number:
-            assert self.read(), f"it ended after {self.numbers[-1:]}"
 
 
 def test_each_policy_is_for_subscribers_of_a_worker_what_it_says_and_a_reload_changes_it(tmp_path: Path) -> None:

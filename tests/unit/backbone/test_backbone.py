@@ -81,6 +81,21 @@ class SharedOrderTests(SynchronousTestCase):
         self.member.pass_on(self.stream)
         self.assertEqual((self.member.keeper.handed_out, self.member.keeper.said[1:]), ([b"a"], ["release"]))
 
+    def test_what_waits_in_the_stream_for_subscribers_is_not_away(self) -> None:
+        self.begin()
+        self.member.publish(frames(b"a"))
+        self.member.connection.take()
+        self.member.order.wait()
+        self.assertTrue(self.member.connection.waits)
+        self.sweep(10 * PATIENCE)
+        self.assertEqual((self.member.connection.sent, self.member.keeper.said), ([], []))
+        self.member.order.go_on()
+        self.assertFalse(self.member.connection.waits)
+        self.sweep(PATIENCE / 2)
+        self.assertEqual(self.member.connection.sent, [])
+        self.sweep(PATIENCE)
+        self.assertEqual(self.member.keeper.said, ["hold the backbone takes no proposals"])
+
     def test_one_that_is_missing_is_proposed_again_with_all_that_follow(self) -> None:
         self.begin()
         for message in (b"a", b"b", b"c"):

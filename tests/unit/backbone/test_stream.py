@@ -12,6 +12,7 @@ from nats.js.api import ClusterInfo, StreamConfig, StreamInfo, StreamState
 from nats.js.errors import APIError
 from twisted.trial.unittest import SynchronousTestCase
 
+from relay.backbone import stream
 from relay.backbone.access import Access
 from relay.backbone.stream import BadStream, Message, Reading, check_led, snapshot_key, words
 
@@ -39,7 +40,7 @@ class Client:
     def jetstream(self) -> Client:
         return self
 
-    async def add_consumer(self, stream: str, config: Any) -> Any:
+    async def add_consumer(self, name: str, config: Any) -> Any:
         self.config = config
 
         class Info:
@@ -100,6 +101,31 @@ class ReadingTests(SynchronousTestCase):
 
         with self.assertRaises(BadStream):
             asyncio.run(run())
+
+    def test_nats_is_not_taken_for_silent_while_the_relay_takes_nothing(self) -> None:
+        self.patch(stream, "SILENCE", -1.0)  # so that it would be at the first look
+        self.patch(stream, "LOOK", 0.0)
+
+        async def run() -> None:
+            client, room = Client(), asyncio.Event()
+
+            async def arrived(message: Message) -> None:
+                await room.wait()
+
+            reading = Reading(cast(Any, client), Access((), "RELAY"), arrived)
+            await reading.begin(5)
+            taking = asyncio.create_task(client.take(client.give("$JS.ACK.RELAY.c.1.5.1.1.2", b"x")))
+            await asyncio.sleep(0)
+            watching = asyncio.create_task(reading.watch())
+            for _ in range(100):
+                await asyncio.sleep(0)
+            self.assertFalse(watching.done())
+            room.set()
+            await taking
+            with self.assertRaisesRegex(BadStream, "NATS said nothing"):
+                await watching
+
+        asyncio.run(run())
 
 
 class WordsTests(SynchronousTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import pack
 
 from twisted.internet.error import ConnectionDone
@@ -11,11 +12,27 @@ from twisted.python.failure import Failure
 from relay.core.cursor import Lag
 from relay.core.state import State
 from relay.core.timing import SWEEP
-from relay.peers.intake import AGAIN, BACKBONE, JOURNAL, SUBSCRIBERS
+from relay.peers.intake import AGAIN, BACKBONE, JOURNAL, STOP, SUBSCRIBERS, WORKERS
 from relay.peers.publisher import PublisherFactory
 from relay.wire.counted import Int32
 from tests.kit.connections import PublisherCase
 from tests.kit.fakes import accepted, frame, said
+
+
+class FakeStream:
+    """What brings the messages of other relays."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.then: Callable[[], object] = lambda: None
+        """Called when it goes on."""
+
+    def wait(self) -> None:
+        self.calls.append("wait")
+
+    def go_on(self) -> None:
+        self.calls.append("go on")
+        self.then()
 
 
 class IntakeTests(PublisherCase):
@@ -56,6 +73,33 @@ class IntakeTests(PublisherCase):
             self.assertEqual((publisher.state, self.intake.paused), (State.HELD, True))
             second()
             self.assertEqual((publisher.state, self.intake.paused), (State.OPEN, False))
+
+    def test_what_others_publish_waits_for_subscribers_and_workers_but_not_when_the_relay_stops(self) -> None:
+        self.intake.stream = stream = FakeStream()
+        self.intake.pause(Lag(1, 1, 1.0))
+        self.intake.hold(WORKERS)
+        self.intake.resume()
+        self.assertEqual(stream.calls, ["wait"])
+        self.intake.release(WORKERS)
+        self.assertEqual(stream.calls, ["wait", "go on"])
+        stream.calls.clear()
+        self.intake.hold(BACKBONE)
+        self.assertEqual(stream.calls, [], "what it waits for comes by the stream")
+        self.intake.pause(Lag(1, 1, 1.0))
+        self.intake.hold(STOP)
+        self.assertEqual(stream.calls, ["wait", "go on"])
+        self.intake.hold(WORKERS)
+        self.assertEqual(stream.calls, ["wait", "go on", "wait"], "workers will be told to stop when all is in the log")
+
+    def test_a_stream_that_brings_so_much_when_it_goes_on_that_it_has_to_wait_again_waits(self) -> None:
+        self.intake.stream = stream = FakeStream()
+        stream.then = lambda: self.intake.pause(Lag(1, 1, 1.0))
+        self.intake.pause(Lag(1, 1, 1.0))
+        self.intake.resume()
+        self.assertEqual((stream.calls, self.intake.paused), (["wait", "go on", "wait"], True))
+        stream.then = lambda: None
+        self.intake.resume()
+        self.assertEqual((stream.calls[3:], self.intake.paused), (["go on"], False))
 
     def test_what_has_the_same_name_in_different_places_is_waited_for_in_each(self) -> None:
         publisher, _ = self.connect()

@@ -36,25 +36,12 @@ from tests.kit.workers import SocketReactor, Spawned, Told, turn
 BEGIN = Ready()  # what a worker is told first: any message will do
 
 
-class FakeStream:
-    """What brings the messages of other relays."""
-
-    waits = False
-
-    def wait(self) -> None:
-        self.waits = True
-
-    def go_on(self) -> None:
-        self.waits = False
-
-
 class WorkersTests(RelayCase):
     def setUp(self) -> None:
         super().setUp()
         self.reactor = SocketReactor()
         self.addCleanup(self.reactor.close)
         self.events: list[tuple[Logged, int]] = []
-        self.stream = FakeStream()
         self.workers = Workers(
             2,
             begin=lambda: BEGIN,
@@ -63,7 +50,6 @@ class WorkersTests(RelayCase):
             intake=self.intake,
             publish_event=lambda event, place: self.events.append((event, place)),
             lending=None,
-            stream=self.stream,
             reactor=self.reactor,
             clock=lambda: self.now,
         )
@@ -297,9 +283,9 @@ class WorkersTests(RelayCase):
         self.assertTrue(LOCKSTEP.hold(26, 100, held=False))
         self.assertFalse(LOCKSTEP.hold(0, -100, held=True), "all has been given")
         self.workers.pause(Lag(0, 0, 0.0))
-        self.assertEqual((self.intake.waits_for, self.stream.waits), ((WORKERS,), True))
+        self.assertEqual(self.intake.waits_for, (WORKERS,))
         self.workers.resume()
-        self.assertEqual((self.intake.waits_for, self.stream.waits), ((), False))
+        self.assertEqual(self.intake.waits_for, ())
 
     def test_publishers_wait_for_subscribers_of_each_worker_that_says_so_and_not_of_one_that_ended(self) -> None:
         one, other = self.start()
