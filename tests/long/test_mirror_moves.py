@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.kit.mirrors import Mirror
 from tests.kit.process import DEADLINE, Relay, free_port
 from tests.kit.session_peers import PacedFlood, ResumingSubscriber, check_messages, position, within
@@ -61,14 +63,19 @@ def killing(mirrors: list[Killed], chance: random.Random) -> Iterator[None]:
         thread.join(DEADLINE)
 
 
-def test_who_moves_while_mirrors_are_killed_has_every_message_once_and_in_order(thorough: bool, tmp_path: Path) -> None:
-    """One of the mirrors has a journal."""
+@pytest.mark.parametrize("journals", [1, 2])
+def test_who_moves_while_mirrors_are_killed_has_every_message_once_and_in_order(
+    thorough: bool, tmp_path: Path, journals: int
+) -> None:
+    """`journals`: how many of the mirrors have one."""
+    if journals == 2 and not thorough:
+        pytest.skip("with --thorough")
     seed = time.time_ns()
     print(f"seed {seed}")
     chance = random.Random(seed)
     with Relay() as centre:
-        first = Killed(centre.subscribe_port, "--journal", str(tmp_path), "--journal-size", "64MiB")
-        second = Killed(first.port)
+        first = Killed(centre.subscribe_port, *journal(tmp_path / "first"))
+        second = Killed(first.port, *(journal(tmp_path / "second") if journals == 2 else ()))
         ports = (centre.subscribe_port, first.port, second.port)
         try:
             subscriber = ResumingSubscriber(ports[0], position(ports[0]), patience=PATIENCE)
@@ -88,6 +95,11 @@ def test_who_moves_while_mirrors_are_killed_has_every_message_once_and_in_order(
         finally:
             for one in (first, second):
                 one.kill()
+
+
+def journal(folder: Path) -> tuple[str, ...]:
+    folder.mkdir()
+    return "--journal", str(folder), "--journal-size", "64MiB"
 
 
 def within_time(subscriber: ResumingSubscriber, enough: int) -> partial[bool]:
