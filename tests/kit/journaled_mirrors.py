@@ -14,14 +14,13 @@ from relay.core.pending import Journaled
 from relay.core.start import Starts
 from relay.daemon.journal import JournalKeeper, fill, recall
 from relay.journal.inspection import messages
-from relay.journal.journal import DiskJournal
 from relay.reach.mirror import Mirror
 from relay.wire.answer import Answer, SubscriberWelcome
 from relay.wire.counted import Int32
 from relay.wire.hello import SubscriberHello
 from relay.wire.position import Epoch, Position
 from tests.kit.fakes import FakeSubscriber
-from tests.kit.journals import BOOT, FOLDER, MemoryDisk, Threads, Ticking, epochs, open_storage
+from tests.kit.journals import BOOT, FOLDER, MemoryDisk, Threads, Ticking, epochs, open_journal, open_storage
 from tests.kit.remotes import FAR, SESSION, RemoteCase
 from tests.kit.sessions import parts
 
@@ -86,16 +85,7 @@ class JournaledMirrorCase(RemoteCase):
             max_message=40,
             mirror=self.mirrors,
         )
-        self.journal = DiskJournal(
-            storage,
-            keeper,
-            disk=self.disk,
-            in_thread=self.threads,
-            call_later=self.clock.callLater,
-            clock=self.clock.seconds,
-            time=self.time,
-            size=1 << 20,
-        )
+        self.journal = open_journal(storage, self.disk, keeper, self.threads, self.clock, self.time, size=1 << 20)
         chunks = recall(storage, self.disk, self.buffer // 2)
         log = Log(Int32.ends, chunks[0].first if chunks else storage.next)
         fill(log, chunks, lambda: self.now, self.time())

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import TypeVar
 
+from twisted.internet.task import Clock
+
 from relay.core.journal import Chunk
 from relay.journal.disk import Disk
+from relay.journal.journal import DiskJournal, Keeper
 from relay.journal.segment import Segment, read_block
 from relay.journal.storage import Storage
 from relay.wire.framing import Buffer
@@ -286,6 +289,31 @@ def open_storage(
         new_epoch=new_epoch or epochs(),
         segment_size=segment_size,
         mirror=mirror,
+    )
+
+
+def open_journal(
+    storage: Storage,
+    disk: Disk,
+    keeper: Keeper,
+    threads: Threads,
+    clock: Clock,
+    time: Callable[[], int],
+    *,
+    size: int = 1 << 40,
+    memory: int = 0,
+) -> DiskJournal:
+    """A journal on `storage`, with the timers of `clock`. `time`: as the storage's. `memory`: for reading ahead."""
+    return DiskJournal(
+        storage,
+        keeper,
+        disk=disk,
+        in_thread=threads,
+        call_later=clock.callLater,
+        clock=clock.seconds,
+        time=time,
+        size=size,
+        memory=memory,
     )
 
 

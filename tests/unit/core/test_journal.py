@@ -8,9 +8,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.journal import Contributor, Journal
-from relay.journal.journal import DiskJournal
 from tests.kit.fakes import FakeJournal, frame
-from tests.kit.journals import MemoryDisk, RecordingKeeper, Threads, Ticking, open_storage, stored
+from tests.kit.journals import MemoryDisk, RecordingKeeper, Threads, Ticking, open_journal, open_storage, stored
 
 KEY = ("", "p")
 
@@ -72,16 +71,7 @@ class DiskJournalTests(FakeJournalTests):
     def setUp(self) -> None:
         self.disk, self.clock, self.time = MemoryDisk(), Clock(), Ticking()
         self.storage = open_storage(self.disk, time=self.time)
-        self.journal = DiskJournal(
-            self.storage,
-            RecordingKeeper(),
-            disk=self.disk,
-            in_thread=Threads(),
-            call_later=self.clock.callLater,
-            clock=self.clock.seconds,
-            time=self.time,
-            size=1 << 40,
-        )
+        self.journal = open_journal(self.storage, self.disk, RecordingKeeper(), Threads(), self.clock, self.time)
 
     def fill(self, full: bool) -> None:
         def fail(name: str) -> None:

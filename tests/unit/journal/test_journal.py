@@ -8,9 +8,19 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.journal import Journal
-from relay.journal.journal import RETRY, DiskJournal
+from relay.journal.journal import RETRY
 from relay.journal.syncing import FIRST_UNSYNCED
-from tests.kit.journals import MemoryDisk, RecordingKeeper, Threads, Ticking, expected, message, open_storage, stored
+from tests.kit.journals import (
+    MemoryDisk,
+    RecordingKeeper,
+    Threads,
+    Ticking,
+    expected,
+    message,
+    open_journal,
+    open_storage,
+    stored,
+)
 
 FULL = "hold: the journal cannot be written: No space left on device"
 SLOW = "hold: the journal's disk is slower than publishers are"
@@ -31,18 +41,10 @@ class JournalTests(SynchronousTestCase):
 
     def open(self, max_message: int = 99_999) -> None:
         self.time = Ticking()
-        self.journal = DiskJournal(
-            open_storage(self.disk, time=self.time, max_message=max_message),
-            self.keeper,
-            disk=self.disk,
-            in_thread=self.threads,
-            call_later=self.clock.callLater,
-            clock=self.clock.seconds,
-            time=self.time,
-            size=1 << 40,
-            memory=1 << 20,
+        self.storage = open_storage(self.disk, time=self.time, max_message=max_message)
+        self.journal = open_journal(
+            self.storage, self.disk, self.keeper, self.threads, self.clock, self.time, memory=1 << 20
         )
-        self.storage = self.journal.storage
 
     def append(self, count: int = 1) -> bool:
         """Append messages for whose sync somebody waits."""

@@ -8,9 +8,19 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.core.journal import Gone
-from relay.journal.journal import ANEW, LOOK, NEW_SEGMENT, RETRY, DiskJournal
+from relay.journal.journal import ANEW, LOOK, NEW_SEGMENT, RETRY
 from relay.wire.position import Epoch
-from tests.kit.journals import MemoryDisk, RecordingKeeper, Threads, Ticking, expected, message, open_storage, stored
+from tests.kit.journals import (
+    MemoryDisk,
+    RecordingKeeper,
+    Threads,
+    Ticking,
+    expected,
+    message,
+    open_journal,
+    open_storage,
+    stored,
+)
 
 FAR, NEAR = Epoch("5289cfdd2847", 1), Epoch("0123456789ab", 4)
 
@@ -19,17 +29,8 @@ class MirrorJournalTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.disk, self.threads, self.clock, self.time = MemoryDisk(), Threads(), Clock(), Ticking()
         self.keeper = RecordingKeeper()
-        self.journal = DiskJournal(
-            open_storage(self.disk, time=self.time, mirror=True),
-            self.keeper,
-            disk=self.disk,
-            in_thread=self.threads,
-            call_later=self.clock.callLater,
-            clock=self.clock.seconds,
-            time=self.time,
-            size=1 << 40,
-        )
-        self.storage = self.journal.storage
+        self.storage = open_storage(self.disk, time=self.time, mirror=True)
+        self.journal = open_journal(self.storage, self.disk, self.keeper, self.threads, self.clock, self.time)
         self.append(3)
 
     def append(self, count: int = 1) -> bool:
