@@ -11,12 +11,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from relay.wire.answer import Ack, Answer, Bye, Error, Heartbeat, read_answer
+from relay.wire.answer import Ack, Answer, Bye, Error, Heartbeat, PublisherWelcome, read_answer
 from relay.wire.control import MAX_CONTROL
 from relay.wire.stream import SessionStream
 from tester.bench.phase import Stream
 
 READ = 64 * 1024  # bytes read with one call, at most
+PATIENCE = 10.0  # seconds that the answer to a hello may take
 
 
 class Answers:
@@ -55,7 +56,9 @@ class Acks(Answers):
     """Takes the acknowledgements of publishers with sessions."""
 
     def __init__(self, publishers: Sequence[Stream]) -> None:
+        """Wait until all are welcome. Raises ConnectionError if one is not."""
         super().__init__(publishers)
+        self._welcome = 0  # publishers
         self._streams = [SessionStream(MAX_CONTROL) for _ in publishers]
         self._sent = [0] * len(publishers)
         self._accepted = [0] * len(publishers)
@@ -65,6 +68,15 @@ class Acks(Answers):
         self._selector = selectors.SelectSelector()
         for index, publisher in enumerate(publishers):
             self._selector.register(publisher, selectors.EVENT_READ, index)
+        self._begin(time.monotonic() + PATIENCE)
+
+    def _begin(self, deadline: float) -> None:
+        """Wait for the welcome: a relay of another framing sees that a hello is one only if nothing comes with it."""
+        while self._welcome < len(self._publishers):
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                raise ConnectionError("no answer to the hello: does the relay know sessions?")
+            self._take(rest)
 
     def wrote(self, publisher: int, messages: int) -> None:
         self._sent[publisher] += messages
@@ -93,6 +105,8 @@ class Acks(Answers):
 
     def _hear(self, publisher: int, said: Answer | None) -> None:
         match said:
+            case PublisherWelcome():
+                self._welcome += 1
             case Ack(accepted=accepted) | Heartbeat(accepted=int(accepted)):
                 self._accepted[publisher] = accepted
                 self._time(self._writes[publisher], accepted)
