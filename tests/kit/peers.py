@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from tests.kit.fakes import frame
-from tests.kit.process import DEADLINE, Relay
+from tests.kit.process import DEADLINE, Relay, wait_until
+
+CONNECTED = "subscriber .* connected"
 
 
 def connection(port: int, source: str = "127.0.0.1") -> socket.socket:
@@ -20,10 +22,10 @@ def connection(port: int, source: str = "127.0.0.1") -> socket.socket:
 @contextmanager
 def subscribers(relay: Relay, count: int = 1) -> Iterator[list[socket.socket]]:
     """So many subscribers, which the relay knows of."""
-    known = len(relay.log.find("subscriber .* connected"))
+    known = relay.log.count(CONNECTED)
     with ExitStack() as stack:
         peers = [stack.enter_context(connection(relay.subscribe_port)) for _ in range(count)]
-        relay.log.wait_for("subscriber .* connected", known + count)
+        wait_until(lambda: relay.log.count(CONNECTED) >= known + count, f"{count} subscribers are connected")
         yield peers
 
 
@@ -83,9 +85,9 @@ def slow_subscriber(relay: Relay) -> Iterator[socket.socket]:
     with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
         peer.settimeout(DEADLINE)
-        known = len(relay.log.find("subscriber .* connected"))
+        known = relay.log.count(CONNECTED)
         peer.connect(("127.0.0.1", relay.subscribe_port))
-        relay.log.wait_for("subscriber .* connected", known + 1)
+        wait_until(lambda: relay.log.count(CONNECTED) > known, "the subscriber is connected")
         yield peer
 
 

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -60,6 +61,14 @@ class Lines:
         """The matches of `pattern` in what was printed so far, at most one a line."""
         with self._changed:
             return [match for line in self._lines if (match := re.search(pattern, line))]
+
+    def count(self, pattern: str) -> int:
+        """How many events the log of a relay tells of: each in a line, or in the count of those that were left out.
+
+        Of lines that peers can cause there are only some in a second, and then one that tells how many more there were.
+        """
+        left_out = self.find(rf"\] ([\d,]+) more lines like this were left out: .*?(?:{pattern})")
+        return len(self.find(pattern)) - len(left_out) + sum(int(found[1].replace(",", "")) for found in left_out)
 
     def wait_for(self, pattern: str, count: int = 1, timeout: float = DEADLINE) -> re.Match[str]:
         """Wait until `count` lines match `pattern`; returns the match of the last of them."""
@@ -152,13 +161,28 @@ def roomy(port: int, room: int) -> socket.socket:
     return peer
 
 
+def _own_ports() -> Iterator[int]:
+    """Ports for this process, each once in a round: of those below Linux's net.ipv4.ip_local_port_range, or a part.
+
+    With pytest-xdist each worker has a part of its own, so that no two tests are given the same one before they use it.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = range(10_000 + part, 32_768, workers)
+    begin = random.randrange(len(ports))
+    return cycle((*ports[begin:], *ports[:begin]))
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
     """A port that nobody has, and that the kernel gives to nobody who asks for any: a relay can come back to it."""
-    while True:
-        port = random.randrange(10_000, 32_768)  # below Linux's net.ipv4.ip_local_port_range
+    for port in _ports:
         with closing(socket.socket()) as listener, suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("there is always a next one")
 
 
 def lasting(*options: str) -> Relay:
