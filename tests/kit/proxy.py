@@ -179,12 +179,16 @@ class Proxy:
         self._woken, self._wake = socket.socketpair()
         self._links: list[tuple[Pipe, Pipe]] = []
         self._vanished = self._closed = False
+        self._serving = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def vanish(self) -> None:
-        """From now on every connection is a black hole in both directions."""
-        self._vanished = True
+        """Make every connection a black hole in both directions: once this returns, nothing passes any more."""
+        with self._serving:
+            self._vanished = True
+            for pipe in (pipe for link in self._links for pipe in link):
+                pipe.hole = True
         self._wake.send(b"!")
 
     def heal(self) -> None:
@@ -200,14 +204,16 @@ class Proxy:
             later = min((pipe.due for pipe in pipes if pipe.due > now), default=math.inf)
             timeout = None if later == math.inf else later - now
             readable, writable, _ = select([self._listener, self._woken, *readers], writers, [], timeout)
-            for link in tuple(self._links):
-                self._serve(link, [p for p in link if p.source in readable], [p for p in link if p.target in writable])
-            if self._listener in readable:
-                self._accept()
+            with self._serving:
+                for link in tuple(self._links):
+                    able = [pipe for pipe in link if not pipe.hole]
+                    self._serve(
+                        link, [p for p in able if p.source in readable], [p for p in able if p.target in writable]
+                    )
+                if self._listener in readable:
+                    self._accept()
             if self._woken in readable:
                 self._woken.recv(CHUNK)
-            for pipe in pipes:
-                pipe.hole = pipe.hole or self._vanished
         for link in tuple(self._links):
             self._drop(link)
 
@@ -239,6 +245,8 @@ class Proxy:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         up, down = self._faults()
         self._links.append((Pipe(peer, server, up), Pipe(server, peer, down)))
+        for pipe in self._links[-1]:
+            pipe.hole = self._vanished
 
     def _drop(self, link: tuple[Pipe, Pipe]) -> None:
         self._links.remove(link)
