@@ -15,7 +15,7 @@ from relay.backbone.access import Access
 from relay.backbone.start import Beginning, begin
 from relay.backbone.stream import BadStream, read_snapshots, snapshot_key, snapshots
 from tests.kit.nats import Nats, needs_nats
-from tests.kit.process import DEADLINE, Relay
+from tests.kit.process import DEADLINE, Relay, lasting
 from tests.kit.session_peers import AcknowledgedPublisher, ResumingSubscriber, position, sized, within
 
 KEPT = 12 * 2**20
@@ -68,7 +68,7 @@ def test_a_relay_that_was_away_too_long_begins_with_a_snapshot_and_tells_exactly
         server = f"nats://127.0.0.1:{nats.nodes[0].port}"
         asyncio.run(make_stream(server))
         options = ("--backbone", nats.url())
-        with Relay(*options) as one, Relay(*options) as two:
+        with Relay(*options) as one, lasting(*options) as two:
             subscriber = ResumingSubscriber(two.subscribe_port, position(two.subscribe_port))
             publisher = AcknowledgedPublisher(one.publish_port, "p", large)
             publish(publisher, 20)

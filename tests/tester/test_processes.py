@@ -19,7 +19,7 @@ import pytest
 from relay.journal.disk import Disk
 from relay.journal.inspection import messages
 from relay.wire.framings import FRAMINGS
-from tests.kit.process import DEADLINE, Lines, Relay, start
+from tests.kit.process import DEADLINE, Lines, Relay, free_port, start
 
 ATTACHED = "subscriber .* begins a session"
 
@@ -114,8 +114,7 @@ def test_a_recording_is_played_whole_in_other_framings_and_on_where_it_was(tmp_p
 
 
 def test_both_wait_for_a_relay_and_come_back_to_it() -> None:
-    with Relay() as relay:
-        publish_port, subscribe_port = relay.publish_port, relay.subscribe_port
+    publish_port, subscribe_port = free_port(), free_port()
     with (
         running(*connecting("client", subscribe_port)) as client,
         running(*connecting("publisher", publish_port, "--file", "-"), stdin=subprocess.PIPE) as publisher,

@@ -40,7 +40,7 @@ from tester.publisher.options import parse as parse_publisher
 from tester.tls import explain
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors
-from tests.kit.process import DEADLINE, Lines, start
+from tests.kit.process import DEADLINE, Lines, free_port, start
 
 LONG_AGO = datetime(2020, 1, 1)
 FAR_AHEAD = datetime(2999, 1, 1)
@@ -189,18 +189,20 @@ def test_a_certificate_without_a_name_is_for_nobody_also_if_its_authority_is_tru
 def test_they_come_back_to_a_relay_that_restarts_but_not_to_somebody_else(
     authority: Authority, stranger: Authority
 ) -> None:
-    with Doors(authority.issue()) as relay:
-        port = relay.subscribe_tls_port
-        with program("client", f"127.0.0.1:{port}", *trusting(authority)) as client:
+    port = free_port()
+    there = ("--subscribe-tls", f"tcp:{port}:interface=127.0.0.1")
+    with (
+        Doors(authority.issue(), *there) as relay,
+        program("client", f"127.0.0.1:{port}", *trusting(authority)) as client,
+    ):
+        relay.log.wait_for(ATTACHED)
+        assert relay.stop() == 0
+        client.wait_for("^the relay ended the connection: shutdown$")
+        with Doors(authority.issue(), *there) as relay:
+            client.wait_for("connected to", count=2)
             relay.log.wait_for(ATTACHED)
-            assert relay.stop() == 0
-            client.wait_for("^the relay ended the connection: shutdown$")
-            again = ("--subscribe-tls", f"tcp:{port}:interface=127.0.0.1")
-            with Doors(authority.issue(), *again) as relay:
-                client.wait_for("connected to", count=2)
-                relay.log.wait_for(ATTACHED)
-            with Doors(stranger.issue(), *again):
-                assert client.wait_for_end() == 1
+        with Doors(stranger.issue(), *there):
+            assert client.wait_for_end() == 1
     assert client.text.splitlines()[-1] == f"127.0.0.1:{port}: {UNKNOWN}"
 
 

@@ -26,7 +26,7 @@ from tester.top.web import LARGEST, Address, WebError, WebPort
 from tester.top.words import size
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
-from tests.kit.process import DEADLINE, Relay, roomy
+from tests.kit.process import DEADLINE, Relay, free_port, roomy
 from tests.kit.resets import reset
 from tests.kit.web import relay, rows, wait_for_metric
 
@@ -300,19 +300,21 @@ def flow(direction: str, total: str) -> Callable[[str], object]:
 
 
 def test_the_live_view_follows_a_relay_through_its_restart_and_ends_with_ctrl_c() -> None:
-    with relay() as (relay_, port):
+    port = free_port()
+    web = ("--web", f"tcp:{port}:interface=127.0.0.1")
+    with Relay(*web) as relay:
         terminal = Terminal(*command(str(port)))
         try:
             terminal.wait_for(flow("in", "0 +0 B"))
-            with socket.create_connection(("127.0.0.1", relay_.publish_port), DEADLINE) as publisher:
+            with socket.create_connection(("127.0.0.1", relay.publish_port), DEADLINE) as publisher:
                 publisher.sendall(frame(b"hello") * 3)
                 terminal.wait_for(flow("in", "3 +27 B"))
                 terminal.wait_for(re.compile("^publishers +1 ", re.MULTILINE).search)
             assert any(re.search(r"^in +[1-9]", frame, re.MULTILINE) for frame in terminal.frames())
             terminal.wait_for(re.compile("peer closed +publisher ").search)
-            relay_.stop()
+            relay.stop()
             terminal.wait_for(re.compile("is not there: start the relay").search)
-            with Relay("--web", f"tcp:{port}:interface=127.0.0.1"):
+            with Relay(*web):
                 terminal.wait_for(flow("in", "0 +0 B"))
                 assert not re.search(r"^(in|out) +-\d", "\n".join(terminal.frames()), re.MULTILINE)
                 terminal.type(b"\x03")

@@ -16,7 +16,7 @@ import pytest
 from tests.kit.fakes import frame
 from tests.kit.nats import Nats, needs_nats
 from tests.kit.peers import connection, receive
-from tests.kit.process import DEADLINE, Relay, roomy
+from tests.kit.process import DEADLINE, Relay, free_port, roomy
 from tests.kit.resets import reset
 from tests.kit.session_wires import control
 
@@ -342,17 +342,17 @@ def wait_in_vain(page: Page) -> None:
 def test_it_says_when_the_relay_is_gone_and_notices_that_it_was_restarted(
     browser: Browser, tmp_path: Path, keeps: bool
 ) -> None:
-    journal = ("--journal", str(tmp_path)) if keeps else ()
+    port = free_port()
+    options = ("--web", f"tcp:{port}:interface=127.0.0.1", *(("--journal", str(tmp_path)) if keeps else ()))
     with ExitStack() as stack:
-        first = stack.enter_context(Relay(*WEB_PORT, *journal))
-        port = web_port(first)
+        first = stack.enter_context(Relay(*options))
         page, said = stack.enter_context(opened(browser, port))
         page.clock.install()
         expect(page.locator("figure .line").first).to_have_attribute("d", re.compile("M.*L"))
         assert said == []
         first.stop()
         expect(page.locator("#verdict")).to_contain_text("No connection to the relay since ")
-        with Relay("--web", f"tcp:{port}:interface=127.0.0.1", *journal):
+        with Relay(*options):
             wait_in_vain(page)
             expect(page.locator("#verdict")).to_have_text("All is well")
             expect(page.locator("#facts")).to_contain_text("restart noticed ")

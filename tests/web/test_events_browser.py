@@ -13,7 +13,7 @@ import pytest
 
 from tests.kit.counted import Publisher, positions
 from tests.kit.events import Event
-from tests.kit.process import DEADLINE, Relay
+from tests.kit.process import DEADLINE, Relay, free_port
 from tests.kit.proxy import Pipe, Proxy
 from tests.kit.web import relay, wait_for_metric
 
@@ -138,12 +138,14 @@ def test_a_browser_that_was_away_too_long_is_told_exactly_how_many_it_lost(brows
 
 
 def test_a_browser_hears_of_a_restart_and_goes_on(browser: Any) -> None:
-    with relay() as (first, port), Publisher(first, port) as publisher, opened(browser, port) as page:
+    port = free_port()
+    web = ("--web", f"tcp:{port}:interface=127.0.0.1")
+    with Relay(*web) as first, Publisher(first, port) as publisher, opened(browser, port) as page:
         publisher.count(3)
         old = page.hear(3)
         first.log.process.send_signal(signal.SIGKILL)
         first.log.wait_for_end()
-        with Relay("--web", f"tcp:{port}:interface=127.0.0.1") as second:
+        with Relay(*web) as second:
             wait_for_metric(port, PRESENT, 1)
             with Publisher(second, port) as other:
                 other.count(4)
