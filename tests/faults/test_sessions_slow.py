@@ -57,7 +57,9 @@ class Naps:
 def doze(slow: str) -> tuple[ResumingSubscriber, Lines]:
     """Have a subscriber stop reading `NAPS` times; returns it, and the relay's log."""
     with Relay("--buffer", "1MiB", "--slow", slow) as relay:
-        subscriber = ResumingSubscriber(relay.subscribe_port, position(relay.subscribe_port), room=ROOM)
+        subscriber = ResumingSubscriber(
+            relay.subscribe_port, position(relay.subscribe_port), patience=DEADLINE, room=ROOM
+        )
         with PacedFlood(relay.publish_port, RATE) as flood:
             subscriber.run(within(2 * DEADLINE, Naps(subscriber, flood)))
     check_messages(subscriber, flood.count)

@@ -48,9 +48,10 @@ def test_at_a_stop_sessions_are_told_so_and_what_was_acknowledged_has_arrived(op
         ThreadPoolExecutor(20) as pool,
     ):
         begin = position(relay.subscribe_port)
-        subscribers = [ResumingSubscriber(port, begin) for port in (relay.subscribe_port, path.port)]
+        subscribers = [ResumingSubscriber(port, begin, patience=DEADLINE) for port in (relay.subscribe_port, path.port)]
         publishers = [
-            AcknowledgedPublisher(relay.publish_port, name, partial(message, who)) for who, name in enumerate(NAMES)
+            AcknowledgedPublisher(relay.publish_port, name, partial(message, who), patience=DEADLINE)
+            for who, name in enumerate(NAMES)
         ]
         witness = pool.submit(receive_all, silent)
         listening = [pool.submit(each.connect_once, never) for each in subscribers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,11 +17,16 @@ from tests.kit.sessions import hello, parts
 
 
 def publish(port: int, numbers: range, pause: float) -> None:
-    """Publish messages with these numbers, in runs of a hundred with a pause behind each."""
+    """Publish messages with these numbers, in runs of a hundred with a pause behind each; returns when all are read.
+
+    So what is published afterwards, over another connection, comes after them.
+    """
     with connection(port) as peer:
         for first in numbers[::100]:
             peer.sendall(b"".join(frame(b"%d " % number + bytes(number % 300)) for number in range(first, first + 100)))
             time.sleep(pause)
+        peer.shutdown(socket.SHUT_WR)
+        assert peer.recv(1) == b""
 
 
 def epoch_of(relay: Relay) -> str:

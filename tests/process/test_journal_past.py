@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from tests.kit.events import events
 from tests.kit.fakes import frame
 from tests.kit.peers import connection, receive
-from tests.kit.process import Relay
+from tests.kit.process import DEADLINE, Relay
 from tests.kit.session_peers import ResumingSubscriber, position
 from tests.kit.session_wires import TcpWire, WebSocketWire, Wire
 from tests.kit.web import WEB_PORT
@@ -49,7 +49,7 @@ def relay(folder: Path) -> Iterator[tuple[Relay, int, str]]:
 def test_a_session_goes_on_where_it_was_before_the_restart(relay: tuple[Relay, int, str], wire: type[Wire]) -> None:
     running, web, before = relay
     port = running.subscribe_port if wire is TcpWire else web
-    subscriber = ResumingSubscriber(port, before, wire)
+    subscriber = ResumingSubscriber(port, before, wire, patience=DEADLINE)
     subscriber.run(lambda: len(subscriber.messages) >= COUNT)
     assert not subscriber.lost
     assert subscriber.ends == {"done": 1}
@@ -84,13 +84,13 @@ def test_since_reaches_as_far_as_the_journal(folder: Path) -> None:
         with connection(running.publish_port) as publisher, connection(running.subscribe_port) as peer:
             publisher.sendall(frame(b"before"))
             receive(peer, len(frame(b"before")))
-            moment = time.time()
+            moment = datetime.now(UTC)  # a number of seconds would count from when the relay reads the hello
             sent = b"".join(frame(message(number)) for number in range(COUNT // 4))
             publisher.sendall(sent)
             receive(peer, len(sent))
         with connection(running.subscribe_port) as peer:
             wire = TcpWire()
-            peer.sendall(wire.hello(since=time.time() - moment))
+            peer.sendall(wire.hello(since=moment.isoformat()))
             found: list[object] = []
             while len(found) < COUNT // 4 + 1:
                 found += wire.receive(peer.recv(1 << 16))

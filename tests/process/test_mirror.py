@@ -14,8 +14,8 @@ from tests.kit.doors import Doors
 from tests.kit.fakes import frame
 from tests.kit.mirrors import EventStream, Mirror, Session
 from tests.kit.peers import connection, ends, receive, subscribers
-from tests.kit.process import TWISTD, Relay, free_port, killed, lasting, start, wait_until
-from tests.kit.session_peers import PacedFlood, ResumingSubscriber, check_messages, position
+from tests.kit.process import DEADLINE, TWISTD, Relay, free_port, killed, lasting, start, wait_until
+from tests.kit.session_peers import PacedFlood, ResumingSubscriber, check_messages, position, within
 from tests.kit.session_wires import WebSocketWire
 from tests.kit.web import ask, metric, relay, rows, wait_for_metric
 
@@ -43,7 +43,7 @@ def test_a_subscriber_moves_between_a_relay_its_mirror_and_the_mirrors_mirror() 
                 enough = len(subscriber.messages) + 20
                 subscriber.connect_once(lambda enough=enough: len(subscriber.messages) >= enough)  # type: ignore[misc]
             count = flood.stop()
-        subscriber.connect_once(lambda: len(subscriber.messages) >= count)
+        subscriber.run(within(DEADLINE, lambda: len(subscriber.messages) >= count))
         check_messages(subscriber, count)
         assert not subscriber.lost
         assert not [one for one in (centre, mirror, second) if one.log.find("Traceback|subscribers end")]

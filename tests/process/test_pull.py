@@ -9,9 +9,10 @@ import socket
 import threading
 import tty
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from select import select
 
 import pytest
 
@@ -164,12 +165,21 @@ def test_a_serial_device_behind_ser2net_is_pulled_from(tmp_path: Path) -> None:
     server = start("ser2net", "-d", "-u", "-c", str(config))
     try:
         with Relay("--framing", "line", *pulling(port, session=False)) as site:
-            site.log.wait_for("pull .* connected")
-            with connection(site.subscribe_port) as peer:
-                site.log.wait_for("subscriber .* connected")
+            site.log.wait_for("pull .* connected")  # to the server, which may not read the device yet
+            with subscribers(site) as [peer]:
+                first = b"$GPTXT,01,01,02,reads*00\r\n"
+
+                def reads() -> bool:
+                    os.write(device, first)
+                    return bool(select([peer], [], [], 0.05)[0])
+
+                wait_until(reads, "the server reads the device")
                 sentence = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"
                 os.write(device, sentence * 3)
-                assert receive(peer, 3 * len(sentence)) == sentence * 3
+                received = b""
+                while not received.endswith(sentence * 3):
+                    received += peer.recv(2**16)
+                assert received == first * received.count(first) + sentence * 3
     finally:
         server.process.kill()
         server.process.wait()
@@ -213,6 +223,7 @@ def test_many_sources_become_one_order_and_each_is_counted() -> None:
 
 def test_a_source_that_floods_is_held_back_like_any_publisher() -> None:
     """With `block`, what the slowest subscriber does not read stays with the source."""
+    block = frame(bytes(1020)) * 1024
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(DEADLINE)
         port = listener.getsockname()[1]
@@ -224,8 +235,14 @@ def test_a_source_that_floods_is_held_back_like_any_publisher() -> None:
                 site.log.wait_for("subscriber .* connected")
                 source.settimeout(0.5)
                 sent = 0
+
+                def told() -> bool:
+                    nonlocal sent
+                    with suppress(TimeoutError):  # the relay has had no turn, or waits
+                        sent += source.send(block[sent % len(block) :])
+                    return bool(site.log.find("publishers wait"))
+
+                wait_until(told, "publishers wait")
                 with pytest.raises(TimeoutError):
-                    while True:
-                        sent += source.send(frame(bytes(1020)) * 64)
-                assert site.log.find("publishers wait")
-                assert sent < 64 * 2**20
+                    while sent < 64 * 2**20:
+                        sent += source.send(block[sent % len(block) :])
