@@ -255,6 +255,7 @@ def _reach(one: ReachFigures) -> dict[str, object]:
         "role": one.role,
         "remote": one.remote,
         "connected": one.connected,
+        "why": one.why or None,
         "connections": one.connections,
         "messages": one.exchanged.messages,
         "bytes": one.exchanged.bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -16,7 +17,7 @@ import pytest
 from tests.kit.fakes import frame
 from tests.kit.nats import Nats, needs_nats
 from tests.kit.peers import connection, receive
-from tests.kit.process import DEADLINE, Relay, free_port, roomy
+from tests.kit.process import DEADLINE, Relay, children, free_port, roomy
 from tests.kit.resets import reset
 from tests.kit.session_wires import control
 
@@ -291,7 +292,8 @@ def test_the_others_that_it_connects_to_are_shown(browser: Browser) -> None:
             with opened(browser, web_port(relay)) as (page, said):
                 rows = page.locator("#remotes tbody tr")
                 expect(rows.nth(0)).to_contain_text(f"{remote}pullconnected1 connection3")
-                expect(rows.nth(1)).to_contain_text("tcp:127.0.0.1:1pushnot connected")
+                expect(rows.nth(1)).to_contain_text("tcp:127.0.0.1:1pushnot connectednobody listens there")
+                expect(page.locator("#verdict")).to_have_text("Not connected to tcp:127.0.0.1:1")
                 page.get_by_role("button", name="Show").click()
                 expect(page.locator("#connections tbody tr").filter(has_text=remote)).to_contain_text("pull #")
                 assert said == []
@@ -301,6 +303,9 @@ def test_its_workers_are_shown(browser: Browser) -> None:
     with Relay(*WEB_PORT, "--workers", "2") as relay, opened(browser, web_port(relay)) as (page, said):
         rows = page.locator("#places tbody tr")
         expect(rows.nth(1)).to_contain_text("2accepts connections0")
+        expect(page.locator("#verdict")).to_have_text("All is well")
+        os.kill(children(relay.pid)[0], signal.SIGKILL)
+        expect(page.locator("#verdict")).to_have_text("1 worker replaced in the last minute")
         assert said == []
 
 

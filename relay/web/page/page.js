@@ -94,11 +94,17 @@ function findings() {
   const skipped = now.delivered.skipped - before.delivered.skipped;
   if (now.unready) found.push(now.unready[0].toUpperCase() + now.unready.slice(1));
   if (now.blocked || now.blocked_seconds - lately.blocked_seconds > 1) found.push("Publishers are blocked");
+  const away = now.reach.filter((one) => !one.connected && one.role !== "mirror"); // a mirror is not ready then
+  if (away.length) found.push(`Not connected to ${away.length > 1 ? `${away.length} other relays or servers` : away[0].remote}`);
+  const down = now.workers.filter((one) => !one.up);
+  if (down.length) found.push(count(down.length, "worker does not accept connections", "workers do not accept connections"));
   if (connected() >= now.most_connections) found.push("No more connections are accepted");
   const lagging = now.furthest.seconds < BRIEF ? 0 : now.lagging;
   if (lagging) found.push(count(lagging, "subscriber lags", "subscribers lag"));
   if (skipped) found.push(`${count(skipped, "message", "messages")} skipped in the last minute`);
   const discarded = now.published.discarded - before.published.discarded;
+  const replaced = now.replaced - before.replaced;
+  if (replaced) found.push(`${count(replaced, "worker", "workers")} replaced in the last minute`);
   if (discarded) found.push(`${count(discarded, "message", "messages")} too long, discarded in the last minute`);
   const cut = cuts(before);
   const reasons = Object.keys(cut).join(", ");
@@ -326,7 +332,7 @@ function showReach() {
   fill(byId("remotes"), now.reach.map((one) => [
     { text: one.remote, note: one.role },
     { text: one.connected ? "connected" : "not connected", as: one.connected ? "" : "warn",
-      note: count(one.connections, "connection", "connections") },
+      note: one.why ?? count(one.connections, "connection", "connections") },
     { text: whole.format(one.messages), as: "number", note: [one.behind?.seconds > BEHIND && `${duration(one.behind.seconds)} behind`, one.waiting && `${whole.format(one.waiting)} waiting`, one.lost && `${whole.format(one.lost)} lost`]
         .filter(Boolean).join(" · ") },
   ]), "");
@@ -443,8 +449,8 @@ function receive(status) {
     samples = []; // the relay's clock was set back
   }
   now = status;
-  const { time, published, delivered, blocked_seconds, closed, backbone } = status;
-  samples.push({ time, published, delivered, blocked_seconds, closed, backbone });
+  const { time, published, delivered, blocked_seconds, closed, backbone, replaced } = status;
+  samples.push({ time, published, delivered, blocked_seconds, closed, backbone, replaced });
   samples = samples.filter((sample) => status.time - sample.time <= WINDOW);
   document.body.classList.remove("stale");
   const parts = [showVerdict, showTraffic, showCounts, showSessions, showReach, showWorkers, showBuffer, showJournal, showBackbone,
