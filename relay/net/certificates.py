@@ -201,7 +201,10 @@ def subject(transport: ITransport) -> str:
 
 def refused_by_tls(failure: Failure) -> bool:
     """Whether TLS ended a connection, with an error of its own."""
-    return isinstance(failure.value, SSL.Error) and _reason(failure.value) != "the peer closed the connection"
+    error = failure.value
+    if isinstance(error, VerificationError):
+        return True
+    return isinstance(error, SSL.Error) and _reason(error) != "the peer closed the connection"
 
 
 NO_TLS = ("wrong version number", "http request")

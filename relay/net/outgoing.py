@@ -7,6 +7,8 @@ Twisted's own.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import socket
 from dataclasses import dataclass, field
@@ -15,12 +17,14 @@ from typing import Any, cast
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import crypto
+from twisted.internet import error as errors
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, TLSVersion, optionsForClientTLS, trustRootFromCertificates
+from twisted.python.failure import Failure
 
 from relay.config.config import Config, Faults
-from relay.net.certificates import load
+from relay.net.certificates import explain, load
 from relay.net.listening import keep_alive
 from relay.net.transport import AcceptedTransport
 
@@ -28,6 +32,16 @@ PLAIN_PARTS = {"host", "port", "timeout", "bindAddress"}
 """What an endpoint `tls:` may say without saying anything of TLS."""
 CONNECT_TIMEOUT = 30.0
 """Seconds that a connection may take to be made; Twisted's own default."""
+CLOSED_AT_ONCE = "the other side closed the connection at once: it may be full, or allow other addresses only"
+"""What a relay does with those it refuses."""
+TLS_WAYS_OUT = (
+    ("verify failed", ": it has expired, or no authority that is trusted here has signed it (--reach-ca)"),
+    ("certificate required", ": the other side asks for a certificate (--reach-certificate)"),
+    ("handshake failure", ": the other side may ask for a certificate (--reach-certificate)"),
+    ("alert", ": the other side does not take the certificate that it was shown (--reach-certificate)"),
+    ("closed the connection", ": it may not speak TLS"),
+)
+"""What to do about OpenSSL's words, the first that fit. An alert is what the other side says."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,29 @@ def _tls_parts(text: str) -> dict[str, str] | None:
         name, equals, value = part.partition("=")
         found |= {name: value} if equals else {next(places): part}
     return found if set(found) <= PLAIN_PARTS else None
+
+
+def unreachable(failure: Failure) -> str:
+    """Why a connection could not be made, in words."""
+    error = failure.value
+    match error:
+        case errors.ConnectionRefusedError():
+            return "nobody listens there"
+        case errors.TimeoutError():
+            return "nobody answers"
+        case errors.DNSLookupError():
+            return f"no address is known for it ({str(error.args[0] if error.args else error).rstrip('.')})"
+        case errors.ConnectError(osError=errno.ECONNRESET):
+            return CLOSED_AT_ONCE
+        case errors.ConnectError(osError=int(number)):
+            return os.strerror(number)
+    return failure.getErrorMessage().rstrip(".")
+
+
+def tls_trouble(failure: Failure) -> str:
+    """Why there could be no TLS connection, in words, and which option may help."""
+    said = explain(failure)
+    return said + next((way_out for words, way_out in TLS_WAYS_OUT if words in said), "")
 
 
 def prepare(transport: AcceptedTransport, keepalive: int) -> None:

@@ -72,6 +72,8 @@ class ReachFigures:
     """Messages that are not known to be there yet."""
     behind: tuple[int, float] | None = None
     """The messages and the seconds that a mirror is behind, at most; None if nobody knows, or it is no mirror."""
+    why: str = ""
+    """Why it is not connected, in words for people; empty if it is, or if nobody knows yet."""
 
 
 @dataclass(frozen=True, slots=True)

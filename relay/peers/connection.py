@@ -99,11 +99,15 @@ class Connection(Protocol):
             self._connected()
 
     def _connected(self) -> None:
-        if self._registry.probes.suspect(self, self._host):
+        if self._doubtful():
             self._announced = False
         else:
             self.announce()
         self._begin()
+
+    def _doubtful(self) -> bool:
+        """Whether the beginning is not worth a line before the connection has lasted, or said something."""
+        return self._registry.probes.suspect(self, self._host)
 
     def announce(self) -> None:
         """Log that the peer has connected, at the latest before its end is logged."""
@@ -272,12 +276,16 @@ class Connection(Protocol):
             return not getattr(self.link, "greeted", True)
         return self.reason in LEFT and not self._why and not self.in_session and self.tally == NOTHING
 
+    def _everyday(self) -> bool:
+        """Note the end. Returns whether it is not worth a line."""
+        return self._registry.probes.ended(self, self._host, self._silent)
+
     def _log_end(self, line: str, **fields: object) -> None:
         """Log the end in one line. `line`: the format of what was exchanged. `fields`: its values."""
-        probe = self._registry.probes.ended(self, self._host, self._silent)
-        if not (self._announced or probe):
+        everyday = self._everyday()
+        if not (self._announced or everyday):
             self.announce()
-        (self._lines.debug if probe else self._lines.warn if self._why else self._lines.info)(
+        (self._lines.debug if everyday else self._lines.warn if self._why else self._lines.info)(
             self.logger,
             "{role} {peer} disconnected: {reason}, " + line + "{why}",
             role=self.role,

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from relay.client.backoff import Backoff
 from relay.client.errors import ClientError, ConnectionFault
+from relay.net.outgoing import unreachable
 from relay.peers.heartbeat import CallLater, Delayed
 from relay.reach.echo import GoesRound
 
@@ -58,7 +59,8 @@ class Dialler:
         self._factory = Connections(make)
         self._call_later = call_later
         self._backoff = backoff or Backoff()
-        self._told = ""
+        self.trouble = ""
+        """Why there was no connection that worked, in words, since the last that did; empty if there was no trouble."""
         self._connecting: Deferred[Any] | None = None  # Any: nobody looks at the protocol
         self._next: Delayed | None = None
 
@@ -80,7 +82,12 @@ class Dialler:
     def worked(self) -> None:
         """Note that the connection is a good one: if it ends, the next try comes soon."""
         self._backoff.succeeded()
-        self._told = ""
+        self.trouble = ""
+
+    def is_new(self, trouble: str) -> bool:
+        """Note why there is no connection that works. Returns whether that has to be told: the same is told once."""
+        known, self.trouble = self.trouble, trouble
+        return trouble != known
 
     def ended(self, fault: Exception | None) -> None:
         """Note that the connection has ended, for `fault` if somebody found one, and plan the next."""
@@ -111,8 +118,7 @@ class Dialler:
         self._connecting = None
         if self.stopped:
             return
-        why = failure.getErrorMessage()
-        if why != self._told:  # the same is not told again and again
-            self._told = why
+        why = unreachable(failure)
+        if self.is_new(why):
             self.logger.warn("{who} cannot connect: {why}; it goes on trying", who=self._who, why=why)
         self.ended(None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from relay.client.errors import ConnectionFault, NotARelay
+from relay.client.errors import ConnectionFault, NotARelay, Refused, WrongPort
 from relay.config.values import Remote
 from relay.core.history import History
 from relay.core.hub import Hub
@@ -15,7 +15,7 @@ from relay.core.journal import Journal
 from relay.core.start import Starts
 from relay.core.timing import Clock
 from relay.peers.heartbeat import CallLater
-from relay.peers.origins import Origins
+from relay.peers.origins import Loop, Origins
 from relay.peers.publisher import Publishers
 from relay.peers.registry import Registry
 from relay.reach.echo import Turn
@@ -28,6 +28,9 @@ HEARTBEAT = 10.0
 LOOK = 0.1
 """Seconds from the beginning of a connection to the look whether it leads back to this relay. By then the reactor has
 accepted it, and a loop has not yet done much."""
+STEADY = 1.0
+"""Seconds that a connection without a session has to last before the next one comes soon after it. Else a server that
+ends each connection at once, perhaps after a message, would be asked ten times a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,8 @@ class Circular(NotARelay):
 
 def reason_for(fault: Exception) -> CloseReason:
     """Why a connection ends, if a core of the client library says `fault`."""
+    if isinstance(fault, Refused) and str(fault) == str(Loop()):  # the other side has found it
+        return CloseReason.LOOP
     if not isinstance(fault, ConnectionFault):
         return CloseReason.SESSION_ERROR
     told = fault.retry is not None  # by a relay that stops
@@ -79,4 +84,6 @@ def reason_for(fault: Exception) -> CloseReason:
 
 def words_for(fault: Exception) -> str:
     """What `fault` is, for the log. A core of the client library names an option of its own."""
+    if isinstance(fault, Refused | WrongPort):
+        return f"it says: {fault}"
     return str(fault).replace("session=False needs no answer", "without session: no answer is needed")

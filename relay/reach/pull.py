@@ -15,18 +15,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.client.connection import speaker
-from relay.client.errors import ClientError, ConnectionFault, NotARelay, TLSFailed
+from relay.client.errors import ClientError, ConnectionFault, NotARelay
 from relay.client.events import Gap, Run
 from relay.client.subscriber import SubscriberCore
 from relay.config.values import Remote
 from relay.core.state import State
 from relay.core.timing import SWEEP
-from relay.net.certificates import explain, refused_by_tls
 from relay.net.outgoing import is_ourselves, prepare
 from relay.peers.origins import Loop
 from relay.peers.publisher import Publisher
 from relay.reach.echo import Echo, GoesRound
 from relay.reach.link import HEARTBEAT, LOOK, Circular, Surroundings, reason_for, words_for
+from relay.reach.outward import Outward
 from relay.reach.places import Place
 from relay.reach.task import Task
 from relay.wire.answer import Answer, SubscriberWelcome, Via
@@ -155,7 +155,7 @@ class Pull(Task["PullLink"]):
         )
 
 
-class PullLink(Publisher):
+class PullLink(Outward, Publisher):
     """One connection of a pull."""
 
     logger = Logger()
@@ -163,14 +163,13 @@ class PullLink(Publisher):
     def __init__(self, pull: Pull) -> None:
         around = pull.surroundings
         super().__init__(around.sources, None, around.hub, around.framing(), around.intake)
-        self.works = False
-        """Whether the other side is what we hoped for: it has welcomed us, or sent a message."""
+        self.works = False  # it does when it has welcomed us, or has sent a message, or at least stays
+        self.dialler = pull.dialler
         self.name = str(pull.remote)
         self._pull = pull
         self._core = pull.core
         self._clock = around.clock
         self._pass_on = pull.publish
-        self._fault: Exception | None = None
         self._begun = False
         self._via: tuple[str, ...] = ()  # the relays whose messages come over this connection
         self._echo = pull.echo
@@ -202,6 +201,8 @@ class PullLink(Publisher):
         others = self._pull.surroundings.subscribers.open
         if any(is_ourselves(self.link, one.link) for one in others if not one.lifecycle.ending):
             self._fail(CloseReason.LOOP, Circular(f"it leads to this relay itself{self._pull.way_out}"))
+        elif self._core is None:
+            self._stay(self._pull.surroundings.call_later)
 
     def _fail(self, reason: CloseReason, fault: Exception) -> None:
         self._fault = fault
@@ -213,10 +214,6 @@ class PullLink(Publisher):
         if frames and not self.works:
             self._work()
         super()._publish(frames)
-
-    def _work(self) -> None:
-        self.works = True
-        self._pull.dialler.worked()
 
     def _first(self, data: bytes) -> list[Frames]:
         frames = self._framing.receive(data)
@@ -274,6 +271,7 @@ class PullLink(Publisher):
 
     def _greet(self, core: PullCore) -> None:
         self._work()
+        self.dialler.worked()
         self._lines.info(
             self.logger,
             "{role} {peer} goes on behind {position}",
@@ -354,14 +352,6 @@ class PullLink(Publisher):
     def _begin_end(self, reason: CloseReason, state: State) -> bool:
         self._echo.end()
         return super()._begin_end(reason, state)
-
-    def _reason_of_loss(self, failure: Failure) -> CloseReason:
-        if self.state is not State.HANDSHAKE and refused_by_tls(failure):
-            # With TLS 1.3 a server looks at our certificate when we are done.
-            self._why = explain(failure)
-            self._fault = TLSFailed.because(self._why)
-            return CloseReason.HANDSHAKE_FAILED
-        return super()._reason_of_loss(failure)
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         self._echo.end()

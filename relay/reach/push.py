@@ -25,7 +25,6 @@ from relay.config.values import Remote
 from relay.core.cursor import Lag
 from relay.core.start import Start
 from relay.core.state import State
-from relay.net.certificates import explain, refused_by_tls
 from relay.net.outgoing import is_ourselves, prepare
 from relay.net.outlet import outlet
 from relay.peers.dialogue import Silence
@@ -33,6 +32,7 @@ from relay.peers.source import HubSource
 from relay.peers.subscriber import Subscriber
 from relay.reach.echo import Echo, GoesRound
 from relay.reach.link import LOOK, Surroundings, reason_for, words_for
+from relay.reach.outward import Outward
 from relay.reach.places import Place
 from relay.reach.push_core import PushCore
 from relay.reach.task import Task
@@ -168,7 +168,7 @@ class PushDialogue(Silence):
         subscriber.hear(data)
 
 
-class PushLink(Subscriber):
+class PushLink(Outward, Subscriber):
     """One connection of a push."""
 
     logger = Logger()
@@ -176,14 +176,13 @@ class PushLink(Subscriber):
     def __init__(self, push: Push) -> None:
         around = push.surroundings
         super().__init__(around.pushes, None, HubSource(around.hub), PushDialogue())
-        self.works = False
-        """Whether the other side is what we hoped for: it has welcomed us, or at least not ended the connection."""
+        self.works = False  # it does when it has welcomed us, or at least stays
+        self.dialler = push.dialler
         self.name = str(push.remote)
         self._push = push
         self._core = push.core
         self.in_session = push.core is not None
         self._clock = around.clock
-        self._fault: Exception | None = None
         self._begun = self._heard = False
         self._echo = push.echo
         self._looked = 0  # number of the first batch that was not looked at
@@ -231,11 +230,7 @@ class PushLink(Subscriber):
         if any(is_ourselves(self.link, one.link) for one in others if not one.lifecycle.ending):
             self._fail(CloseReason.LOOP, NotARelay("it leads to this relay itself"))
         elif self._core is None:
-            self._work()
-
-    def _work(self) -> None:
-        self.works = True
-        self._push.dialler.worked()
+            self._stay(self._push.surroundings.call_later)
 
     def _fail(self, reason: CloseReason, fault: Exception) -> None:
         self._fault = fault
@@ -262,6 +257,7 @@ class PushLink(Subscriber):
 
     def _greet(self, core: PushCore) -> None:
         self._work()
+        self.dialler.worked()
         self._attach()
         if self.source.subscription is None:
             return
@@ -349,12 +345,6 @@ class PushLink(Subscriber):
             self._fail(reason_for(core.fault), core.fault)
 
     # Its end
-
-    def _reason_of_loss(self, failure: Failure) -> CloseReason:
-        if self._begun and refused_by_tls(failure):
-            self._why = explain(failure)
-            return CloseReason.HANDSHAKE_FAILED
-        return super()._reason_of_loss(failure)
 
     def _begin_end(self, reason: CloseReason, state: State) -> bool:
         self._echo.end()

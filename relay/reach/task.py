@@ -113,5 +113,13 @@ class Task(Generic[L]):
         exchanged = self._before + (NOTHING if link is None else link.tally)
         up = link is not None and link.works
         return ReachFigures(
-            self.role, str(self.remote), up, self.connections, exchanged, self.lost, self.waiting, self.behind
+            self.role,
+            str(self.remote),
+            up,
+            self.connections,
+            exchanged,
+            self.lost,
+            self.waiting,
+            self.behind,
+            "" if up else self.dialler.trouble,
         )

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from dataclasses import replace
 from typing import cast
 
+from OpenSSL import SSL
+from twisted.internet import error as errors
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from relay.config.config import Config, Faults, configure
-from relay.net.outgoing import ClientCredentials, client_endpoint, is_ourselves, load_client_credentials, prepare
+from relay.net.outgoing import (
+    CLOSED_AT_ONCE,
+    ClientCredentials,
+    client_endpoint,
+    is_ourselves,
+    load_client_credentials,
+    prepare,
+    tls_trouble,
+    unreachable,
+)
 from relay.net.transport import AcceptedTransport
 from tests.kit.certificates import Authority
 from tests.kit.folders import temporary_folder
@@ -86,3 +99,29 @@ class ConnectionTests(SynchronousTestCase):
         path, nothing = UNIXAddress("/run/relay"), UNIXAddress(None)
         self.assertTrue(is_ourselves(ends(nothing, path), ends(path, nothing)))
         self.assertFalse(is_ourselves(ends(nothing, UNIXAddress("/run/other")), ends(path, nothing)))
+
+
+class TroubleTests(SynchronousTestCase):
+    def test_why_there_is_no_connection_is_told_in_words(self) -> None:
+        for error, words in (
+            (errors.ConnectionRefusedError(), "nobody listens there"),
+            (errors.TimeoutError(), "nobody answers"),
+            (errors.DNSLookupError("lookup failed: far."), "no address is known for it (lookup failed: far)"),
+            (errors.getConnectError(OSError(errno.ECONNRESET, "x")), CLOSED_AT_ONCE),
+            (errors.getConnectError(OSError(errno.EHOSTUNREACH, "x")), "No route to host"),
+            (errors.getConnectError(OSError(errno.ENOENT, "x")), "No such file or directory"),
+            (errors.ConnectError(), "An error occurred while connecting"),
+        ):
+            self.assertEqual(unreachable(Failure(error)), words)
+
+    def test_what_tls_says_comes_with_the_option_that_may_help(self) -> None:
+        for said, words in (
+            ("certificate verify failed", "has signed it (--reach-ca)"),
+            ("tlsv13 alert certificate required", "the other side asks for a certificate (--reach-certificate)"),
+            ("tlsv1 alert unknown ca", "does not take the certificate that it was shown (--reach-certificate)"),
+            ("no shared cipher", "no shared cipher"),
+            ("wrong version number", "the peer does not speak TLS"),
+        ):
+            trouble = tls_trouble(Failure(SSL.Error([("SSL routines", "", said)])))
+            self.assertTrue(trouble.startswith(said) and trouble.endswith(words), trouble)
+        self.assertTrue(tls_trouble(Failure(errors.ConnectionDone())).endswith(": it may not speak TLS"))

@@ -72,7 +72,7 @@ class DiallerTests(SynchronousTestCase):
             [
                 (
                     LogLevel.warn,
-                    "pull tcp:far:1 cannot connect: An error occurred while connecting.; it goes on trying",
+                    "pull tcp:far:1 cannot connect: An error occurred while connecting; it goes on trying",
                 )
             ],
         )
