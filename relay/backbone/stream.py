@@ -44,6 +44,8 @@ NAME_TAKEN = 10058
 """What NATS calls it that there is such a stream already (server/errors.json in its source)."""
 NO_PEERS = 10005
 """What NATS calls it that too few servers have room: at the start of a cluster that may change."""
+NO_STORAGE = 10047
+"""What NATS calls it that streams may not take so much."""
 OURS = "$JS.ACK."
 """How the reply subject of a message of a stream begins."""
 
@@ -116,6 +118,8 @@ async def _make(stream: JetStreamContext, access: Access) -> StreamInfo:
         if error.err_code == NAME_TAKEN:  # another relay has just made it
             return await stream.stream_info(access.stream)
         told = f"the stream {access.stream} cannot be made: {error.description}"
+        if error.err_code == NO_STORAGE:
+            told += f": lower --backbone-size ({access.size:,} bytes) here, or raise max_file_store there"
         if error.err_code == NO_PEERS:
             raise NatsError(told) from None
         raise BadStream(told) from None
