@@ -240,7 +240,7 @@ def _wrong_mirror(config: Config) -> Iterator[Fault]:
     if config.backbone:
         yield "backbone", "not with --mirror: the order of messages is that of the other relay"
     if config.framing is not Int32:
-        yield "mirror", "a session needs --framing int32"
+        yield "mirror", "it needs --framing int32"
 
 
 def _wrong_workers(config: Config) -> Iterator[Fault]:

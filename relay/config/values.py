@@ -139,6 +139,8 @@ def remote(text: str) -> Remote:
             f"{text!r} is not an endpoint to connect to ({_fault(error)}): give one such as tcp:relay.example:8002, "
             "session:tls:relay.example:8002 or unix:/run/relay.sock"
         ) from None
+    if endpoint.startswith("ssl:"):  # Twisted's own does not look whose certificate it is shown
+        raise ValueError(f"{text!r} would take any certificate: use tls:HOST:PORT")
     _check_port(text, endpoint, r"(?:tcp|tls):[^:=]+:(?:port=)?([0-9]+)")
     return Remote(endpoint, endpoint != text)
 

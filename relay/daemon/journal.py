@@ -236,6 +236,9 @@ def announce(journal: DiskJournal) -> None:
     storage = journal.storage
     for note in storage.notes:
         JournalKeeper.logger.warn("journal: {note}", note=note)
+    if storage.next == storage.oldest:
+        JournalKeeper.logger.info("journal: no messages yet, epoch {epoch}", epoch=storage.epochs[-1].name)
+        return
     JournalKeeper.logger.info(
         "journal: messages {oldest:,} to {newest:,} in {segments:,} segments, {size}, epoch {epoch}",
         oldest=storage.oldest,

@@ -74,6 +74,10 @@ class Reserved(Factory):
 
     noisy = False
 
+    def logPrefix(self) -> str:
+        """Whose ports they are, as Twisted says where it listens."""
+        return "Workers"
+
 
 class Reserving(Reactor):
     """A reactor that makes `count` sockets for each TCP port, on which nothing is accepted."""

@@ -24,6 +24,9 @@ from relay.wire.close_reason import CloseReason
 PATIENCE = 5
 """Sweeps, one a second, after which a peer that `leave` has told of its end is cut."""
 
+BRIEF = 5.0
+"""Seconds that a health check lasts at most. Who stays for longer was there, though nothing was published meanwhile."""
+
 LEFT = (CloseReason.PEER_CLOSED, CloseReason.CONNECTION_LOST)
 """Reasons of connections that we did not end."""
 NOTHING = Tally(0, 0, 0)
@@ -114,6 +117,19 @@ class Connection(Protocol):
         self._announced = True
         by = "" if self.feed == TCP else f" by {self.feed}"
         self._lines.info(self.logger, "{role} {peer} connected{by}", role=self.role, peer=self.who, by=by)
+
+    def info(self, line: str, **fields: object) -> None:
+        """Log a line about this peer, behind the one about its beginning."""
+        self._tell(self._lines.info, line, fields)
+
+    def warn(self, line: str, **fields: object) -> None:
+        """The same, as a warning."""
+        self._tell(self._lines.warn, line, fields)
+
+    def _tell(self, write: Callable[..., None], line: str, fields: dict[str, object]) -> None:
+        if not self._announced:
+            self.announce()
+        write(self.logger, line, peer=self.who, **fields)
 
     def _begin(self) -> None:
         """Start work: the connection is admitted, and its TLS handshake, if any, is complete.
@@ -271,7 +287,9 @@ class Connection(Protocol):
 
     @property
     def _silent(self) -> bool:
-        """Whether the peer came and went without a word, as health checks of a load balancer do by the thousand."""
+        """Whether the peer came and soon went without a word, as the health checks of a load balancer do."""
+        if self._registry.now() - self.since > BRIEF:
+            return False
         if self.reason is CloseReason.HANDSHAKE_FAILED:
             return not getattr(self.link, "greeted", True)
         return self.reason in LEFT and not self._why and not self.in_session and self.tally == NOTHING

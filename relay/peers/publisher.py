@@ -122,13 +122,8 @@ class Publisher(Connection):
         """Whether the message is dropped, so that the connection goes on behind it."""
         if not self._publishers.discard():
             return False
-        self._lines.warn(
-            self.logger,
-            "publisher {peer} sent {what}, which is discarded{hint}",
-            peer=self.who,
-            what=str(error),
-            hint=self._hint(error),
-        )
+        what, hint = str(error), self._hint(error)
+        self.warn("publisher {peer} sent {what}, which is discarded{hint}", what=what, hint=hint)
         return True
 
     def _hint(self, error: BadFrame) -> str:
@@ -178,11 +173,9 @@ class Publisher(Connection):
     def _doubt(self, first: Buffer) -> None:
         """Say so if the first message is one that another framing would take apart. It is relayed all the same."""
         if other := takes_apart(bytes(first), self._framing.limit):
-            self._lines.warn(
-                self.logger,
+            self.warn(
                 "publisher {peer} seems to send messages of --framing {other}: here what came at once is one message, "
                 "with their lengths in it",
-                peer=self.who,
                 other=other,
             )
 
@@ -197,12 +190,7 @@ class Publisher(Connection):
         self.name, self.in_session = hello.name, True
         self.session = PublisherSession(self, hello, sessions)
         self._pass_on = self.session.publish
-        self._lines.info(
-            self.logger,
-            "publisher {peer} begins a session at {accepted:,}",
-            peer=self.who,
-            accepted=self.session.accepted,
-        )
+        self.info("publisher {peer} begins a session at {accepted:,}", accepted=self.session.accepted)
 
     def _refuse_hello(self, error: BadControl | Loop, frame: Callable[[bytes], bytes]) -> None:
         """End with an answer to the hello. `frame`: makes a control frame, as the hello was written."""
@@ -266,10 +254,8 @@ class Publisher(Connection):
             return
         self._silent_for += passed
         if self._silent_for >= SILENCE:
-            self._lines.info(
-                self.logger,
+            self.info(
                 "publisher {peer} has sent nothing for {seconds:g} s: who wants to read connects to subscribers' ports",
-                peer=self.peer,
                 seconds=SILENCE,
             )
 

@@ -84,10 +84,8 @@ class Subscriber(Connection):
         return unsent(self.link)
 
     def skipped(self, gap: Lag, first: int, again: bool) -> bytes:
-        self._lines.warn(
-            self.logger,
+        self.warn(
             "subscriber {peer} skipped {messages:,} messages, {bytes:,} bytes: it was {seconds:.1f} s behind",
-            peer=self.who,
             messages=gap.messages,
             bytes=gap.bytes,
             seconds=gap.seconds,
@@ -97,7 +95,7 @@ class Subscriber(Connection):
     def end(self, reason: CloseReason, lag: Lag) -> None:
         if not self.lifecycle.ending:
             self.dialogue.cut(self, reason)
-        self.abort(reason, f"it was {lag}")
+        self.abort(reason, f"it was {lag}" if lag.messages else "")
 
     @property
     def counts(self) -> bool:
@@ -135,10 +133,6 @@ class Subscriber(Connection):
         """We closed our half; `readConnectionLost` follows when the peer has closed its own."""
 
     # What the dialogue calls
-
-    def info(self, line: str, **fields: object) -> None:
-        """Log a line about this peer."""
-        self._lines.info(self.logger, line, peer=self.who, **fields)
 
     def insert(self, data: bytes) -> bool:
         """Send `data`, no message, between two messages. Returns False, without sending, while the tail is not sent."""

@@ -272,21 +272,13 @@ class PullLink(Outward, Publisher):
     def _greet(self, core: PullCore) -> None:
         self._work()
         self.dialler.worked()
-        self._lines.info(
-            self.logger,
-            "{role} {peer} goes on behind {position}",
-            role=self.role,
-            peer=self.who,
-            position=str(core.position),
-        )
+        self.info("{role} {peer} goes on behind {position}", role=self.role, position=str(core.position))
         limit = self._pull.surroundings.max_message
         if core.most > limit:
-            self._lines.warn(
-                self.logger,
+            self.warn(
                 "{role} {peer}: messages may have {theirs:,} bytes there and {ours:,} here: a longer one ends the "
                 "connection, and nothing after it comes",
                 role=self.role,
-                peer=self.who,
                 theirs=core.most,
                 ours=limit,
             )

@@ -244,7 +244,7 @@ class PushLink(Outward, Subscriber):
         if core is None:
             if not self._heard:
                 self._heard = True
-                self._lines.info(self.logger, "push {peer}: what it sends is thrown away", peer=self.who)
+                self.info("push {peer}: what it sends is thrown away")
             return
         before = core.welcomed
         core.receive(data, self._clock())
@@ -261,14 +261,12 @@ class PushLink(Outward, Subscriber):
         self._attach()
         if self.source.subscription is None:
             return
-        self._lines.info(self.logger, "push {peer} goes on with {first:,}", peer=self.who, first=self.source.next())
+        self.info("push {peer} goes on with {first:,}", first=self.source.next())
         limit = self._push.surroundings.max_message
         if core.limit < limit:
-            self._lines.warn(
-                self.logger,
+            self.warn(
                 "push {peer}: messages may have {theirs:,} bytes there and {ours:,} here: a longer one ends the "
                 "connection, and nothing after it goes there",
-                peer=self.who,
                 theirs=core.limit,
                 ours=limit,
             )

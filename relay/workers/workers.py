@@ -29,6 +29,7 @@ from relay.peers.ended_connection import EndedConnection
 from relay.peers.intake import SUBSCRIBERS, WORKERS, Intake
 from relay.peers.registry import Registry
 from relay.peers.subscriber import SubscriberFactory
+from relay.wire.close_reason import CloseReason
 from relay.workers.inquiries import Inquiries, ended
 from relay.workers.lending import Lending
 from relay.workers.messages import (
@@ -173,7 +174,7 @@ class Workers:
         for host in admitted:
             self._admission.release(host)
         if worker.subscriber is not None and not worker.subscriber.lifecycle.ending:
-            worker.subscriber.cut()
+            worker.subscriber.abort(CloseReason.CONNECTION_LOST)
         if worker.report is not None:
             self._past.append(over(worker.report.snapshot, sum(host is not None for host in admitted)))
             self._past = [add(self._past[0], self._past[1:])]

@@ -135,11 +135,12 @@ def targets(function: ast.expr) -> list[ast.Attribute]:
         return targets(function.body) + targets(function.orelse)
     if not isinstance(function, ast.Attribute) or function.attr not in LEVELS | {"critical", "failure", "emit"}:
         return []
-    return [function] if re.search(r"\b_?(log|logger|lines|subscriber)$", ast.unparse(function.value).lower()) else []
+    logs = re.search(r"\b_?(log|logger|lines|subscriber|self)$", ast.unparse(function.value).lower())
+    return [function] if logs else []
 
 
-PASSED_ON = {("rate_limited_log.py", "emit"), ("subscriber.py", "info")}
-"""Calls that log what they were given, by file and method."""
+PASSED_ON = ("logger", "level")
+"""What calls begin with that log what they were given."""
 
 
 def log_lines() -> set[tuple[str, frozenset[str]]]:
@@ -154,7 +155,7 @@ def log_lines() -> set[tuple[str, frozenset[str]]]:
             if isinstance(call.func, ast.Attribute) and call.func.attr == "_log_end":
                 ends.append(literal(call.args[0]))
             for target in targets(call.func):
-                if (file.name, target.attr) in PASSED_ON:
+                if ast.unparse(call.args[0]) in PASSED_ON:
                     continue
                 limited = ast.unparse(target.value).endswith("lines")
                 form, level = call.args[limited], "critical" if target.attr == "failure" else target.attr

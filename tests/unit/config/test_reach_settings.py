@@ -44,7 +44,11 @@ class ReachSettingsTests(SynchronousTestCase):
             fault = self.assertRaises(Faults, configure, given(mirror="tcp:far:8002", **{name: text}))
             self.assertIn(f"--{name}: not with --mirror", str(fault))
         fault = self.assertRaises(Faults, configure, given(mirror="tcp:far:8002", framing="line"))
-        self.assertIn("--mirror: a session needs --framing int32", str(fault))
+        self.assertIn("--mirror: it needs --framing int32", str(fault))
+
+    def test_an_endpoint_that_takes_any_certificate_is_refused(self) -> None:
+        fault = self.assertRaises(Faults, configure, given(pull="session:ssl:far:8002"))
+        self.assertIn("--pull: 'session:ssl:far:8002' would take any certificate: use tls:HOST:PORT", str(fault))
 
     def test_workers_are_a_number_or_one_for_each_core_but_one(self) -> None:
         self.assertEqual([configure(given(workers=text)).workers for text in ("0", "3")], [0, 3])

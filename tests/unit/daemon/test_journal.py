@@ -225,7 +225,7 @@ class RelayTests(SynchronousTestCase):
         (warned, note), (told, found) = said(events)
         self.assertEqual((warned, told), (LogLevel.warn, LogLevel.info))
         self.assertIn("notes.txt is no file of a journal", str(note))
-        self.assertIn("messages 1 to 0 in 1 segments", str(found))
+        self.assertIn("journal: no messages yet, epoch ", str(found))
         self.assertIn(journal, self.relay.registering)
         self.stop()
 

@@ -20,7 +20,7 @@ from relay.core.cursor import Tally
 from relay.core.state import State
 from relay.net.addresses import address_name
 from relay.peers.admission import Admission
-from relay.peers.connection import Connection
+from relay.peers.connection import BRIEF, Connection
 from relay.peers.probes import Probes
 from relay.peers.rate_limited_log import RateLimitedLog
 from relay.peers.registry import Registry
@@ -281,6 +281,22 @@ class EndTests(LifeCase):
                 vars(transport)["greeted"] = False
             [(level, _)] = self.end(guest, ConnectionLost())
             self.assertIs(level, LogLevel.debug)
+
+    def test_who_stayed_for_a_while_is_told_of_though_nothing_was_published(self) -> None:
+        for seconds, level in ((BRIEF - 1, LogLevel.debug), (BRIEF + 1, LogLevel.info)):
+            guest, _ = self.connect()
+            guest.since -= seconds
+            self.assertEqual([told for told, _ in self.end(guest, ConnectionDone())], [level])
+            self.registry.probes = Probes()
+
+    def test_what_is_said_of_one_comes_behind_its_beginning(self) -> None:
+        self.end(self.connect()[0], ConnectionDone())
+        with capturedLogs() as events:
+            guest, _ = self.connect()
+            guest.info("guest {peer} waves")
+            guest.warn("guest {peer} shouts")
+        words = [text and text.split()[-1] for _, text in said(events)]
+        self.assertEqual(words, ["connected", "waves", "shouts"])
 
     def test_after_that_its_address_s_next_is_told_of_when_it_stays_or_says_something(self) -> None:
         self.end(self.connect()[0], ConnectionDone())

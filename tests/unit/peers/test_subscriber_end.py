@@ -8,6 +8,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 
+from relay.core.cursor import NO_LAG
 from relay.core.state import State
 from relay.core.timing import SWEEP
 from relay.peers.connection import PATIENCE
@@ -151,6 +152,15 @@ class DrainTests(SubscriberCase):
         [(level, text)] = said(events)
         self.assertIs(level, LogLevel.warn)
         self.assertRegex(str(text), "disconnected: shutdown, .*; it was 1 messages, [0-9,]+ bytes, 0.0 s behind$")
+
+    def test_one_that_does_not_lag_is_not_said_to_be_behind(self) -> None:
+        subscriber, _ = self.connect()
+        with capturedLogs() as events:
+            subscriber.end(CloseReason.UPSTREAM_GAP, NO_LAG)
+            subscriber.connectionLost(Failure(ConnectionLost()))
+        [(level, text)] = said(events)
+        self.assertIs(level, LogLevel.info)
+        self.assertTrue(str(text).endswith("disconnected: upstream gap, 0 messages, 0 bytes"), text)
 
     def test_a_transport_that_copies_may_hold_something_for_ever(self) -> None:
         subscriber, transport = self.connect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs
 
 from relay.config.config import configure
 from relay.core.cursor import Lag, Tally
@@ -117,8 +117,9 @@ class WorkersTests(RelayCase):
         self.assertEqual(len(self.reactor.spawned), 3)
         self.assertEqual(self.workers.replaced, 1)
         self.assertEqual(self.take(self.reactor.spawned[2]), [BEGIN, Connect()])
-        [(_, line)] = [(level, text) for level, text in said(events) if text and text.startswith("worker")]
-        self.assertIn("worker 1 has ended by SIGKILL", line)
+        [line] = [text for level, text in said(events) if level in (LogLevel.warn, LogLevel.error)]
+        self.assertIn("worker 1 has ended by SIGKILL", str(line))
+        self.assertEqual(self.workers.registry.ended, {CloseReason.CONNECTION_LOST: 1})
 
     def test_nobody_should_subscribe_while_none_accepts_connections(self) -> None:
         processes = self.start()
