@@ -61,7 +61,10 @@ class Session:
 
 
 class EventStream:
-    """`with EventStream(port, last) as stream:` reads server-sent events behind the one with the id `last`."""
+    """`with EventStream(port, last) as stream:` reads server-sent events behind the one with the id `last`.
+
+    Raises ConnectionResetError where the stream ends.
+    """
 
     def __init__(self, port: int, last: str = "") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
@@ -74,7 +77,8 @@ class EventStream:
 
     def _read(self) -> None:
         data = self._response.read1(65536)
-        assert data, "the stream ended"
+        if not data:
+            raise ConnectionResetError("the stream ended")
         self._found += self._parser.feed(data)
 
     def take(self) -> Event:

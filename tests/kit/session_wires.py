@@ -79,6 +79,8 @@ class WebSocketWire:
             head, end, rest = self._came.partition(b"\r\n\r\n")
             if not end:
                 return
+            if head.startswith(b"HTTP/1.1 503 "):
+                raise ConnectionRefusedError("the relay stops")
             assert head.startswith(b"HTTP/1.1 101 "), head
             self._came, self._opened = rest, True
         while (found := self._frame()) is not None:
