@@ -77,9 +77,12 @@ class Life:
         self.happened[happens.__name__] += 1
         happens()
 
-    def kill(self) -> None:
+    def end(self) -> None:
         self._relay.log.process.kill()
         self._relay.log.wait_for_end()
+
+    def kill(self) -> None:
+        self.end()
         assert not self._relay.log.find(FAULTS), self._relay.log.text
         self.start()
 
@@ -170,6 +173,13 @@ def test_whatever_happens_readers_of_all_kinds_miss_nothing(thorough: bool, tmp_
 def _live(folder: Path, seed: int, seconds: float) -> None:
     chance = random.Random(seed)
     life = Life(folder, chance)
+    try:
+        _follow(life, chance, seed, seconds)
+    finally:
+        life.end()
+
+
+def _follow(life: Life, chance: random.Random, seed: int, seconds: float) -> None:
     begin = position(life.subscribe)
     epoch, read_enough, sent_enough = begin.partition("-")[0], threading.Event(), threading.Event()
     publisher = AcknowledgedPublisher(life.publish, "p", life.message, window=chance.choice([10, 100, 1000]))
