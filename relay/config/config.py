@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -123,14 +123,14 @@ class Config:
         return (*self.publish, *self.publish_tls, *self.subscribe, *self.subscribe_tls, *self.web)
 
 
-def configure(given: Mapping[str, Given]) -> Config:
+def configure(given: Mapping[str, Given], known: Sequence[str] = ()) -> Config:
     """Make a configuration. `given`: what was given, by name of the setting; the other settings have their defaults.
 
-    Raises Faults with everything that is wrong: first with the values that cannot be parsed, and only if there are none
-    with those that contradict each other.
+    Raises Faults with everything that is wrong: first with the faults that are `known` before, and the values that
+    cannot be parsed; and only if there are none with values that contradict each other.
     """
     values: dict[str, Any] = {}  # Any: each setting has a type of its own
-    faults = []
+    faults = list(known)
     for setting in SETTINGS:
         where, texts = given.get(setting.name, Given(f"--{setting.name}", [setting.default]))
         try:
@@ -173,6 +173,7 @@ def shown_settings(config: Config) -> dict[str, object]:
 def _contradictions(config: Config) -> Iterator[Fault]:
     """Faults that can only be found once all values are known."""
     yield from _wrong_amounts(config)
+    yield from _wrong_store(config)
     if config.mirror:
         yield from _wrong_mirror(config)
     elif not (config.publish or config.publish_tls):
@@ -193,14 +194,6 @@ def _contradictions(config: Config) -> Iterator[Fault]:
 
 def _wrong_amounts(config: Config) -> Iterator[Fault]:
     longest = MIN_MESSAGES * config.max_message
-    if config.journal_size < MIN_JOURNAL:
-        yield "journal-size", f"{show_size(config.journal_size)} is too small: at least {show_size(MIN_JOURNAL)}"
-    if config.backbone_size < MIN_JOURNAL:
-        yield "backbone-size", f"{show_size(config.backbone_size)} is too small: at least {show_size(MIN_JOURNAL)}"
-    if config.backbone_replicas not in REPLICAS:
-        yield "backbone-replicas", "1, 3 or 5: with an even number, one more server may not fail"
-    if 0 < config.backbone_age < MIN_AGE:
-        yield "backbone-age", f"0, or at least {MIN_AGE:.0f} seconds: a relay must find a snapshot that is younger"
     if config.max_message < 1:
         yield "max-message", "at least 1 byte"
     if config.buffer < MIN_BUFFER:
@@ -262,6 +255,20 @@ def _with_tls(config: Config) -> list[Remote]:
     return [one for one in remotes if one.endpoint.startswith("tls:")]
 
 
+def _wrong_store(config: Config) -> Iterator[Fault]:
+    """Wrong amounts of what keeps messages, if it is wanted."""
+    if config.journal and config.journal_size < MIN_JOURNAL:
+        yield "journal-size", f"{show_size(config.journal_size)} is too small: at least {show_size(MIN_JOURNAL)}"
+    if not config.backbone:
+        return
+    if config.backbone_size < MIN_JOURNAL:
+        yield "backbone-size", f"{show_size(config.backbone_size)} is too small: at least {show_size(MIN_JOURNAL)}"
+    if config.backbone_replicas not in REPLICAS:
+        yield "backbone-replicas", "1, 3 or 5: with an even number, one more server may not fail"
+    if 0 < config.backbone_age < MIN_AGE:
+        yield "backbone-age", f"0, or at least {MIN_AGE:.0f} seconds: a relay must find a snapshot that is younger"
+
+
 def _wrong_idle_message(config: Config) -> Iterator[Fault]:
     if not config.idle_seconds:
         if config.idle_message:
@@ -278,21 +285,35 @@ def _wrong_idle_message(config: Config) -> Iterator[Fault]:
         yield "idle-message", f"it cannot be sent with the framing {framing_name(config.framing)}: {error}"
 
 
+BACKBONE = tuple(setting.name for setting in SETTINGS if setting.table == "backbone" and setting.name != "backbone")
+"""Settings that are about a backbone."""
+
+
+def _differs(config: Config, name: str) -> bool:
+    """Whether a setting has another value than its default."""
+    [setting] = [one for one in SETTINGS if one.name == name]
+    return bool(getattr(config, setting.field) != setting.value([setting.default]))
+
+
 def _without_endpoint(config: Config) -> Iterator[Fault]:
     """Settings that have no effect, because there is no endpoint for the connections that they are about.
 
     Those that lack the same endpoint are one fault.
     """
     tls = config.publish_tls + config.subscribe_tls
+    no_publishers = not (config.publish or config.publish_tls)
     for names, endpoints, kind in (
         (("certificate", "private-key"), tls, "TLS endpoint"),
         (("publisher-ca",), config.publish_tls, "TLS endpoint"),
         (("subscriber-ca",), config.subscribe_tls, "TLS endpoint"),
         (("reach-ca", "reach-certificate", "reach-private-key"), _with_tls(config), "connection with TLS"),
-        (("backbone-credentials", "backbone-ca", "backbone-certificate"), config.backbone, "backbone"),
+        (("tls-timeout",), (*tls, *_with_tls(config)), "TLS endpoint"),
+        (("allow-publishers",), not (config.mirror and no_publishers), "port for publishers"),
+        (("journal-size", "journal-age", "journal-sync"), config.journal, "journal"),
+        (BACKBONE, config.backbone, "backbone"),
         (("web-token-file", "web-host", "web-origin"), config.web, "web port"),
     ):
-        given = [name for name in names if getattr(config, name.replace("-", "_"))]
+        given = [name for name in names if _differs(config, name)]
         if given and not endpoints:
             others = "".join(f" and {name}" for name in given[1:])
             yield given[0], f"there is no {kind} that it{others} could be for"

@@ -24,8 +24,11 @@ TYPES: dict[object, tuple[tuple[type, ...], str]] = {
 has a text for any other setting."""
 
 
-def read_file(file: str) -> dict[str, Given]:
-    """Read a configuration file: what it gives, by name of the setting. Raises Faults with everything that is wrong."""
+def read_file(file: str) -> tuple[dict[str, Given], list[str]]:
+    """Read a configuration file. Returns what it gives, by name of the setting, and what is wrong with the rest.
+
+    Raises Faults if it cannot be read at all.
+    """
     known = {(setting.table, setting.name): setting for setting in SETTINGS}
     found: dict[str, Given] = {}
     faults = []
@@ -40,9 +43,7 @@ def read_file(file: str) -> dict[str, Given]:
             found[name] = Given(where, texts(setting, value))
         except ValueError as error:
             faults.append(f"{where}: {error}")
-    if faults:
-        raise Faults(faults)
-    return found
+    return found, faults
 
 
 def texts(setting: Setting, value: object) -> list[str]:

@@ -135,10 +135,13 @@ def remote(text: str) -> Remote:
     try:
         clientFromString(reactor, endpoint)
     except Exception as error:  # as for `endpoint`
-        raise ValueError(
-            f"{text!r} is not an endpoint to connect to ({_fault(error)}): give one such as tcp:relay.example:8002, "
-            "session:tls:relay.example:8002 or unix:/run/relay.sock"
-        ) from None
+        address = re.fullmatch(r"[\w.-]+:\d+", endpoint)
+        way_out = (
+            f"did you mean {text[: -len(endpoint)]}tcp:{endpoint}?"
+            if address
+            else "give one such as tcp:relay.example:8002, session:tls:relay.example:8002 or unix:/run/relay.sock"
+        )
+        raise ValueError(f"{text!r} is not an endpoint to connect to ({_fault(error)}): {way_out}") from None
     if endpoint.startswith("ssl:"):  # Twisted's own does not look whose certificate it is shown
         raise ValueError(f"{text!r} would take any certificate: use tls:HOST:PORT")
     _check_port(text, endpoint, r"(?:tcp|tls):[^:=]+:(?:port=)?([0-9]+)")

@@ -132,17 +132,11 @@ class Options(UsageOptions):
         """
         try:
             config = self.config()
-            load_credentials(config)
-            _check_reach(config)
-            read_token(config.web_token_file)
-            if config.web:
-                require_packages()
-            _check_journal(config)
-            _check_backbone(config)
-            if lines := obstacles(config):
-                raise Faults(lines)
+            lines = [line for look in LOOKS for line in _faults(look, config)]
         except Faults as faults:
-            print(*faults.lines, sep="\n", file=sys.stderr)
+            lines = faults.lines
+        if lines:
+            print(*lines, sep="\n", file=sys.stderr)
             sys.exit(1)
         print("ok")
         sys.exit(0)
@@ -157,7 +151,29 @@ class Options(UsageOptions):
 
     def config(self) -> Config:
         """Read the configuration file anew and combine it with the command line. Raises Faults."""
-        return configure((read_file(self._file) if self._file else {}) | self._given)
+        given, faults = read_file(self._file) if self._file else ({}, [])
+        return configure(given | self._given, faults)
+
+
+def _faults(look: Callable[[Config], object], config: Config) -> Sequence[str]:
+    try:
+        look(config)
+    except Faults as faults:
+        return faults.lines
+    return ()
+
+
+def _check_web(config: Config) -> None:
+    """Raise Faults if what the web port needs is not there."""
+    read_token(config.web_token_file)
+    if config.web:
+        require_packages()
+
+
+def _check_machine(config: Config) -> None:
+    """Raise Faults if this machine cannot do what is asked."""
+    if lines := obstacles(config):
+        raise Faults(lines)
 
 
 def _check_journal(config: Config) -> None:
@@ -196,6 +212,10 @@ def _check_backbone(config: Config) -> None:
         raise Faults([f"backbone: {error}"]) from None
     except OSError as error:
         raise Faults([f"backbone: {error.filename or config.backbone_ca}: {error.strerror}"]) from None
+
+
+LOOKS = (load_credentials, _check_reach, _check_web, _check_journal, _check_backbone, _check_machine)
+"""What `--check` does besides reading the configuration. Each raises Faults."""
 
 
 def _require_writable(option: str, file: str) -> None:

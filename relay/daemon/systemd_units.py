@@ -24,8 +24,10 @@ def unit(name: str, installed: str) -> str:
 def main() -> None:
     """Print the units that the command line names. Warns of a relay that systemd could not start."""
     parser = ArgumentParser(description="Print units for systemd. The top of each service says how to install it.")
-    parser.add_argument("unit", metavar="UNIT", nargs="+", choices=UNITS, help=", ".join(UNITS))
+    parser.add_argument("unit", metavar="UNIT", nargs="*", help=", ".join(UNITS))
     names = parser.parse_args().unit
+    if not names or not set(names) <= set(UNITS):
+        parser.exit(2, f"{parser.prog}: name one or more of {', '.join(UNITS)}\n")
     if sys.prefix.startswith(tuple(f"/{folder}/" for folder in HIDDEN)):
         print(f"relay: ProtectHome=yes hides {sys.prefix} from the service: install it in /opt, say", file=sys.stderr)
     for name in names:

@@ -53,7 +53,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.set_defaults(framing=None)
     _add_source_options(parser)
     _add_session_options(parser)
-    options = parser.parse_args(arguments, Options())
+    options, others = parser.parse_known_args(arguments, Options())
+    if others:
+        unknown = f"unrecognized arguments: {' '.join(others)}"
+        text = not any(one.startswith("-") for one in others)
+        parser.error(f"{unknown}; a text is published with --file -, from standard input" if text else unknown)
     _settle_source(parser, options)
     check_tls(parser, options)
     check_name(parser, options.name)

@@ -64,7 +64,7 @@ def test_the_package_opens_its_ports_to_this_machine_only(tmp_path: Path) -> Non
     file = tmp_path / "relay.toml"
     example = ROOT / "deploy" / "relay.toml"
     file.write_bytes(subprocess.run(["sed", script, example], capture_output=True, check=True).stdout)
-    config = configure(read_file(str(file)))
+    config = configure(*read_file(str(file)))
     assert config.publish == ("tcp:8001:interface=127.0.0.1",)
     assert config.subscribe == ("tcp:8002:interface=127.0.0.1",)
     changed = set(file.read_text().splitlines()) ^ set(example.read_text().splitlines())

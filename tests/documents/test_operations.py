@@ -75,7 +75,8 @@ def test_every_option_of_the_help_is_on_the_page_and_every_setting_in_the_file()
 def test_the_example_file_has_every_setting_once_at_its_default(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_text(re.sub(r"^#(?=[a-z-]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
-    given = read_file(str(file))
+    given, faults = read_file(str(file))
+    assert not faults
     assert set(given) == {setting.name for setting in SETTINGS}
     assert configure(given) == configure({})
 

@@ -33,8 +33,15 @@ def test_check_says_ok(file: Path) -> None:
 
 
 def test_check_has_a_line_for_each_fault_and_status_1(file: Path) -> None:
-    file.write_text("slwo = 1\nreplay = true\n")
-    lines = f"{file}: slwo: there is no such setting\n{file}: replay: True is not a whole number\n"
+    """Of names, types and values first; then of the files that it names, all of them."""
+    file.write_text('slwo = 1\nreplay = true\nslow = "wait"\n')
+    lines = (
+        f"{file}: slwo: there is no such setting\n{file}: replay: True is not a whole number\n"
+        f"{file}: slow: 'wait' is not one of disconnect, skip, block\n"
+    )
+    assert twistd_check("--config", str(file)) == (1, "", lines)
+    file.write_text("[journal]\njournal = '/none'\n[web]\nweb = 'tcp:0'\nweb-token-file = '/none'\n")
+    lines = "web-token-file: /none: No such file or directory\njournal: /none: there is no such folder\n"
     assert twistd_check("--config", str(file)) == (1, "", lines)
 
 

@@ -17,7 +17,10 @@ class FileTests(SynchronousTestCase):
     def read(self, text: str) -> dict[str, Given]:
         self.file = str(temporary_folder(self) / "relay.toml")
         Path(self.file).write_text(text)
-        return read_file(self.file)
+        found, faults = read_file(self.file)
+        if faults:
+            raise Faults(faults)
+        return found
 
     def test_settings_are_found_in_their_tables(self) -> None:
         found = self.read('replay = 7\npublish = ["tcp:1", "tcp:2"]\n[limits]\nframe-timeout = 1.5\n')
@@ -50,7 +53,7 @@ class FileTests(SynchronousTestCase):
     def test_a_mark_at_the_beginning_is_no_text_and_another_encoding_is_named(self) -> None:
         file = temporary_folder(self) / "relay.toml"
         file.write_text("replay = 7\n", encoding="utf-8-sig")
-        self.assertEqual(read_file(str(file))["replay"].texts, ["7"])
+        self.assertEqual(read_file(str(file))[0]["replay"].texts, ["7"])
         for encoding, found in (("utf-16", "it seems to be UTF-16"), ("latin-1", "byte 3 is none")):
             file.write_text("# \u00e4\n", encoding=encoding)
             error = self.assertRaises(Faults, read_file, str(file))

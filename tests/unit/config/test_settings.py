@@ -84,6 +84,8 @@ class FileTests(Case):
             frame-timeout = 2
 
             [tls]
+            subscribe-tls = "tcp:4"
+            certificate = "a.pem"
             tls-timeout = 0
 
             [log]

@@ -100,11 +100,9 @@ class OptionsTests(SynchronousTestCase):
             *("--subscribe-tls", "tcp:5", "--certificate", "chain.pem", "--private-key", "key.pem"),
             *("--publisher-ca", "one.pem", "--subscriber-ca", "other.pem", "--tls-timeout", "2"),
             *("--publisher-names", "5"),
-            *("--journal-size", "1GiB", "--journal-age", "86400"),
             *("--backbone", "tls://one:4222,[::1]:1/RELAY", "--backbone-credentials", "nats.creds"),
             *("--backbone-ca", "nats-ca.pem", "--backbone-certificate", "nats.pem"),
             *("--backbone-replicas", "3", "--backbone-size", "2GiB", "--backbone-age", "3600"),
-            *("--journal-sync", "0.5"),
             *("--pull", "tcp:far.example:2947", "--pull", "tls:far.example:8002"),
             *("--push", "unix:/run/other", "--mirror", "none", "--workers", "0"),
             *("--reach-ca", "authority.pem", "--reach-certificate", "own.pem", "--reach-private-key", "own.key"),
@@ -130,9 +128,9 @@ class OptionsTests(SynchronousTestCase):
                 too_long="discard",
                 publisher_names=5,
                 journal="",
-                journal_size=2**30,
-                journal_age=86_400.0,
-                journal_sync=0.5,
+                journal_size=10 * 2**30,
+                journal_age=0.0,
+                journal_sync=0.0,
                 backbone=BackboneUrl(("tls://one:4222", "tls://[::1]:1"), "RELAY"),
                 backbone_credentials="nats.creds",
                 backbone_ca="nats-ca.pem",
@@ -169,6 +167,9 @@ class OptionsTests(SynchronousTestCase):
                 log_level=LogLevel.warn,
             ),
         )
+        kept = parse("--journal", "/tmp", "--journal-size", "1GiB", "--journal-age", "86400", "--journal-sync", "0.5")
+        self.assertEqual((kept.journal, kept.journal_size), ("/tmp", 2**30))
+        self.assertEqual((kept.journal_age, kept.journal_sync), (86_400.0, 0.5))
         self.assertEqual(
             (parse("--framing", "raw").framing, parse("--slow", "block").slow), (Raw, SLOW_POLICIES["block"])
         )
@@ -199,15 +200,15 @@ class OptionsTests(SynchronousTestCase):
             (["--buffer", "1023KiB"], ["--buffer", "1,023 KiB", "at least 1 MiB"]),
             (["--buffer", "1MiB", "--max-message", "131073"], ["--buffer", "131,073", "1,048,584 bytes"]),
             (["--max-message", "-1"], ["--max-message", "'-1'"]),
-            (["--journal-size", "63MiB"], ["--journal-size", "63 MiB", "at least 64 MiB"]),
+            (["--journal", "/tmp", "--journal-size", "63MiB"], ["--journal-size", "63 MiB", "at least 64 MiB"]),
             (["--journal-sync", "often"], ["--journal-sync", "'often'"]),
             (["--backbone", "one:4222/RELAY"], ["--backbone", "'one:4222/RELAY'", "nats://one:4222,two:4222/RELAY"]),
             (["--backbone", "nats://one,/RELAY"], ["--backbone", "no backbone"]),
             (["--backbone", "nats://one/RE.LAY"], ["--backbone", "no backbone"]),
             (["--backbone", "nats://one/X", "--journal", "/tmp"], ["--journal", "not with --backbone"]),
-            (["--backbone-replicas", "2"], ["--backbone-replicas", "1, 3 or 5"]),
-            (["--backbone-size", "1MiB"], ["--backbone-size", "at least 64 MiB"]),
-            (["--backbone-age", "60"], ["--backbone-age", "at least 300"]),
+            (["--backbone", "nats://one/X", "--backbone-replicas", "2"], ["--backbone-replicas", "1, 3 or 5"]),
+            (["--backbone", "nats://one/X", "--backbone-size", "1MiB"], ["--backbone-size", "at least 64 MiB"]),
+            (["--backbone", "nats://one/X", "--backbone-age", "60"], ["--backbone-age", "at least 300"]),
             (["--backbone-ca", "ca.pem"], ["--backbone-ca", "no backbone that it could be for"]),
             (["--max-message", "0"], ["--max-message", "at least 1"]),
             (["--stall-timeout", "-1"], ["--stall-timeout", "'-1'"]),

@@ -33,6 +33,10 @@ class SystemdUnitsTests(SynchronousTestCase):
         wanted = "".join((FOLDER / name).read_text() for name in UNITS)
         self.assertEqual(self.printed(*UNITS), (wanted, ""))
 
+    def test_without_a_name_or_with_a_wrong_one_it_says_which_there_are(self) -> None:
+        for names in ((), ("relay",)):
+            self.assertEqual(self.assertRaises(SystemExit, self.printed, *names).code, 2)
+
     def test_a_service_starts_the_relay_that_printed_it(self) -> None:
         output, errors = self.printed("relay.service", prefix="/srv/it")
         self.assertEqual(re.findall(r"^ExecStart=(\S+)", output, re.MULTILINE), ["/srv/it/bin/twistd"])
