@@ -59,7 +59,7 @@ def run(*command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]
 
 @each_language
 def test_what_one_language_publishes_every_language_receives(language: str, tmp_path: Path) -> None:
-    with Relay() as relay, ExitStack() as stack:
+    with Relay("--drain-timeout", "20") as relay, ExitStack() as stack:
         subscribers = {
             other: stack.enter_context(
                 printing_to(tmp_path / other, *example(other, "subscriber", relay.subscribe_port))

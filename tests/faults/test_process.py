@@ -23,6 +23,10 @@ pytestmark = [
 ]
 
 
+PATIENT = ("--drain-timeout", "20")
+"""For those who read what they lack: how long they need for it depends on the machine."""
+
+
 def read_to_the_end(peer: socket.socket, data: bytearray | None = None) -> bytearray:
     """All until the orderly end of the stream: a reset is an error here. It is in `data` as it comes."""
     data = bytearray() if data is None else data
@@ -41,7 +45,7 @@ def publish_and_read(relay: Relay, healthy: socket.socket, count: int) -> None:
 
 def test_sigterm_in_a_flood_ends_every_stream_after_the_same_whole_message() -> None:
     with (
-        Relay() as relay,
+        Relay(*PATIENT) as relay,
         subscribers(relay, 4) as peers,
         ThreadPoolExecutor() as pool,
         Flood(relay.publish_port) as flood,
@@ -56,7 +60,7 @@ def test_sigterm_in_a_flood_ends_every_stream_after_the_same_whole_message() -> 
         for peer in peers:
             peer.close()
         assert relay.log.wait_for_end() == 0
-        assert time.monotonic() - begin < 5.0
+        assert time.monotonic() - begin < 10.0, "it waited for the drain timeout"
         flood.leave()
     first, *others = received
     assert len(first) % (len(BLOCK) // 64) == 0, "the last message is not whole"
@@ -69,15 +73,15 @@ def test_sigterm_in_a_flood_ends_every_stream_after_the_same_whole_message() -> 
 
 def test_at_sigterm_one_that_lags_is_given_all_that_was_read_and_then_the_end() -> None:
     count = 16 * 1024  # 16 MiB
-    with Relay() as relay, subscribers(relay) as [healthy], slow_subscriber(relay) as slow:
+    with Relay(*PATIENT) as relay, subscribers(relay) as [healthy], slow_subscriber(relay) as slow:
         publish_and_read(relay, healthy, count)
         relay.log.process.terminate()
-        relay.log.wait_for("1 subscribers lag: they have 2 s to read the rest")
+        relay.log.wait_for("1 subscribers lag: they have 20 s to read the rest")
         begin = time.monotonic()
         got = bytearray()
         while part := slow.recv(50_000):
             got += part
-        assert time.monotonic() - begin < 5.0
+        assert time.monotonic() - begin < 10.0, "it waited for the drain timeout"
         assert got == MESSAGE * count
         assert read_to_the_end(healthy) == b""
         healthy.close()
@@ -113,7 +117,7 @@ def test_beside_one_that_never_reads_it_stops_within_the_drain_time_and_says_wha
 
 def test_at_sigterm_a_subscriber_that_had_closed_its_sending_half_is_given_the_rest() -> None:
     count = 8 * 1024
-    with Relay() as relay, subscribers(relay) as [healthy], slow_subscriber(relay) as slow:
+    with Relay(*PATIENT) as relay, subscribers(relay) as [healthy], slow_subscriber(relay) as slow:
         slow.shutdown(socket.SHUT_WR)
         publish_and_read(relay, healthy, count)
         relay.log.process.terminate()
@@ -128,7 +132,7 @@ def test_what_a_subscriber_sends_while_it_is_given_the_rest_does_not_destroy_it(
     """A socket that is closed while its peer still sends answers with a reset, and what was on its way is lost. So the
     subscriber sends when the kernel has the end of the stream for it, and itself has not read the last 64 KiB."""
     count, last = 8 * 1024, 64 * 1024
-    with Relay() as relay, subscribers(relay) as [healthy], slow_subscriber(relay) as slow:
+    with Relay(*PATIENT) as relay, subscribers(relay) as [healthy], slow_subscriber(relay) as slow:
         publish_and_read(relay, healthy, count)
         relay.log.process.terminate()
         relay.log.wait_for("1 subscribers lag")
@@ -192,7 +196,7 @@ def test_a_second_sigterm_ends_it_at_once_with_status_0() -> None:
         begin = time.monotonic()
         relay.log.process.terminate()
         assert relay.log.wait_for_end() == 0
-        assert time.monotonic() - begin < 1.0
+        assert time.monotonic() - begin < 10.0, "of 60"
         relay.log.wait_for("SIGTERM received again, stopping at once")
         assert "Traceback" not in relay.log.text
 

@@ -336,7 +336,7 @@ class Fuzz:
 
 def play(case: Case, seed: str, seconds: float) -> Done:
     """One relay, fuzzed for so long, and what has to be true of it at the end."""
-    with Relay(*case.options) as relay:
+    with Relay("--drain-timeout", "20", *case.options) as relay:
         try:
             done = Fuzz(relay, case, random.Random(seed)).run(seconds)
             assert relay.log.wait_for_end() == 0

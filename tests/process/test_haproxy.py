@@ -119,7 +119,7 @@ def test_the_limit_of_an_address_counts_the_proxys() -> None:
 def test_a_drain_gives_a_subscriber_the_rest_and_the_end_of_the_stream() -> None:
     messages = frame(bytes(90_000)) * 200
     with (
-        Relay(publish="haproxy:tcp:0", subscribe="haproxy:tcp:0") as relay,
+        Relay("--drain-timeout", "20", publish="haproxy:tcp:0", subscribe="haproxy:tcp:0") as relay,
         connection(relay.subscribe_port) as subscriber,
     ):
         subscriber.sendall(V1)

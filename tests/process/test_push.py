@@ -85,7 +85,7 @@ def test_over_tls_the_name_is_checked(authority: Authority) -> None:
 
 def test_what_was_published_before_a_stop_is_at_the_other_relay() -> None:
     with Relay() as centre, subscribers(centre) as [subscriber]:
-        with Relay(*pushing(centre.publish_port)) as site:
+        with Relay(*pushing(centre.publish_port), "--drain-timeout", "20") as site:
             site.log.wait_for("goes on with")
             threading.Thread(target=publish, args=(site.publish_port, range(1000), 0)).start()
             site.log.wait_for("publisher .* disconnected")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -92,10 +91,8 @@ def test_subscribers_that_leave_their_side_open_are_not_waited_for(tmp_path: Pat
             received = b""
             while b"last" not in received:
                 received += peer.recv(65536)
-        begin = time.monotonic()
         running.log.process.terminate()
         assert running.log.wait_for_end() == 0
-        assert time.monotonic() - begin < 5.0  # of 600
         for peer in (peers[0], local):
             assert peer.recv(1) == b"", "a clean end"
 

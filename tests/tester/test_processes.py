@@ -77,7 +77,7 @@ def test_a_file_goes_through_byte_for_byte(framing: str, tmp_path: Path) -> None
     many = 100_000 if framing in ("int32", "line", "raw") else 2_000
     lines = [b"x" * least + dice.randbytes(dice.randrange(200)).translate(None, left_out) for _ in range(many)]
     source.write_bytes(b"\n".join([*lines, b""]))
-    with Relay("--framing", framing) as relay:
+    with Relay("--framing", framing, "--drain-timeout", "20") as relay:
         command = connecting("client", relay.subscribe_port, "--framing", framing, "--raw")
         with running("sh", "-c", 'exec "$@" >"$0"', str(copy), *command) as client:
             relay.log.wait_for(ATTACHED if framing == "int32" else "subscriber .* connected")

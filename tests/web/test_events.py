@@ -195,7 +195,8 @@ def test_what_frames_a_message_is_not_in_its_event(framing: str, sent: bytes, me
 
 
 def test_a_stop_ends_a_stream_properly_after_all_messages_even_of_one_that_lags() -> None:
-    with relay("--send-buffer", "4KiB") as (relay_, port), Publisher(relay_, port) as publisher:
+    options = ("--send-buffer", "4KiB", "--drain-timeout", "20")
+    with relay(*options) as (relay_, port), Publisher(relay_, port) as publisher:
         with Stream(port) as live, Stream(port, room=4096) as lagging:
             publisher.count(20, size=50_000)
             live_events = live.take(20)

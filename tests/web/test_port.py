@@ -19,6 +19,7 @@ from relay.peers.admission import MAX_WEB_CONNECTIONS
 from relay.wire.close_reason import CloseReason
 from tests.kit.certificates import Authority
 from tests.kit.fakes import frame
+from tests.kit.peers import receive_all
 from tests.kit.process import DEADLINE, TWISTD, Relay, roomy, start
 from tests.kit.resets import reset
 from tests.kit.web import WEB_PORT, ask, metric, relay, rows, wait_for_metric
@@ -205,18 +206,21 @@ def test_who_comes_with_many_others_is_let_in(running: tuple[Relay, int]) -> Non
 
 def test_it_says_that_it_drains_until_it_has() -> None:
     with (
-        relay("--drain-timeout", "2", "--send-buffer", "4KiB") as (relay_, port),
+        relay("--drain-timeout", "20", "--send-buffer", "4KiB") as (relay_, port),
         socket.create_connection(("127.0.0.1", relay_.publish_port), DEADLINE) as publisher,
         socket.create_connection(("127.0.0.1", port), DEADLINE) as idle,
-        roomy(relay_.subscribe_port, 4096),
+        roomy(relay_.subscribe_port, 4096) as slow,
     ):
         wait_for_metric(port, 'relay_subscribers{state="live"}', 1)
         publisher.sendall(frame(bytes(50_000)) * 20)
+        wait_for_metric(port, "relay_published_messages_total", 20)
         wait_for_metric(port, 'relay_subscribers{state="lagging"}', 1)
         relay_.log.process.terminate()
-        relay_.log.wait_for("1 subscribers lag: they have 2 s")
+        relay_.log.wait_for("1 subscribers lag: they have 20 s")
         assert ask(port, "/readyz")[::2] == (503, b"draining\n")
         assert ask(port, "/healthz")[0] == 200
+        assert receive_all(slow) == frame(bytes(50_000)) * 20
+        slow.close()
         assert relay_.log.wait_for_end() == 0
         with suppress(ConnectionResetError):
             assert idle.recv(1) == b""

@@ -154,7 +154,7 @@ def test_who_takes_nothing_is_cut_and_it_is_told_why(reason: str, options: tuple
 
 def test_at_a_stop_the_messages_come_and_then_the_end_also_to_who_is_slow_and_pings() -> None:
     messages = [pack("!I", number) * 2500 for number in range(9)]
-    with relay() as (relay_, port), publisher(relay_) as publishing:
+    with relay("--drain-timeout", "20") as (relay_, port), publisher(relay_) as publishing:
         with connect(port) as client, Wire.subscribed(port, room=4096) as slow:
             publishing.sendall(b"".join(map(frame, messages)))
             wait_for_metric(port, "relay_published_messages_total", len(messages))
