@@ -15,6 +15,7 @@ from select import select
 
 import pytest
 
+from relay.workers.worker import MODULE
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors, dial
 from tests.kit.fakes import frame
@@ -120,30 +121,35 @@ def _hears(relay: Relay, peer: socket.socket) -> bool:
     return bool(select([peer], [], [], 0.1)[0])
 
 
-def test_the_relay_is_ready_when_its_workers_accept_and_not_before() -> None:
-    port = free_port()
-    options = (
-        *WORKERS,
-        "--publish",
-        "tcp:0:interface=127.0.0.1",
-        "--subscribe",
-        "tcp:0:interface=127.0.0.1",
-        "--web",
-        f"tcp:{port}",
-    )
-    log = start(TWISTD, "-n", "--pidfile=", "relay", *options)
+WAITS = """
+import os, sys, time
+while {module!r} in sys.orig_argv and not os.path.exists({file!r}):
+    time.sleep(0.01)
+"""
+"""What keeps workers from starting until there is a file."""
+
+
+def test_the_relay_is_ready_when_its_workers_accept_and_not_before(tmp_path: Path) -> None:
+    port, file = free_port(), tmp_path / "start"
+    (tmp_path / "sitecustomize.py").write_text(WAITS.format(module=MODULE, file=str(file)))  # Python runs it first
+    endpoints = ("--publish", "tcp:0:interface=127.0.0.1", "--subscribe", "tcp:0:interface=127.0.0.1")
+    web = ("--web", f"tcp:{port}:interface=127.0.0.1")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    log = start(TWISTD, "-n", "--pidfile=", "relay", *WORKERS, *endpoints, *web, env=environment)
     answers: list[tuple[int, bytes]] = []
 
-    def ready() -> bool:
+    def says(status: int, words: bytes) -> bool:
         with suppress(ConnectionRefusedError):
-            status, _, body = ask(port, "/readyz")
-            answers.append((status, body))
-        return bool(answers) and answers[-1][0] == 200
+            status_now, _, body = ask(port, "/readyz")
+            answers.append((status_now, body))
+        return answers[-1:] == [(status, words)]
 
     try:
-        wait_until(ready, "it is ready")
+        wait_until(lambda: says(503, b"starting: not every worker accepts connections yet\n"), "it waits for workers")
+        assert {status for status, _ in answers} == {503}
+        file.touch()
+        wait_until(lambda: says(200, b"ok\n"), "it is ready")
         assert metric(port, 'relay_worker_up{worker="1"}') + metric(port, 'relay_worker_up{worker="2"}') == 2
-        assert answers[0][0] == 503
         assert {body for status, body in answers if status == 503} <= {
             b"starting: not every port listens yet\n",
             b"starting: not every worker accepts connections yet\n",
