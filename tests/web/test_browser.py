@@ -158,9 +158,11 @@ def test_with_the_keyboard_the_tail_can_be_paused(browser: Browser, relay: Relay
         assert said == []
 
 
-def test_who_is_stuck_lags_and_then_is_gone_with_its_reason(browser: Browser) -> None:
+def test_who_is_stuck_lags_and_then_is_gone_with_its_reason(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text("stall-timeout = 0\n")  # until the page has shown it
     with (
-        Relay(*WEB_PORT, "--stall-timeout", "2", "--send-buffer", "4KiB") as relay,
+        Relay(*WEB_PORT, "--config", str(file), "--send-buffer", "4KiB") as relay,
         connection(relay.publish_port) as publisher,
         roomy(relay.subscribe_port, 4096) as stuck,
         opened(browser, web_port(relay)) as (page, said),
@@ -171,6 +173,8 @@ def test_who_is_stuck_lags_and_then_is_gone_with_its_reason(browser: Browser) ->
         slowest = page.locator("#slowest tbody tr")
         expect(slowest).to_contain_text([name(stuck)])
         expect(slowest).to_contain_text(["takes "])
+        file.write_text("stall-timeout = 1\n")
+        relay.log.process.send_signal(signal.SIGHUP)
         ended = page.locator("#ended tbody tr")
         expect(ended).to_contain_text([name(stuck)])
         expect(ended).to_contain_text(["stalled"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -106,9 +107,11 @@ def test_many_connections_come_in_pages(running: tuple[Relay, int]) -> None:
     wait_for_metric(port, 'relay_connections{feed="tcp",role="subscriber"}', 0)
 
 
-def test_who_lags_and_is_cut_shows_up_as_that() -> None:
+def test_who_lags_and_is_cut_shows_up_as_that(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text("stall-timeout = 0\n")  # until all has been looked at
     with (
-        relay("--stall-timeout", "2", "--send-buffer", "4KiB") as (relay_, port),
+        relay("--config", str(file), "--send-buffer", "4KiB") as (relay_, port),
         socket.create_connection(("127.0.0.1", relay_.publish_port), DEADLINE) as publisher,
         roomy(relay_.subscribe_port, 4096),
     ):
@@ -122,6 +125,8 @@ def test_who_lags_and_is_cut_shows_up_as_that() -> None:
         assert isinstance(lag, dict)
         assert 0 < lag["bytes"] == 20 * 50_004 - int(str(row["bytes"]))
         assert metric(port, "relay_lag_seconds_gcount") == 1
+        file.write_text("stall-timeout = 1\n")
+        relay_.log.process.send_signal(signal.SIGHUP)
         wait_for_metric(port, 'relay_connections_closed_total{feed="tcp",reason="stalled",role="subscriber"}', 1)
         [end] = rows(port, "/connections?ended")
         assert end["reason"] == CloseReason.STALLED
