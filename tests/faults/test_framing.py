@@ -132,7 +132,9 @@ def test_a_line_over_the_limit_is_discarded_if_the_relay_is_told_so(tmp_path: Pa
             for _ in range(3):  # one that sends it again and again
                 publisher.sendall(b"before\n" + b"x" * (3 * LIMIT) + b"\nafter\n")
             assert receive(peer, 39) == b"before\nafter\n" * 3
-            assert len(relay.log.find("more than the limit of 99,999 bytes, which is discarded")) == 3
+            discarded = "more than the limit of 99,999 bytes, which is discarded"
+            relay.log.wait_for(discarded, 3)
+            assert len(relay.log.find(discarded)) == 3
             file.write_text('[limits]\ntoo-long = "disconnect"\n')
             relay.log.process.send_signal(SIGHUP)
             relay.log.wait_for("reloaded")

@@ -55,6 +55,7 @@ def test_two_minutes_of_slow_and_silent_peers_end_those_alone_that_do_nothing() 
         cut = relay.log.find(r"subscriber 127\.0\.0\.1:(\d+) disconnected: stalled")
         assert [int(match[1]) for match in cut] == [stuck.getsockname()[1]], relay.log.text
         relay.log.wait_for("publisher .* disconnected: frame timeout, 0 messages, 0 bytes, 60 bytes of an incomplete")
+        relay.log.wait_for("publisher .* disconnected: peer closed", 2)
         ended = [match[1] for match in relay.log.find("publisher .* disconnected: (.*?),")]
         assert sorted(ended) == ["frame timeout", "peer closed", "peer closed"], "the flood, and the healthy one"
         behind_proxy.shutdown(socket.SHUT_RDWR)

@@ -88,7 +88,8 @@ def test_killed_at_random_moments_under_load_it_loses_and_doubles_nothing(tmp_pa
 
 def test_a_second_relay_on_the_same_journal_ends_with_one_line(tmp_path: Path) -> None:
     with Relay("--journal", str(tmp_path)):
-        log = start(TWISTD, "-n", "--pidfile=", "relay", "--publish", "tcp:0", "--journal", str(tmp_path))
+        ports = ("--publish", "tcp:0", "--subscribe", "tcp:0")
+        log = start(TWISTD, "-n", "--pidfile=", "relay", *ports, "--journal", str(tmp_path))
         assert log.wait_for_end() == 1
         assert f"relay cannot start: another relay uses the journal {tmp_path}" in log.text
         assert "Traceback" not in log.text

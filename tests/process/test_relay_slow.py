@@ -92,6 +92,7 @@ def test_a_dead_subscriber_holds_blocked_publishers_for_the_stall_timeout_only()
     with Relay("--buffer", "1MiB", "--slow", "block", "--stall-timeout", "1") as relay:
         with subscribers(relay, 2) as [healthy, _], connection(relay.publish_port) as publisher:
             publish_in_step(publisher, healthy, message, count)
+        relay.log.wait_for("disconnected: stalled")
         assert len(relay.log.find("disconnected: stalled")) == 1
 
 

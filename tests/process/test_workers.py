@@ -111,6 +111,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nobody_is_refused(running: tupl
         wait_until(lambda: ask(port, "/readyz")[0] == 200, "ready again")
         assert metric(port, LOST) >= lost + 8
         assert metric(port, DELIVERED) >= before
+    relay.log.wait_for("worker . has ended by SIGKILL", 2)
     assert len(relay.log.find("worker . has ended by SIGKILL")) == 2
     leave(relay, port)
 
