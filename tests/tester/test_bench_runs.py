@@ -127,7 +127,7 @@ def test_a_relay_that_runs_already_is_measured_at_a_rate_and_goes_on(tmp_path: P
         assert relay.log.process.poll() is None
     (figures,) = json.loads((tmp_path / "figures.json").read_text())["figures"]
     assert figures["server_peak_memory"] is None
-    assert figures["published"] == pytest.approx(300, rel=0.2)
+    assert 0 < figures["published"] <= 1000 * figures["seconds"] + 1  # as fast as it can, it would be many thousands
 
 
 @needs_rich
