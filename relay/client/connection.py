@@ -11,6 +11,7 @@ from relay.wire.answer import Answer, Bye, Error, read_answer
 from relay.wire.control import BadControl, frame
 from relay.wire.framing import MessageTooLong
 from relay.wire.hello import PublisherHello, SubscriberHello, read_hello
+from relay.wire.printable import escaped
 from relay.wire.stream import Piece, SessionStream
 
 UNKNOWN_LIMIT = 128 * 2**20
@@ -192,10 +193,11 @@ class Core:
             return None
         match said:
             case Error(message):
+                message = escaped(message)
                 wrong = message.startswith("this port is for ")
                 self.fault = WrongPort(message) if wrong else Refused(message)
             case Bye(reason="replaced"):
                 self.fault = Replaced("a newer connection publishes under the same name")
             case Bye(reason=reason, retry=retry):
-                self.fault = ConnectionFault(f"the relay ended the connection: {reason}", retry)
+                self.fault = ConnectionFault(f"the relay ended the connection: {escaped(reason)}", retry)
         return said

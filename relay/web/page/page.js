@@ -360,7 +360,7 @@ function showPeers() {
     { text: whole.format(row.messages), as: "number minor", note: passed(row) },
   ]), "No connection has ended yet.");
   const reasons = ["publisher", "subscriber"].flatMap((role) => Object.entries(now.closed[role] ?? {})
-    .map(([reason, number]) => `${count(number, role, `${role}s`)} ${reason}`));
+    .map(([reason, number]) => `${count(number, role, `${role}s`)}: ${reason}`));
   write(byId("closed"), reasons.length ? `Since the start: ${reasons.join(", ")}.` : "");
 }
 

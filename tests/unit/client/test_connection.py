@@ -130,6 +130,11 @@ class CoreTests(SynchronousTestCase):
         assert isinstance(self.core.fault, ConnectionFault)
         self.assertEqual(self.core.fault.retry, 1.5)
 
+    def test_what_the_relay_says_is_one_line_that_does_nothing_to_a_terminal(self) -> None:
+        for answer in (Error("no\n\x1b[2J"), Bye("no\n\x1b[2J", next=WELCOME.next)):
+            self.connect(WELCOME, answer)
+            self.assertTrue(str(self.core.fault).endswith("no\\n\\x1b[2J"), self.core.fault)
+
     def test_what_cannot_be_understood_ends_the_connection(self) -> None:
         self.connect(WELCOME)
         self.core.receive(control(b'{"type":"ack"}'), 0.0)
