@@ -129,7 +129,15 @@ class Relay:
             *options,
         )
         self.pid = self.log.process.pid
-        if publish != "none":
+        try:
+            self._wait_for_start(publish != "none")
+        except BaseException:
+            self.log.process.kill()  # nobody else can
+            raise
+
+    def _wait_for_start(self, publishers: bool) -> None:
+        """Wait until it is there, and learn its ports. `publishers`: whether it has one for them."""
+        if publishers:
             self.publish_port = int(self.log.wait_for(r"publishers on 127\.0\.0\.1:(\d+)")[1])
         self.subscribe_port = int(self.log.wait_for(r"subscribers on 127\.0\.0\.1:(\d+)")[1])
         self.log.wait_for("relaying messages of up to")  # the start is over: what it has open is counted by some tests
