@@ -45,7 +45,7 @@ step() {
 }
 
 # Most tests wait most of the time, and run side by side. What measures time has the machine for itself. What takes two
-# minutes comes last, where it is in nobody's way; beside it run, one after the other, tests that need a processor.
+# minutes comes last, where it is in nobody's way; beside it run, two at a time, tests that need a processor.
 tests() {
     local name=$1
     shift
@@ -65,7 +65,7 @@ step coverage erase
 step coverage run -m twisted.trial --temp-directory="$scratch/trial" tests/unit
 tests beside -n auto --dist loadfile -m 'not alone' --ignore-glob='tests/[uml]*'
 tests alone -m alone --ignore=tests/unit
-tests long -n 2 --dist worksteal -m 'not alone' tests/long tests/model
+tests long -n 3 --dist worksteal -m 'not alone' tests/long tests/model
 step coverage combine --quiet
 step coverage report
 
