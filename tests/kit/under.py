@@ -10,7 +10,6 @@ from typing import Self
 import pytest
 
 from tests.kit.fakes import frame
-from tests.kit.healthy import descriptors
 from tests.kit.peers import connection
 from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, free_port, start, wait_until
 from tests.kit.resets import end_with_reset
@@ -50,7 +49,6 @@ class Under(Relay):
             return not refuses(self.publish_port) and not refuses(self.subscribe_port)
 
         wait_until(listens, "it listens")
-        open_before = descriptors(self.pid)
         with connection(self.publish_port) as publisher, connection(self.subscribe_port) as peer:
             peer.setblocking(False)
             end_with_reset(peer)
@@ -62,7 +60,6 @@ class Under(Relay):
                 return False
 
             wait_until(relays, "it relays")
-        wait_until(lambda: descriptors(self.pid) <= open_before, "it has noticed that these are gone")
         return self
 
 
