@@ -340,10 +340,16 @@ class Publication(Counts, Link):
         if self._core.session or writer is None or not writer.can_write_eof():
             return
         self._finishing = True
-        writer.write_eof()
-        await self._until(lambda: self._core.fault is not None)
-        if not self._ended:
-            raise ConnectionFault(f"the server may not have read the last messages: {self._core.fault}")
+        fault: Exception | None = None
+        try:
+            writer.write_eof()
+        except OSError as error:  # the connection is gone, and nobody has read that yet
+            fault = error
+        else:
+            await self._until(lambda: self._core.fault is not None)
+            fault = None if self._ended else self._core.fault
+        if fault is not None:
+            raise ConnectionFault(f"the server may not have read the last messages: {fault}")
 
     async def _stop(self) -> None:
         failed = self._failure is not None

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from relay.client.connection import GOODBYE, GRACE, HANDSHAKES, Core
 from relay.client.errors import ClientError, ConnectionFault, TLSFailed
+from relay.client.kernel import on_its_way
 from relay.client.retry import Retry
 
 READ = 256 * 1024
@@ -94,7 +95,7 @@ class Link:
         self._writer: asyncio.StreamWriter | None = None
         self._limit: asyncio.Timeout | None = None  # of a read that is under way
         self._read_at = 0.0  # when a read ended
-        self._ended = False  # whether the server ended the last connection in an orderly way
+        self._ended = False  # whether the server ended the last connection after all that was sent had arrived
         self.last_fault: Exception | None = None
         """Why the last connection ended, or could not be made; None if that never happened."""
 
@@ -143,9 +144,15 @@ class Link:
             self._limit = None
             self._read_at = self._now()
         if not data:
-            self._ended = True
+            self._ended = self._arrived()
             core.closed("the relay closed the connection")
         return data
+
+    def _arrived(self) -> bool:
+        """Whether the server's kernel has all that was sent; taken for granted where nobody knows."""
+        assert self._writer is not None
+        transport = self._writer.transport
+        return not (transport.get_write_buffer_size() or on_its_way(transport.get_extra_info("socket").fileno()))
 
     def _look_again(self) -> None:
         """The deadline of the core may have changed while something is read."""

@@ -292,7 +292,7 @@ class Publication(Counts, Client):
     def _again(self, error: Exception) -> None:
         if not self._halved:
             super()._again(error)
-        elif self._orderly:
+        elif self._orderly and self._arrived:
             self._end(Closed("the publication is finished"))
         else:
             self._end(ConnectionFault(f"the server may not have read the last messages: {error}"))

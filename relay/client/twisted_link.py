@@ -13,6 +13,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
     IHandshakeListener,
     INegotiated,
     IPushProducer,
@@ -21,14 +23,25 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from relay.client.connection import GOODBYE, HANDSHAKES, Core
 from relay.client.errors import ClientError, Closed, ConnectionFault, TLSFailed
+from relay.client.kernel import on_its_way
 from relay.client.retry import Retry
 
 
-@implementer(IPushProducer, IHandshakeListener)
+def tell_of_halves(transport: Any) -> None:  # Any: whatever transport there is
+    """Have the protocol of a connection that was made over TCP or a Unix socket be told when a half of it ends.
+
+    Twisted's endpoints put a protocol of their own before ours, which says of itself only the last of the interfaces
+    that ours provides (`_WrappingProtocol` in twisted/internet/endpoints.py), and that is the one for TLS handshakes.
+    """
+    if IHalfCloseableDescriptor.providedBy(transport):
+        alsoProvides(cast(Any, transport).protocol, IHalfCloseableProtocol)
+
+
+@implementer(IPushProducer, IHandshakeListener, IHalfCloseableProtocol)
 class Link(Protocol):
     """One connection of a client."""
 
@@ -40,9 +53,12 @@ class Link(Protocol):
         """Whether a TLS handshake is complete."""
         self.gone: Deferred[None] = Deferred()
         """Fires when the connection has ended."""
-        self._released = False
+        self.arrived = True
+        """Whether the server's kernel has all that was sent, at the end; taken for granted where nobody knows."""
+        self._released = self._all_taken = False
 
     def connectionMade(self) -> None:
+        tell_of_halves(self.wire)
         self.wire.registerProducer(self, True)
         self.client._made(self)
 
@@ -66,6 +82,16 @@ class Link(Protocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
         self.client._lost(self, reason)
         self.gone.callback(None)
+
+    def writeConnectionLost(self) -> None:
+        """Our kernel has all that was sent, and our end."""
+        self._all_taken = True
+
+    def readConnectionLost(self) -> None:
+        """The server has ended the connection. If that answers our end, it has acknowledged all before it."""
+        self.arrived = self._all_taken and not on_its_way(self.wire.fileno())
+        self.client._lost(self, Failure(ConnectionDone()))
+        self.drop()
 
     def drop(self) -> None:
         """End the connection at once."""
@@ -140,6 +166,7 @@ class Client(Service):
         self._connecting: Deferred[Any] | None = None  # Any: nobody looks at the protocol
         self._timer: IDelayedCall | None = None  # the next attempt, or the next look at the core's deadline
         self._orderly = False  # whether the last connection ended in an orderly way
+        self._arrived = True  # whether all that was sent over it had arrived then
         self._mute = 0  # TLS connections that ended within the handshake, in a row
         self._closed: Exception | None = None
         self._closing: list[Deferred[None]] = []  # who waits for the end
@@ -211,6 +238,7 @@ class Client(Service):
         if self._link is not link:
             return
         self._orderly = reason.check(ConnectionDone) is not None
+        self._arrived = link.arrived
         if not (self._core.ever_welcomed or link.heard) and (failed := self._tls_failed(link, reason)):
             self._core.fail(failed)
         self._core.closed("the relay closed the connection" if self._orderly else reason.getErrorMessage())

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import select
 import socket
-import sys
-from fcntl import ioctl
-from struct import Struct
 from typing import Protocol, cast
 
+from relay.client.kernel import on_its_way
 from relay.net.listening import TCP_KEEPIDLE
 from relay.net.transport import AcceptedTransport
 
-SIOCOUTQ = 0x5411
-"""Linux's ioctl for the number of bytes in the send queue that the peer has not acknowledged (tcp(7), unix(7))."""
-
 PROBE = 10
 """Seconds of silence after which a peer that has closed its half is probed. There may be thousands of them."""
-
-_INT = Struct("i")
 
 
 class _OnSocket(Protocol):
@@ -73,9 +66,7 @@ def acknowledged(transport: AcceptedTransport) -> bool:
 
 def _send_queue(transport: AcceptedTransport) -> int | None:
     """Bytes in the socket's send queue, below TLS and PROXY too (with TLS: encrypted); None where unknown."""
-    if sys.platform != "linux":
-        return None
     try:
-        return int(_INT.unpack(ioctl(transport.fileno(), SIOCOUTQ, bytes(_INT.size)))[0])
-    except (AttributeError, OSError, ValueError):  # without a socket, or with one that is closed (-1)
+        return on_its_way(transport.fileno())
+    except AttributeError:  # without a socket
         return None

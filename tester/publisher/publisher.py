@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.client.connection import speaker
+from relay.client.kernel import on_its_way
 from tester.connection import Say, explain
 
 
@@ -162,7 +163,7 @@ class Publisher(Protocol):
 
     def readConnectionLost(self) -> None:
         """Called when the relay has closed its side: it reads no more, so what is still queued cannot arrive."""
-        if self._all_taken:
+        if self._all_taken and not on_its_way(self.transport.fileno()):
             self.transport.loseConnection()
         else:
             self.abort("the relay closed the connection")

@@ -8,14 +8,13 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from fcntl import ioctl
 from pathlib import Path
 from signal import SIGHUP
 from struct import Struct, pack, unpack_from
 
 import pytest
 
-from relay.net.kernel import SIOCOUTQ
+from relay.client.kernel import on_its_way
 from relay.wire.framings import FRAMINGS
 from tests.kit.fakes import frame
 from tests.kit.healthy import HEADER, Healthy, others, processor_time
@@ -68,7 +67,7 @@ def send_apart(peer: socket.socket, *pieces: bytes) -> None:
 
 def unread(peer: socket.socket) -> int:
     """Bytes that a peer sent and the other end has not read, both on this machine."""
-    unsent: int = INT.unpack(ioctl(peer.fileno(), SIOCOUTQ, bytes(INT.size)))[0]
+    unsent = on_its_way(peer.fileno()) or 0
     return unsent or receive_queue(peer.getpeername(), peer.getsockname())
 
 

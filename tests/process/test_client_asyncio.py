@@ -13,7 +13,7 @@ import pytest
 
 from relay.client.asyncio import Gap, Message, publication, subscription
 from relay.client.backoff import Backoff
-from relay.client.errors import ClientError, GaveUp, NotARelay, Refused, Replaced, TLSFailed, WrongPort
+from relay.client.errors import ClientError, ConnectionFault, GaveUp, NotARelay, Refused, Replaced, TLSFailed, WrongPort
 from relay.client.retry import Retry
 from tests.kit.certificates import Authority
 from tests.kit.doors import Doors
@@ -213,6 +213,18 @@ def test_without_a_session_any_relay_will_do() -> None:
 
     with Relay("--framing", "int32", "--replay", "1") as server:
         run(play(server))
+
+
+def test_a_server_that_closes_before_it_reads_has_not_read_everything() -> None:
+    async def play() -> None:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        closed = publication(port=server.sockets[0].getsockname()[1], session=False, retry=soon())
+        with pytest.raises(ConnectionFault, match="may not have read the last messages"):
+            async with closed as relay:
+                await relay.publish(b"one")
+        server.close()
+
+    run(play())
 
 
 def test_it_needs_no_twisted() -> None:

@@ -143,6 +143,17 @@ def test_another_protocol_ends_the_client(option: list[str]) -> None:
     assert "this is an HTTP server" in client.text
 
 
+@pytest.mark.parametrize("framing", ["int32", "line"])
+def test_a_server_that_closes_before_it_reads_has_read_nothing(framing: str) -> None:
+    """As a proxy does whose servers are away: its end comes before ours, and so it says nothing of what was sent."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(DEADLINE)
+        with running("publisher", server.getsockname()[1], "--count", 1, "--framing", framing) as publisher:
+            server.accept()[0].close()
+            assert publisher.wait_for_end() == 1, publisher.text
+    assert "has certainly read 0" in publisher.text
+
+
 def test_the_wrong_port_ends_a_publisher_with_acks_in_words() -> None:
     with Relay() as relay, running("publisher", relay.subscribe_port, "--acks", "--count", "1") as publisher:
         assert publisher.wait_for_end() == 1

@@ -28,6 +28,9 @@ class Transport(StringTransport):
     half_closed = False
     aborted = False
 
+    def fileno(self) -> int:
+        return -1
+
     def loseWriteConnection(self) -> None:
         self.half_closed = True
 
