@@ -89,7 +89,6 @@ class Link:
         self._in_size = 0
         self._behind = 0
         self._room = asyncio.Event()
-        self._refusals = ""
 
     # What the reactor calls
 
@@ -186,7 +185,7 @@ class Link:
         """Connect to a server, and work until the connection ends. Returns why it did."""
         client = None
         try:
-            client = await connect(self._access, server, self._note)
+            client = await connect(self._access, server, self._ignore)
             await self._work(client, server)
         except BadCredentials as error:
             return str(error)
@@ -202,8 +201,8 @@ class Link:
                 task.cancel()
         return f"{server}: the connection has ended"
 
-    async def _note(self, error: Exception) -> None:
-        self._refusals = words(error)
+    async def _ignore(self, error: Exception) -> None:
+        """Take an error that whoever waits for an answer is told anyway; without this, nats-py logs it."""
 
     async def _work(self, client: Client, server: str) -> None:
         info = await ensure(client, self._access, self._longest)
