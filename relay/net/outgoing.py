@@ -23,7 +23,6 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, TLSVersion, optionsForClientTLS, trustRootFromCertificates
 from twisted.python.failure import Failure
 
-from relay.client.twisted_link import tell_of_halves
 from relay.config.config import Config, Faults
 from relay.net.certificates import explain, load
 from relay.net.listening import keep_alive
@@ -134,9 +133,9 @@ def tls_trouble(failure: Failure) -> str:
 def prepare(transport: AcceptedTransport, keepalive: int) -> None:
     """Prepare a connection that was made: with TCP's keep-alive after `keepalive` seconds of silence, 0 for never.
 
-    Its protocol is told when the other side ends its half, as that of a connection that was accepted is.
+    Its protocol is not told when the other side ends its half: the connection ends then. A server that ends its half
+    is most often one that stops, and if that were seen with the next message only, this message would be lost.
     """
-    tell_of_halves(transport)
     connected = getattr(transport, "socket", None)
     if isinstance(connected, socket.socket):
         keep_alive(connected, keepalive)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -70,23 +69,6 @@ def test_what_knows_nothing_of_relays_is_sent_everything() -> None:
             assert sink.stdout.read(8) == b"one\ntwo\n"
             sink.terminate()
         site.log.wait_for("push .* disconnected")
-
-
-def test_a_server_that_ends_its_half_is_sent_everything() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(DEADLINE)
-        with (
-            Relay(*pushing(server.getsockname()[1], session=False)) as site,
-            connection(site.publish_port) as publisher,
-        ):
-            sink, _ = server.accept()
-            with sink:
-                sink.shutdown(socket.SHUT_WR)
-                site.log.wait_for("push .* connected")
-                for _ in range(3):
-                    publisher.sendall(frame(b"one"))
-                    assert receive(sink, 7) == frame(b"one")
-        assert len(site.log.find("push .* connected")) == 1
 
 
 def test_over_tls_the_name_is_checked(authority: Authority) -> None:
