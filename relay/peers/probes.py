@@ -1,4 +1,4 @@
-"""Probes: connections that come and go without a word, as a load balancer's health checks do, some every second.
+"""Probes: connections that come and soon go without a word, as a load balancer's health checks do, some every second.
 
 Each would be two lines in the log, 700,000 a day. So the end of one is logged at level debug. The next connection from
 the same address is suspect: its beginning is logged when it is still there at the next sweep, or when it ends after it
