@@ -20,7 +20,7 @@ from tests.kit.page import ROOT
 from tests.kit.process import Relay
 
 TABLE = Path(__file__).with_name("mistakes.txt").read_text()
-PROGRESS = re.compile(r"connected to |waiting for |received 0 |\d\d:\d\d:\d\d\.")
+PROGRESS = re.compile(r"connected to |waiting for |all is sent; waiting until |received 0 |\d\d:\d\d:\d\d\.")
 """Lines that say how it goes, not what is wrong."""
 
 
