@@ -88,7 +88,7 @@ def trusting(authority: Authority, *more: object) -> list[str]:
 def ends_with(running: Lines, line: str) -> None:
     """Status 1, and of what is said, one line is not about the connection or what was exchanged."""
     assert running.wait_for_end() == 1, running.text
-    usual = r"connected to |sent |of 1 message|received |[\d:.]+  #\d+  "
+    usual = r"connected to |sent |all is sent; waiting until |of 1 message|received |[\d:.]+  #\d+  "
     assert [said for said in running.text.splitlines() if not re.match(usual, said)] == [line]
 
 
