@@ -50,6 +50,7 @@ def reading(relay: Relay) -> Iterator[ResumingSubscriber]:
         yield reader
     finally:
         done.set()
+        reader.leave()
         thread.join(DEADLINE)
 
 

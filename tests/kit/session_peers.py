@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from select import select
 from struct import pack, unpack_from
 from typing import Self
@@ -53,10 +54,17 @@ class ResumingSubscriber:
         self._patience = patience
         self._heartbeat = heartbeat
         self._room = room
+        self._peer: socket.socket | None = None
 
     def move(self, port: int) -> None:
         """Connect to another port from the next connection on."""
         self._port = port
+
+    def leave(self) -> None:
+        """End the connection, from another thread: so it is asked at once whether it is done."""
+        if self._peer is not None:
+            with suppress(OSError):  # it has ended
+                self._peer.shutdown(socket.SHUT_RDWR)
 
     def run(self, done: Callable[[], bool]) -> None:
         """Subscribe over one connection after the other. `done`: asked between two reads."""
@@ -67,6 +75,7 @@ class ResumingSubscriber:
         """Subscribe over one connection; returns how it ended."""
         try:
             with socket.socket() as peer:
+                self._peer = peer
                 if self._room is not None:
                     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._room)
                 peer.settimeout(self._patience)
