@@ -13,7 +13,7 @@ from rich.text import Text
 from tester.top.connections import Ended, Lagging
 from tester.top.words import harmless, moment, span
 
-QUIET = ("peer closed", "shutdown")
+QUIET = ("peer closed", "connection lost", "shutdown", "removed")
 """Close reasons that need nobody's attention."""
 WIDE, WIDER = 110, 140
 """Widths of a terminal, in characters, from which on tables have more columns."""

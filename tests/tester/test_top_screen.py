@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,6 +19,7 @@ from tester.top.connections import Connection, Ended, Lagging, Slowest
 from tester.top.figures import Backbone, Flow, Journal, Rates, Reach, Sessions, Workers
 from tester.top.options import parse
 from tester.top.screen import Screen
+from tester.top.tables import QUIET
 from tester.top.watch import View
 from tester.top.web import Address
 from tests.kit.top import NOON, scrape
@@ -231,3 +236,13 @@ class OptionsTests(SynchronousTestCase):
                 self.assertEqual(self.assertRaises(SystemExit, parse, arguments).code, 2)
             self.assertIn(words, stderr.getvalue())
             self.assertEqual(stderr.getvalue().count("\n"), 1)
+
+
+class EverydayTests(SynchronousTestCase):
+    def test_the_status_page_and_the_board_call_the_same_ends_everyday(self) -> None:
+        page = (files("relay.web") / "page" / "page.js").read_text()
+        found = re.search(r"const EVERYDAY = (\[.*?\]);", page)
+        assert found is not None
+        self.assertEqual(tuple(json.loads(found[1])), QUIET)
+        board = (Path(__file__).parents[2] / "deploy" / "grafana" / "relay.json").read_text()
+        self.assertIn(f'reason!~\\"{"|".join(QUIET)}\\"', board)

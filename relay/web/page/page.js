@@ -14,7 +14,7 @@ const PAGE = 50; // open connections shown at once
 const LEFT = 10; // ended connections shown
 const WAITED = { subscribers: "the slowest subscriber", journal: "the journal", backbone: "the backbone", workers: "the slowest worker" };
 const FEEDS = ["tcp", "ws", "events"];
-const EVERYDAY = ["peer closed", "connection lost", "shutdown"]; // how connections end when all is well
+const EVERYDAY = ["peer closed", "connection lost", "shutdown", "removed"]; // how connections end when all is well
 const SIZES = ["max-message", "buffer", "send-buffer"];
 const SECONDS = ["stall-timeout", "frame-timeout", "drain-timeout", "tls-timeout", "keepalive"];
 
