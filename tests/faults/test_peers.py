@@ -48,7 +48,9 @@ def unsent(port: int, peers: Iterable[socket.socket]) -> list[int]:
     """Bytes that the kernel holds for each of `peers` of a port of this machine, to be sent or acknowledged."""
     theirs = {f"0100007F:{peer.getsockname()[1]:04X}" for peer in peers}
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [int(line[4].split(":")[0], 16) for line in lines if line[1] == f"0100007F:{port:04X}" and line[2] in theirs]
+    ours = [line for line in lines if line[1] == f"0100007F:{port:04X}" and line[2] in theirs]
+    # The kernel writes a line twice if other connections come and go while it is read.
+    return list({line[2]: int(line[4].split(":")[0], 16) for line in ours}.values())
 
 
 # Subscribers
