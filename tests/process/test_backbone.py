@@ -89,7 +89,8 @@ def test_what_another_relay_publishes_waits_for_workers(nats: Nats) -> None:
     shared, count, size = options(nats, "FLOOD"), 400, 60_000  # three times what the buffer holds
     with (
         Relay(*shared) as one,
-        relay(*shared, "--workers", "1", "--buffer", "8MiB") as (two, port),
+        # `block`, because on a busy machine the worker may be that much faster than the one who reads here
+        relay(*shared, "--workers", "1", "--buffer", "8MiB", "--slow", "block") as (two, port),
         subscribers(two) as [subscriber],
         create_connection(("127.0.0.1", one.publish_port)) as publisher,
         ThreadPoolExecutor() as pool,
