@@ -23,6 +23,8 @@ from relay.wire.framings import FRAMINGS, framing_name
 
 MIN_BUFFER = 2**20
 """Bytes: a smaller buffer would hold little but bookkeeping."""
+MIN_SHARED_BUFFER = 2 * MIN_BUFFER
+"""The same with a backbone: proposals of 256 KiB wait, are on their way, and come from other relays."""
 MIN_MESSAGES = 8
 """Messages of the maximum length that the buffer must have room for: what arrives in one turn has to fit in easily."""
 MIN_JOURNAL = 64 * 2**20
@@ -198,6 +200,11 @@ def _wrong_amounts(config: Config) -> Iterator[Fault]:
         yield "max-message", "at least 1 byte"
     if config.buffer < MIN_BUFFER:
         yield "buffer", f"{show_size(config.buffer)} is too small: at least {show_size(MIN_BUFFER)}"
+    elif config.backbone and config.buffer < MIN_SHARED_BUFFER:
+        yield (
+            "buffer",
+            f"{show_size(config.buffer)} is too small with --backbone: at least {show_size(MIN_SHARED_BUFFER)}",
+        )
     elif config.buffer < longest:
         yield (
             "buffer",

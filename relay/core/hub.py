@@ -362,10 +362,10 @@ class Hub:
             cursor.notice(subscription.consumer.skipped(gap, cursor.next(), again))
 
     def _backlog(self) -> tuple[int, int]:
-        """How many bytes are kept for the slowest subscriber, in the log or in the past, and how many may be."""
+        """How many bytes are kept for the slowest subscriber, in the log or in the past, and how many may surely be."""
         if self.past is not None:
             return self.past.backlog(), self.past.reader.limit
-        return self.log.behind(self.laggards.find_slowest()), self.budget.limit
+        return self.log.behind(self.laggards.find_slowest()), self.budget.least
 
     def change(self, slow: SlowPolicy, stall_timeout: float) -> None:
         """Change the slow policy, and the stall timeout in seconds."""

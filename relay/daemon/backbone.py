@@ -46,8 +46,8 @@ NANOSECONDS = 1_000_000_000
 
 PART = 16
 """What part of the buffer may wait to be proposed, what part may be on its way, and what part may come in one turn, at
-most. With an eighth each, all at once are more than the half that `--slow block` leaves: with a buffer of 1 MiB, on a
-machine that was made to hesitate, a subscriber overran in 3 of 34 runs; with this in none of 37."""
+most, but for one proposal or turn more. All at once have to fit into the half that `--slow block` leaves: with an
+eighth each, and 1 MiB, on a machine that was made to hesitate, a subscriber overran in 3 of 34 runs."""
 
 
 @dataclass
@@ -117,6 +117,7 @@ class Sharing:
             fold, outbox, self.claims, self.keeper, self.link, time.monotonic, min(FULL, config.buffer // PART)
         )
         intake.stream = self.order
+        self._reserved = 2 * (config.buffer // PART + longest)  # for what waits, and for what is on its way
         self.epochs = [Epoch(fold.epoch, 1)]
         """The epoch of the stream, which is the only one."""
         self._reactor = reactor
@@ -148,6 +149,7 @@ class Sharing:
     def attach(self, hub: Hub, ends: Callable[[Buffer], array[int]], clock: Clock) -> None:
         """Hand out to `hub` what comes of the stream, and borrow from its memory."""
         self.keeper.hub, self.keeper.loan = hub, hub.budget.loan()
+        self.keeper.loan.reserve(self._reserved)
 
     def announce(self) -> None:
         """Log what was found on the stream."""

@@ -38,8 +38,9 @@ COPIED = FileDescriptor.bufferSize + outlet.SLICE
 """Bytes that are copied for one subscriber, at most, where Twisted's own transport says when to stop."""
 FIGURES: tuple[tuple[str, str, float], ...] = (
     (README, "publishes a random message every {10} seconds", publisher.INTERVAL),
-    (OPERATIONS, "at least {1 MiB}, and at least 8 of the longest messages", config.MIN_BUFFER),
-    (OPERATIONS, "at least 1 MiB, and at least {8} of the longest messages", config.MIN_MESSAGES),
+    (OPERATIONS, "at least {1 MiB}, with a backbone 2 MiB, and at least 8 of the longest", config.MIN_BUFFER),
+    (OPERATIONS, "at least 1 MiB, with a backbone {2 MiB}, and at least 8 of the longest", config.MIN_SHARED_BUFFER),
+    (OPERATIONS, "at least 1 MiB, with a backbone 2 MiB, and at least {8} of the longest", config.MIN_MESSAGES),
     (OPERATIONS, "raised to the hard one), at most {65,536}", admission.MAX_CONNECTIONS),
     (OPERATIONS, "TCP asks, {six} times in a minute", listening.KEEPALIVE_PROBES),
     (OPERATIONS, "TCP asks, {six} times in a minute", 60 / listening.KEEPALIVE_INTERVAL),

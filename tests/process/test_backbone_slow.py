@@ -27,7 +27,7 @@ def test_what_all_relays_publish_waits_for_a_slow_subscriber_and_nobody_loses_an
 ) -> None:
     with Nats(tmp_path) as nats, ExitStack() as stack:
         shared = ("--backbone", nats.url(), "--backbone-size", "64MiB")
-        one, port = stack.enter_context(web_relay(*shared, "--buffer", "1MiB", "--slow", "block", *workers))
+        one, port = stack.enter_context(web_relay(*shared, "--buffer", "2MiB", "--slow", "block", *workers))
         two = stack.enter_context(Relay(*shared))
         slow, beside, elsewhere = Slow(one, False, stack), Slow(one, True, stack), Slow(two, False, stack)
         pool = stack.enter_context(ThreadPoolExecutor())

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from relay.config.config import MAX_KEEPALIVE, MIN_SEND_BUFFER, Config, Faults, check, configure, shown_settings
 from relay.config.setting import Given
 from relay.config.settings import SETTINGS
-from relay.config.values import Remote
+from relay.config.values import Remote, backbone_url
 from relay.wire.delimited import Line
 
 FAR = Remote("tcp:far:8002", True)
@@ -34,6 +34,11 @@ class ConfigTests(SynchronousTestCase):
             ("max-message", {"max_message": 0}, "at least 1 byte"),
             ("buffer", {"buffer": 1}, "1 bytes is too small: at least 1 MiB"),
             ("buffer", {"buffer": 2**20, "max_message": 2**20}, "at least 8 times that"),
+            (
+                "buffer",
+                {"buffer": 2**21 - 1, "backbone": backbone_url("nats://one/RELAY")},
+                "too small with --backbone: at least 2 MiB",
+            ),
             ("max-connections", {"max_connections": 0}, "at least 1, or auto"),
             ("send-buffer", {"send_buffer": MIN_SEND_BUFFER - 1}, "at least 4 KiB"),
             ("send-buffer", {"send_buffer": 2**31}, "less than 2 GiB"),

@@ -99,6 +99,18 @@ class SlowTests(HubTests):
                 self.assertGreaterEqual(behind * (OVERHEAD + 12), self.LIMIT // 4)
         self.assertIsNone(subscriber.reason)
 
+    def test_block_leaves_room_for_what_is_reserved_for_others_also_when_they_come_to_hold_it(self) -> None:
+        self.set_up(limit=self.LIMIT, slow=SLOW_POLICIES["block"])
+        loan = self.budget.loan()
+        loan.reserve(self.LIMIT // 2)
+        subscriber = FakeSubscriber(self.hub, room=0)
+        while self.intake.paused is None:
+            self.publish(b"x" * 8)
+        loan.hold(self.LIMIT // 2)
+        for _ in range(self.LIMIT // 4 // (OVERHEAD + 12) - 1):  # what was on its way
+            self.publish(b"x" * 8)
+        self.assertIsNone(subscriber.reason)
+
     def test_block_ends_when_the_slowest_leaves(self) -> None:
         self.set_up(limit=self.LIMIT, slow=SLOW_POLICIES["block"])
         FakeSubscriber(self.hub, room=100)
