@@ -51,7 +51,7 @@ def waiting(transport: object) -> int:
 class _Transport(tcp.Server):
     """A connection whose end, when a read finds it, takes its turn."""
 
-    _ending: ConnectionLost | ConnectionDone | None = None  # what was found; None if nothing was
+    _half = _whole = False  # whether the end of the peer's half was found, and that of the connection
 
     def __init__(self, ends: Lane, *args: Any) -> None:  # args: what Twisted passes
         """`ends`: where that takes its turn."""
@@ -59,20 +59,23 @@ class _Transport(tcp.Server):
         super().__init__(*args)
 
     def _found_end(self, why: ConnectionLost | ConnectionDone) -> None:
-        """End the connection when it is its turn. `why`: what a read would have returned."""
+        """End the connection when it is its turn. `why`: what a read would have returned.
+
+        A reset may be found behind the end of the peer's half, when the peer is gone and was sent something.
+        """
         self.stopReading()
-        first = self._ending is None
-        if first or why is main.CONNECTION_LOST:  # which is all of the connection, and not only the peer's half
-            self._ending = why
+        first = not (self._half or self._whole)
+        self._half = self._half or why is main.CONNECTION_DONE
+        self._whole = self._whole or why is main.CONNECTION_LOST
         if first:
             self._ends(self._end)
 
     def _end(self) -> None:
-        why, self._ending = self._ending, None
-        if self.connected and why is main.CONNECTION_DONE:
-            self.readConnectionLost(Failure(why))  # which may be the end of the peer's half alone
-        elif self.connected and why is not None:
-            super().connectionLost(Failure(why))
+        half, self._half = self._half, False
+        if self.connected and half:
+            self.readConnectionLost(Failure(main.CONNECTION_DONE))
+        if self.connected and self._whole:
+            super().connectionLost(Failure(main.CONNECTION_LOST))
 
     def doWrite(self) -> object:  # type: ignore[override]  # Twisted's own declarations contradict each other
         """As Twisted's; a read in the same turn may have found the end already, in a lane where nothing waits."""

@@ -39,6 +39,13 @@ class EndingTests(TransportTests):
         self.waiting.pop()()
         self.assertEqual(self.waiting, [], "there was one end")
 
+    def tell_of_halves(self) -> list[str]:
+        """Have the protocol be told of the end of the peer's half; returns what it is told."""
+        halves: list[str] = []
+        self.protocol.readConnectionLost = lambda: halves.append("read")  # type: ignore[attr-defined]
+        directlyProvides(self.protocol, IHalfCloseableProtocol)
+        return halves
+
     def test_the_end_of_the_stream_is_the_end_when_it_is_its_turn(self) -> None:
         self.peer.close()
         self.read()
@@ -64,14 +71,14 @@ class EndingTests(TransportTests):
         assert self.protocol.lost is not None
         self.assertTrue(self.protocol.lost.check(ConnectionLost))
 
-    def test_one_that_ended_its_half_and_is_lost_before_its_turn_is_lost(self) -> None:
-        directlyProvides(self.protocol, IHalfCloseableProtocol)
+    def test_one_that_ended_its_half_and_is_lost_before_its_turn_is_told_of_both(self) -> None:
+        halves = self.tell_of_halves()
         self.peer.shutdown(socket.SHUT_WR)
         self.read()
         self.transport.connectionLost(Failure(ConnectionLost()))
         self.take_turn()
         assert self.protocol.lost is not None
-        self.assertTrue(self.protocol.lost.check(ConnectionLost))
+        self.assertEqual((halves, bool(self.protocol.lost.check(ConnectionLost))), (["read"], True))
 
     def test_who_is_cut_by_us_has_had_its_turn(self) -> None:
         self.transport.abortConnection()
@@ -97,9 +104,7 @@ class EndingTests(TransportTests):
         self.assertIs(self.protocol.lost, lost)
 
     def test_the_end_of_the_peer_s_half_alone_is_told(self) -> None:
-        halves: list[str] = []
-        self.protocol.readConnectionLost = lambda: halves.append("read")  # type: ignore[attr-defined]
-        directlyProvides(self.protocol, IHalfCloseableProtocol)
+        halves = self.tell_of_halves()
         self.peer.shutdown(socket.SHUT_WR)
         self.read()
         self.assertEqual(halves, [])
