@@ -44,6 +44,14 @@ class Under(Relay):
         return start(*command, **popen)
 
     def __enter__(self) -> Self:
+        try:
+            self._wait_until_it_relays()
+        except BaseException:
+            self.log.process.kill()  # nobody else can
+            raise
+        return self
+
+    def _wait_until_it_relays(self) -> None:
         def listens() -> bool:
             assert self.log.process.poll() is None, self.log.text
             return not refuses(self.publish_port) and not refuses(self.subscribe_port)
@@ -60,7 +68,6 @@ class Under(Relay):
                 return False
 
             wait_until(relays, "it relays")
-        return self
 
 
 def refuses(port: int) -> bool:
