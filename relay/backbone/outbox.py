@@ -210,14 +210,13 @@ class Outbox:
     def again(self) -> list[bytes]:
         """Everything on its way, encoded, to be proposed again: the connection is new."""
         self.attempts += 1
-        now = self._clock()
         for one in self._sent:
             one.payload = again(one.payload, self.attempts)
-            one.at = now
+        self.excuse()
         return [one.payload for one in self._sent]
 
     def excuse(self) -> None:
-        """Count the time that everything on its way has been away from now on: nothing was read meanwhile."""
+        """Count from now on how long everything on its way has been away."""
         now = self._clock()
         for one in self._sent:
             one.at = now

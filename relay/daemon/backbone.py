@@ -108,16 +108,14 @@ class Sharing:
         self._found = _begin(self.access, longest, config.buffer // 2, framing)
         fold = self._found.fold
         self.keeper = BackboneKeeper(intake, told)
-        outbox = Outbox(os.urandom(8), framing, told, time.monotonic, min(WINDOW, config.buffer // PART))
+        part = config.buffer // PART
+        outbox = Outbox(os.urandom(8), framing, told, time.monotonic, min(WINDOW, part))
         self.pending = Proposed(outbox, self._pump)
         self.claims = Claims(outbox, self.pending, self._flush, self._pump)
-        most = min(MOST, config.buffer // PART)  # as much as one turn may bring
-        self.link = Link(self.access, longest, fold.sequence, reactor.callFromThread, most)
-        self.order = SharedOrder(
-            fold, outbox, self.claims, self.keeper, self.link, time.monotonic, min(FULL, config.buffer // PART)
-        )
+        self.link = Link(self.access, longest, fold.sequence, reactor.callFromThread, min(MOST, part))
+        self.order = SharedOrder(fold, outbox, self.claims, self.keeper, self.link, time.monotonic, min(FULL, part))
         intake.stream = self.order
-        self._reserved = 2 * (config.buffer // PART + longest)  # for what waits, and for what is on its way
+        self._reserved = 2 * (part + longest)  # for what waits, and for what is on its way
         self.epochs = [Epoch(fold.epoch, 1)]
         """The epoch of the stream, which is the only one."""
         self._reactor = reactor

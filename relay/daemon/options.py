@@ -132,7 +132,7 @@ class Options(UsageOptions):
         """
         try:
             config = self.config()
-            lines = [line for look in LOOKS for line in _faults(look, config)]
+            lines = [line for look in LOOKS for line in _faults(look, config)] + obstacles(config)
         except Faults as faults:
             lines = faults.lines
         if lines:
@@ -168,12 +168,6 @@ def _check_web(config: Config) -> None:
     read_token(config.web_token_file)
     if config.web:
         require_packages()
-
-
-def _check_machine(config: Config) -> None:
-    """Raise Faults if this machine cannot do what is asked."""
-    if lines := obstacles(config):
-        raise Faults(lines)
 
 
 def _check_journal(config: Config) -> None:
@@ -214,8 +208,8 @@ def _check_backbone(config: Config) -> None:
         raise Faults([f"backbone: {error.filename or config.backbone_ca}: {error.strerror}"]) from None
 
 
-LOOKS = (load_credentials, _check_reach, _check_web, _check_journal, _check_backbone, _check_machine)
-"""What `--check` does besides reading the configuration. Each raises Faults."""
+LOOKS = (load_credentials, _check_reach, _check_web, _check_journal, _check_backbone)
+"""Where `--check` looks besides the configuration. Each raises Faults."""
 
 
 def _require_writable(option: str, file: str) -> None:

@@ -102,9 +102,8 @@ class Connection(Protocol):
             self._connected()
 
     def _connected(self) -> None:
-        if self._doubtful():
-            self._announced = False
-        else:
+        self._announced = False
+        if not self._doubtful():
             self.announce()
         self._begin()
 
@@ -113,7 +112,9 @@ class Connection(Protocol):
         return self._registry.probes.suspect(self, self._host)
 
     def announce(self) -> None:
-        """Log that the peer has connected, at the latest before its end is logged."""
+        """Log that the peer has connected, once, and at the latest before its end is logged."""
+        if self._announced:
+            return
         self._announced = True
         by = "" if self.feed == TCP else f" by {self.feed}"
         self._lines.info(self.logger, "{role} {peer} connected{by}", role=self.role, peer=self.who, by=by)
@@ -127,8 +128,7 @@ class Connection(Protocol):
         self._tell(self._lines.warn, line, fields)
 
     def _tell(self, write: Callable[..., None], line: str, fields: dict[str, object]) -> None:
-        if not self._announced:
-            self.announce()
+        self.announce()
         write(self.logger, line, peer=self.who, **fields)
 
     def _begin(self) -> None:
@@ -301,7 +301,7 @@ class Connection(Protocol):
     def _log_end(self, line: str, **fields: object) -> None:
         """Log the end in one line. `line`: the format of what was exchanged. `fields`: its values."""
         everyday = self._everyday()
-        if not (self._announced or everyday):
+        if not everyday:
             self.announce()
         (self._lines.debug if everyday else self._lines.warn if self._why else self._lines.info)(
             self.logger,

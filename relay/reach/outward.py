@@ -16,7 +16,7 @@ from relay.net.outgoing import CLOSED_AT_ONCE, tls_trouble
 from relay.peers.connection import Connection
 from relay.peers.heartbeat import CallLater
 from relay.reach.dialler import Dialler
-from relay.reach.link import STEADY
+from relay.reach.link import STEADY, words_for
 from relay.wire.close_reason import CloseReason
 
 
@@ -35,8 +35,7 @@ class Outward(Connection):
     def _work(self) -> None:
         """The other side is what was hoped for."""
         self.works = True
-        if not self._announced:
-            self.announce()
+        self.announce()
 
     def _stay(self, call_later: CallLater) -> None:
         """Without a session, the other side has at least not ended the connection."""
@@ -46,6 +45,11 @@ class Outward(Connection):
     def _last(self) -> None:
         if not self.lifecycle.ending:
             self.dialler.worked()
+
+    def _fail(self, reason: CloseReason, fault: Exception) -> None:
+        """End the connection, for `fault`."""
+        self._fault = fault
+        self.abort(reason, words_for(fault))
 
     def _everyday(self) -> bool:
         if self.works:

@@ -25,7 +25,7 @@ from relay.net.outgoing import is_ourselves, prepare
 from relay.peers.origins import Loop
 from relay.peers.publisher import Publisher
 from relay.reach.echo import Echo, GoesRound
-from relay.reach.link import HEARTBEAT, LOOK, Circular, Surroundings, reason_for, words_for
+from relay.reach.link import HEARTBEAT, LOOK, Circular, Surroundings, reason_for
 from relay.reach.outward import Outward
 from relay.reach.places import Place
 from relay.reach.task import Task
@@ -203,10 +203,6 @@ class PullLink(Outward, Publisher):
             self._fail(CloseReason.LOOP, Circular(f"it leads to this relay itself{self._pull.way_out}"))
         elif self._core is None:
             self._stay(self._pull.surroundings.call_later)
-
-    def _fail(self, reason: CloseReason, fault: Exception) -> None:
-        self._fault = fault
-        self.abort(reason, words_for(fault))
 
     # What comes
 

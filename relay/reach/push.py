@@ -31,7 +31,7 @@ from relay.peers.dialogue import Silence
 from relay.peers.source import HubSource
 from relay.peers.subscriber import Subscriber
 from relay.reach.echo import Echo, GoesRound
-from relay.reach.link import LOOK, Surroundings, reason_for, words_for
+from relay.reach.link import LOOK, Surroundings, reason_for
 from relay.reach.outward import Outward
 from relay.reach.places import Place
 from relay.reach.push_core import PushCore
@@ -231,10 +231,6 @@ class PushLink(Outward, Subscriber):
             self._fail(CloseReason.LOOP, NotARelay("it leads to this relay itself"))
         elif self._core is None:
             self._stay(self._push.surroundings.call_later)
-
-    def _fail(self, reason: CloseReason, fault: Exception) -> None:
-        self._fault = fault
-        self.abort(reason, words_for(fault))
 
     # What comes
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from types import TracebackType
@@ -111,6 +111,16 @@ def start_program(module: str, *arguments: object) -> Lines:
     return start(*command, stdin=subprocess.PIPE, env=environment)
 
 
+@contextmanager
+def or_killed(started: Lines) -> Iterator[None]:
+    """Where what is done with a program that was started fails, it is killed: nobody else can."""
+    try:
+        yield
+    except BaseException:
+        started.process.kill()
+        raise
+
+
 class Relay:
     """`with Relay("--framing", "line") as relay:` runs a relay, known by `publish_port` and `subscribe_port`.
 
@@ -129,11 +139,8 @@ class Relay:
             *options,
         )
         self.pid = self.log.process.pid
-        try:
+        with or_killed(self.log):
             self._wait_for_start(publish != "none")
-        except BaseException:
-            self.log.process.kill()  # nobody else can
-            raise
 
     def _wait_for_start(self, publishers: bool) -> None:
         """Wait until it is there, and learn its ports. `publishers`: whether it has one for them."""

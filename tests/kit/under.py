@@ -11,7 +11,7 @@ import pytest
 
 from tests.kit.fakes import frame
 from tests.kit.peers import connection
-from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, free_port, start, wait_until
+from tests.kit.process import DEADLINE, TWISTD, Lines, Relay, free_port, or_killed, start, wait_until
 from tests.kit.resets import end_with_reset
 
 
@@ -44,11 +44,8 @@ class Under(Relay):
         return start(*command, **popen)
 
     def __enter__(self) -> Self:
-        try:
+        with or_killed(self.log):
             self._wait_until_it_relays()
-        except BaseException:
-            self.log.process.kill()  # nobody else can
-            raise
         return self
 
     def _wait_until_it_relays(self) -> None:
