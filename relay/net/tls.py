@@ -8,7 +8,7 @@ connection. Where that is impossible (Unix sockets, TLS behind a PROXY header) `
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from OpenSSL.SSL import Error, WantReadError
@@ -34,9 +34,9 @@ NOT_TLS = bytes.fromhex("15 0301 0002 02 0a")
 """What a client is told that does not speak TLS: a fatal alert, "unexpected message" (RFC 8446, section 6). OpenSSL
 would end the connection in an orderly way, from which a publisher concludes that what it has sent was read."""
 SLICE = 4 * 1024
-"""Bytes decrypted between the first two looks at what they were; twice as many after each look, up to `MAX_SLICE`. What
-a peer sends that has once sent too much besides data takes its turn in pieces of that size from then on, so that many
-of them together delay no message."""
+"""What a peer sends takes its turn in pieces of so many bytes until there was data in one, and again, for good, when it
+has sent too much besides: so that many of them together delay no message. What others send is decrypted at once. They
+are looked at after so many bytes first, and after twice as many each time that there was data, up to `MAX_SLICE`."""
 MAX_SLICE = 64 * 1024
 """Looking every 16 KiB instead made decrypting 256 KiB, one read, take 107 µs instead of 65."""
 MAX_BESIDE = 20 * 1024
@@ -63,8 +63,10 @@ class SecureTransport(TLSMemoryBIOProtocol):
     """
 
     transport: SubscriberTransport
-    _greeting: Received | None = None  # what the peer sends before the handshake is complete
-    _watched: Received | None = None  # what it sends after it has once sent too much besides data
+    _received: Received | None = None  # what the peer sends while it is not trusted; None before it has sent anything
+    _trusted = False  # whether what it sends is decrypted at once
+    _brought = False  # whether there was data in that
+    _suspected = False  # whether it has once sent too much besides data
     _slice = SLICE  # bytes decrypted until the next look
     _overhead = OLD_RECORD
     _beside = 0  # bytes since `_since` that were no data
@@ -72,23 +74,22 @@ class SecureTransport(TLSMemoryBIOProtocol):
     _throttle: IDelayedCall | None = None  # set while the peer is not read because it sent too much of that
 
     def dataReceived(self, data: bytes) -> None:
-        if not self._handshakeDone:
-            if self._greeting is None:
-                if data[0] != HANDSHAKE:
-                    self.transport.write(NOT_TLS)
-                self._greeting = self._in_turns(super().dataReceived)
-            self._greeting.receive(data)
-        elif self._appSendBuffer:
-            super().dataReceived(data)
-        elif self._watched:
-            self._watched.receive(data)
-        else:
-            self._decrypt(data)
+        if self._trusted:
+            self._take(data)
+            return
+        if self._received is None:
+            if data[0] != HANDSHAKE:
+                self.transport.write(NOT_TLS)
+            link = cast(AcceptedTransport, self.transport)
+            self._received = Received(cast(SecureFactory, self.factory).handshakes, link, self._take, SLICE)
+        self._received.receive(data)
+        self._trusted = self._brought and not self._suspected and not self._received.waits
 
-    def _in_turns(self, take: Callable[[bytes], None], most: int | None = None) -> Received:
-        """What the peer sends, passed to `take` when it is its turn, in pieces of `most` bytes."""
-        link = cast(AcceptedTransport, self.transport)
-        return Received(cast(SecureFactory, self.factory).handshakes, link, take, most)
+    def _take(self, data: bytes) -> None:
+        if self._handshakeDone and not self._appSendBuffer:
+            self._decrypt(data)
+        else:
+            super().dataReceived(data)
 
     def _checkHandshakeStatus(self) -> None:
         super()._checkHandshakeStatus()
@@ -100,10 +101,13 @@ class SecureTransport(TLSMemoryBIOProtocol):
         records: list[bytes] = []
         failed, taken = False, 0
         while taken < len(data) and not failed and self._beside <= MAX_BESIDE:
+            before = len(records)
             failed = self._read_records(data[taken : taken + self._slice], records)
             taken += self._slice
-            self._slice = min(2 * self._slice, MAX_SLICE)
+            if len(records) > before:
+                self._slice = min(2 * self._slice, MAX_SLICE)
         if records and not self._aborted:
+            self._brought = True
             cast(Protocol, self.wrappedProtocol).dataReceived(b"".join(records))
         if failed:
             self._flushReceiveBIO()  # which meets the error again, and knows how to treat it
@@ -142,31 +146,30 @@ class SecureTransport(TLSMemoryBIOProtocol):
         if waiting(self.transport) > MAX_ANSWERS:
             self.abortConnection()
             return
-        if self._watched is None:
-            self._watched = self._in_turns(self._decrypt, SLICE)
-        self._watched.hold()
-        self._watched.receive(rest)
+        self._suspected, self._trusted = True, False
+        received = cast(Received, self._received)
+        received.hold()
+        received.receive(rest)
         self._throttle = cast(Any, self.transport).reactor.callLater(PAUSE, self._go_on)
 
     def _go_on(self) -> None:
         self._throttle = None
         self._beside = 0
-        cast(Received, self._watched).go_on()
+        cast(Received, self._received).go_on()
 
     @property
     def waits(self) -> bool:
-        """Whether something that the peer sent for the handshake has not come to its turn."""
-        return self._greeting is not None and self._greeting.waits
+        """Whether something that the peer sent has not come to its turn."""
+        return self._received is not None and self._received.waits
 
     @property
     def greeted(self) -> bool:
         """Whether the peer has sent anything."""
-        return self._greeting is not None
+        return self._received is not None
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008  # Twisted's own
-        for received in (self._greeting, self._watched):
-            if received is not None:
-                received.drop()
+        if self._received is not None:
+            self._received.drop()
         if self._throttle is not None:
             self._throttle.cancel()
         super().connectionLost(reason)

@@ -15,9 +15,10 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from relay.core.chores import Chore
 from relay.net.certificates import RenewableContext
 from relay.net.tcp import SubscriberTransport
-from relay.net.tls import MAX_ENCRYPTED, MAX_RECORD, NOT_TLS, SecureTransport, direct
+from relay.net.tls import MAX_ENCRYPTED, MAX_RECORD, NOT_TLS, SLICE, SecureTransport, direct
 from tests.kit.certificates import Authority
 from tests.kit.folders import temporary_folder
 from tests.kit.transports import TransportTests, at_once
@@ -48,7 +49,14 @@ class SecureTransportTests(TransportTests):
     def setUp(self) -> None:
         authority = Authority(temporary_folder(self))
         certificate = str(authority.issue("localhost"))
-        door = RenewableContext()
+        self.chores = 0  # what took its turn so far
+
+        def lane(chore: Chore) -> bool:
+            self.chores += 1
+            chore()
+            return True
+
+        door = RenewableContext(lane)
         door.context = SSL.Context(SSL.TLS_METHOD)
         door.context.use_certificate_chain_file(certificate)
         door.context.use_privatekey_file(certificate)
@@ -60,13 +68,18 @@ class SecureTransportTests(TransportTests):
         self.set_up(at_once, between=between)
         self.connect = lambda: self.set_up(at_once, between=between)  # without a handshake
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.client = authority.client().wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
-        while not self.shaken():
-            self.say()
-            self._incoming.write(self.peer.recv(2**16))
+        self.context = authority.client()
+        self.client = self.context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self.shake_hands()
         self.say()
         self.producer = FullProducer()
         self.secure.registerProducer(self.producer, True)
+
+    def shake_hands(self) -> None:
+        """The handshake, but for the last that the peer says."""
+        while not self.shaken():
+            self.say()
+            self._incoming.write(self.peer.recv(2**16))
 
     def shaken(self) -> bool:
         try:
@@ -198,6 +211,29 @@ class SecureTransportTests(TransportTests):
             self.say()
         self.assertEqual(sum(map(len, self.protocol.reads)), 10_000)
         self.assertIn(self.transport, self.reactor.getReaders())
+
+    def test_data_that_comes_with_the_end_of_the_handshake_takes_its_turn_in_pieces(self) -> None:
+        self.connect()
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.client = self.context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self.shake_hands()
+        for number in range(50):
+            self.client.write(bytes([number]) * 1000)
+        before = self.chores
+        self.say()
+        self.assertGreaterEqual(self.chores - before, 50 * 1000 // SLICE)
+        self.assertEqual(b"".join(self.protocol.reads), b"".join(bytes([number]) * 1000 for number in range(50)))
+
+    def test_what_comes_before_the_first_data_takes_its_turn_and_what_comes_after_it_does_not(self) -> None:
+        self.client.write(b"one")
+        record, before = self._outgoing.read(), self.chores
+        for data in (record[:10], record[10:]):
+            self.give(data)
+        self.assertEqual(self.chores, before + 2)
+        self.client.write(b"x" * 10 * SLICE)
+        self.say()
+        self.assertEqual(self.chores, before + 2)
+        self.assertEqual(b"".join(self.protocol.reads), b"one" + b"x" * 10 * SLICE)
 
     def test_half_a_record_waits_for_the_rest(self) -> None:
         self.client.write(b"one")
