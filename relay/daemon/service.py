@@ -16,6 +16,7 @@ from relay.config.config import shared_endpoints
 from relay.config.values import show_size
 from relay.daemon.assembly import Entrance, Relay, Surroundings, assemble
 from relay.daemon.logs import output
+from relay.daemon.memory import settle
 from relay.daemon.options import Options
 from relay.daemon.reports import STATUS_INTERVAL
 from relay.daemon.signals import Signals
@@ -103,6 +104,7 @@ class RelayService(Service):
 
         Signals are handled before the announcement, because whoever reads it may send one at once.
         """
+        settle()
         Signals(self._reactor, stop=self._stop, reload=self._reload).take()
         if sharing := self.relay.machinery.sharing:
             sharing.start()

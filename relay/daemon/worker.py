@@ -35,6 +35,7 @@ from relay.core.past import READ_PART, Past
 from relay.core.slow import SLOW_POLICIES
 from relay.daemon.assembly import Relay, Surroundings, assemble
 from relay.daemon.logs import PLAIN
+from relay.daemon.memory import settle
 from relay.daemon.timers import Timers
 from relay.net.pair import PairEndpoint, adopt
 from relay.net.ports import CannotStart
@@ -184,6 +185,7 @@ class WorkerProcess:
                     relay.ports.listen(*entrance)
         except CannotStart as error:
             self._fail(str(error))
+        settle()
         self.channel.tell(Ready())
 
     def _fail(self, why: str) -> NoReturn:
