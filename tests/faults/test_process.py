@@ -103,7 +103,7 @@ def test_beside_one_that_never_reads_it_stops_within_the_drain_time_and_says_wha
         assert read_to_the_end(healthy) == b""
         healthy.close()
         assert relay.log.wait_for_end() == 0
-        assert seconds <= time.monotonic() - begin < seconds + 1.0
+        assert seconds <= time.monotonic() - begin < seconds + 5.0
         stuck_port = stuck.getsockname()[1]
         end = relay.log.wait_for(
             rf"{stuck_port} disconnected: shutdown, .*; it was ([\d,]+) messages, ([\d,]+) bytes, [\d.]+ s behind"
@@ -212,10 +212,12 @@ def test_signals_that_mean_nothing_do_no_harm() -> None:
 
 
 def test_after_sigkill_a_new_one_has_the_same_ports_at_once_and_everybody_comes_back() -> None:
-    """In less than a second, most of which Python takes to start."""
+    """It takes no longer than any start: most of it is Python's."""
     publish, subscribe = (f"tcp:{free_port()}" for _ in range(2))
     with ExitStack() as stack:
+        begin = time.monotonic()
         old = stack.enter_context(Relay(publish=publish, subscribe=subscribe))
+        usual = time.monotonic() - begin
         before = descriptors(old.pid)
         peers = [stack.enter_context(connection(old.subscribe_port)) for _ in range(50)]
         wait_until(lambda: descriptors(old.pid) == before + len(peers), "all are accepted")
@@ -235,8 +237,10 @@ def test_after_sigkill_a_new_one_has_the_same_ports_at_once_and_everybody_comes_
         with Beside(new):
             for peer in again:
                 receive(peer, 4)
-    print(f"{back:.2f} s from the end of the old process to the ports of the new one")
-    assert back < 1.0
+    print(
+        f"{back:.2f} s from the end of the old process to the ports of the new one, and {usual:.2f} s for its own start"
+    )
+    assert back < 3 * usual
 
 
 @pytest.mark.parametrize("taken", ["publish", "subscribe"])

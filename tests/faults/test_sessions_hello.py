@@ -246,7 +246,7 @@ def test_half_hellos_are_cut_after_the_frame_timeout_also_if_bytes_keep_coming(t
         for peer, size in zip(peers, sizes, strict=True):
             peer.sendall(whole[:size])
         begin = time.monotonic()
-        for at in range(14 if trickle else 0):
+        for at in range(40 if trickle else 0):
             time.sleep(0.25)
             taken = 0
             for peer, size in zip(peers, sizes, strict=True):
@@ -258,5 +258,5 @@ def test_half_hellos_are_cut_after_the_frame_timeout_also_if_bytes_keep_coming(t
                 break  # all are cut that had more to say
         for peer in peers:
             assert ends_within(peer, DEADLINE)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 8
         relay.log.wait_for(f"{role}e?r .* disconnected: frame timeout", len(sizes))

@@ -177,17 +177,18 @@ def test_a_reload_is_told_with_its_beginning_and_its_end(manager: Manager) -> No
 
 @pytest.mark.alone
 def test_the_watchdog_is_fed_by_a_relay_that_runs_and_by_no_other(manager: Manager) -> None:
-    relay = manager.start(WATCHDOG_USEC="400000")  # the pid is for whoever starts it through a wrapper
+    deadline = 1.0
+    relay = manager.start(WATCHDOG_USEC=str(int(deadline * 1e6)))  # the pid is for whoever starts it through a wrapper
     manager.wait_for("READY=1")
     begun = time.monotonic()
     for _ in range(5):
-        manager.wait_for("WATCHDOG=1", 0.4)  # each within the deadline
-    assert time.monotonic() - begun < 5 * 0.4
+        manager.wait_for("WATCHDOG=1", deadline)
+    assert time.monotonic() - begun < 5 * deadline
     relay.process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, relay.process.pid, os.WSTOPPED)
     manager.drain()
     with pytest.raises(AssertionError, match="was not told"):
-        manager.wait_for("WATCHDOG=1", 0.8)
+        manager.wait_for("WATCHDOG=1", 2 * deadline)
     relay.process.send_signal(signal.SIGCONT)
     manager.wait_for("WATCHDOG=1")
 
