@@ -256,10 +256,18 @@ def shared_endpoints(config: Config) -> tuple[tuple[str, str], ...]:
     return tuple((name, one) for name, every in named for one in every if re.match("(haproxy:)?tcp6?:", one))
 
 
-def _with_tls(config: Config) -> list[Remote]:
-    """The other relays and servers that the relay connects to with TLS."""
-    remotes = (*config.pull, *config.push, *filter(None, [config.mirror]))
+def _outgoing(config: Config) -> list[Remote]:
+    """The other relays and servers that the relay connects to."""
+    return [*config.pull, *config.push, *filter(None, [config.mirror])]
+
+
+def _with_tls(remotes: Sequence[Remote]) -> list[Remote]:
     return [one for one in remotes if one.endpoint.startswith("tls:")]
+
+
+def _by_tcp(endpoints: Sequence[str]) -> list[str]:
+    """Those whose peers may have an address: all but Unix sockets."""
+    return [one for one in endpoints if not re.match("(haproxy:)?unix:", one)]
 
 
 def _wrong_store(config: Config) -> Iterator[Fault]:
@@ -307,15 +315,19 @@ def _without_endpoint(config: Config) -> Iterator[Fault]:
 
     Those that lack the same endpoint are one fault.
     """
-    tls = config.publish_tls + config.subscribe_tls
-    no_publishers = not (config.publish or config.publish_tls)
+    publish, subscribe = config.publish + config.publish_tls, config.subscribe + config.subscribe_tls
+    tls, outgoing = config.publish_tls + config.subscribe_tls, _outgoing(config)
     for names, endpoints, kind in (
         (("certificate", "private-key"), tls, "TLS endpoint"),
         (("publisher-ca",), config.publish_tls, "TLS endpoint"),
         (("subscriber-ca",), config.subscribe_tls, "TLS endpoint"),
-        (("reach-ca", "reach-certificate", "reach-private-key"), _with_tls(config), "connection with TLS"),
-        (("tls-timeout",), (*tls, *_with_tls(config)), "TLS endpoint"),
-        (("allow-publishers",), not (config.mirror and no_publishers), "port for publishers"),
+        (("reach-ca", "reach-certificate", "reach-private-key"), _with_tls(outgoing), "connection with TLS"),
+        (("tls-timeout",), (*tls, *_with_tls(outgoing)), "TLS endpoint"),
+        (("allow-publishers",), _by_tcp(publish), "TCP port for publishers"),
+        (("allow-subscribers",), _by_tcp(subscribe + config.web), "TCP port for subscribers"),
+        (("publisher-names",), publish, "port for publishers"),
+        (("max-per-address",), _by_tcp(config.endpoints), "TCP port"),
+        (("keepalive",), (*_by_tcp(config.endpoints), *outgoing), "TCP connection"),
         (("journal-size", "journal-age", "journal-sync"), config.journal, "journal"),
         (BACKBONE, config.backbone, "backbone"),
         (("web-token-file", "web-host", "web-origin"), config.web, "web port"),

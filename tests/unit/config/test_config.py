@@ -14,6 +14,7 @@ from relay.config.values import Remote, backbone_url
 from relay.wire.delimited import Line
 
 FAR = Remote("tcp:far:8002", True)
+UNIX: dict[str, object] = {"publish": ("unix:p",), "subscribe": ("haproxy:unix:s",)}
 
 
 class ConfigTests(SynchronousTestCase):
@@ -58,7 +59,20 @@ class ConfigTests(SynchronousTestCase):
             ("reach-certificate", {"reach_certificate": "a.pem"}, "no connection with TLS"),
             ("reach-private-key", {"reach_private_key": "a.pem"}, "no connection with TLS"),
             ("tls-timeout", {"tls_timeout": 1.0}, "no TLS endpoint"),
-            ("allow-publishers", {"mirror": FAR, "publish": (), "allow_publishers": ("x",)}, "no port for publishers"),
+            (
+                "allow-publishers",
+                {"mirror": FAR, "publish": (), "allow_publishers": ("x",)},
+                "no TCP port for publishers",
+            ),
+            ("allow-publishers", {"publish": ("unix:p",), "allow_publishers": ("x",)}, "no TCP port for publishers"),
+            (
+                "allow-subscribers",
+                {"subscribe": ("unix:s",), "allow_subscribers": ("x",)},
+                "no TCP port for subscribers",
+            ),
+            ("publisher-names", {"mirror": FAR, "publish": (), "publisher_names": 5}, "no port for publishers"),
+            ("max-per-address", {**UNIX, "max_per_address": 5}, "no TCP port that it could be for"),
+            ("keepalive", {**UNIX, "keepalive": 5}, "no TCP connection that it could be for"),
             ("journal-age", {"journal_age": 1.0}, "no journal"),
             ("journal-size", {"journal_size": 1, "journal_sync": 1.0}, "no journal that it and journal-sync could be"),
             ("backbone-size", {"backbone_size": 1}, "no backbone"),
