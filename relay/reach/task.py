@@ -113,13 +113,13 @@ class Task(Generic[L]):
         exchanged = self._before + (NOTHING if link is None else link.tally)
         up = link is not None and link.works
         return ReachFigures(
-            self.role,
-            str(self.remote),
-            up,
-            self.connections,
-            exchanged,
-            self.lost,
-            self.waiting,
-            self.behind,
-            "" if up else self.dialler.trouble,
+            role=self.role,
+            remote=str(self.remote),
+            connected=up,
+            connections=self.connections,
+            exchanged=exchanged,
+            lost=self.lost,
+            waiting=self.waiting,
+            behind=self.behind,
+            why="" if up else self.dialler.trouble,
         )
