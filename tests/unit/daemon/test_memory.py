@@ -28,6 +28,9 @@ class MemoryTests(SynchronousTestCase):
     def test_a_crowd_may_leave_little_by_little(self) -> None:
         self.assertEqual(self.sweep(CROWD, CROWD // 2, 10, 0, 0, 0), 1)
 
+    def test_a_crowd_may_pause_while_it_leaves(self) -> None:
+        self.assertEqual(self.sweep(10 * CROWD, 4 * CROWD, 4 * CROWD, 0, 0), 2)
+
     def test_it_is_not_given_back_while_they_are_leaving_because_most_would_stay(self) -> None:
         self.assertEqual(self.sweep(4 * CROWD, CROWD, CROWD // 2, 10), 0)
         self.assertEqual(self.sweep(10), 1)
