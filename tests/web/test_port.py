@@ -274,7 +274,8 @@ def test_without_its_package_the_start_says_how_to_get_it_and_a_relay_without_we
         [*command, *WEB_PORT], env=environment, capture_output=True, text=True, timeout=DEADLINE, cwd=tmp_path
     )
     assert done.returncode == 1
-    needs = f"--web needs prometheus_client: {sys.executable} -m pip install prometheus-client wsproto\n"
+    python = Path(TWISTD).read_text().splitlines()[0].removeprefix("#!")  # as pip wrote it, perhaps python3.11
+    needs = f"--web needs prometheus_client: {python} -m pip install prometheus-client wsproto\n"
     assert done.stderr == f"relay cannot start: {needs}"
     checked = subprocess.run(
         [TWISTD, "relay", "--check", *WEB_PORT], env=environment, capture_output=True, text=True, timeout=DEADLINE
