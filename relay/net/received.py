@@ -23,7 +23,8 @@ class Received:
         self._take = take
         self._most = most
         self._waiting = b""
-        self._paused = False
+        self._paused = False  # because something waits
+        self._stopped = False  # because of `pause`
         self._held = False
 
     def receive(self, data: bytes) -> None:
@@ -39,6 +40,17 @@ class Received:
     def waits(self) -> bool:
         """Whether something waits."""
         return bool(self._waiting)
+
+    def pause(self) -> None:
+        """Read the peer no more until `resume`. What waits is passed on all the same."""
+        self._stopped = True
+        self._link.pauseProducing()
+
+    def resume(self) -> None:
+        """Read the peer again, when nothing waits."""
+        self._stopped = False
+        if not self._paused:
+            self._link.resumeProducing()
 
     def hold(self) -> None:
         """Pass nothing on until `go_on`."""
@@ -66,7 +78,8 @@ class Received:
         piece, self._waiting = self._waiting[:size], self._waiting[size:]
         if self._paused and not self._waiting:
             self._paused = False
-            self._link.resumeProducing()  # before the bytes are passed on, because whoever takes them may pause
+            if not self._stopped:
+                self._link.resumeProducing()  # before the bytes are passed on, because whoever takes them may pause
         if piece:
             self._take(piece)
         if self._waiting and not self._held:

@@ -91,6 +91,20 @@ class SecureTransport(TLSMemoryBIOProtocol):
         else:
             super().dataReceived(data)
 
+    def pauseProducing(self) -> None:
+        """Read no more, until `resumeProducing`."""
+        if self._received is None:
+            self.transport.pauseProducing()
+        else:
+            self._received.pause()
+
+    def resumeProducing(self) -> None:
+        """Read again, when nothing waits that was read."""
+        if self._received is None:
+            self.transport.resumeProducing()
+        else:
+            self._received.resume()
+
     def _checkHandshakeStatus(self) -> None:
         super()._checkHandshakeStatus()
         if self._handshakeDone:

@@ -83,6 +83,24 @@ class ReceivedTests(SynchronousTestCase):
         self.turns.run_all()
         self.assertEqual(self.link.calls, ["pause", "resume", "pause"])
 
+    def test_who_wants_nothing_to_be_read_gets_what_waits_and_no_more(self) -> None:
+        self.busy()
+        self.received.receive(b"one")
+        self.received.pause()
+        self.turns.run_all()
+        self.assertEqual((self.taken, self.link.calls), ([b"one"], ["pause", "pause"]))
+        self.received.resume()
+        self.assertEqual(self.link.calls, ["pause", "pause", "resume"])
+
+    def test_the_peer_is_not_read_again_while_something_waits(self) -> None:
+        self.received.pause()
+        self.busy()
+        self.received.receive(b"one")
+        self.received.resume()
+        self.assertEqual(self.link.calls, ["pause", "pause"])
+        self.turns.run_all()
+        self.assertEqual((self.taken, self.link.calls), ([b"one"], ["pause", "pause", "resume"]))
+
     def test_while_it_is_held_nothing_is_passed_on_and_the_peer_is_not_read(self) -> None:
         self.received.receive(b"1234")
         self.received.hold()

@@ -50,11 +50,16 @@ class SecureTransportTests(TransportTests):
         authority = Authority(temporary_folder(self))
         certificate = str(authority.issue("localhost"))
         self.chores = 0  # what took its turn so far
+        self.busy = False  # whether that waits for a later turn
+        self.waiting: list[Chore] = []
 
         def lane(chore: Chore) -> bool:
             self.chores += 1
-            chore()
-            return True
+            if self.busy:
+                self.waiting.append(chore)
+            else:
+                chore()
+            return not self.busy
 
         door = RenewableContext(lane)
         door.context = SSL.Context(SSL.TLS_METHOD)
@@ -234,6 +239,26 @@ class SecureTransportTests(TransportTests):
         self.say()
         self.assertEqual(self.chores, before + 2)
         self.assertEqual(b"".join(self.protocol.reads), b"one" + b"x" * 10 * SLICE)
+
+    def test_who_wants_nothing_to_be_read_in_the_middle_of_that_is_given_the_rest_and_no_more(self) -> None:
+        self.client.write(b"x" * 10 * SLICE)
+        read = self.protocol.dataReceived
+
+        def stop(data: bytes) -> None:
+            if not self.protocol.reads:
+                self.secure.pauseProducing()
+            read(data)
+
+        self.busy = True
+        self.protocol.dataReceived = stop  # type: ignore[method-assign]
+        self.say()
+        self.assertNotIn(self.transport, self.reactor.getReaders())
+        while self.waiting:
+            self.waiting.pop(0)()
+        self.assertEqual(b"".join(self.protocol.reads), b"x" * 10 * SLICE)
+        self.assertNotIn(self.transport, self.reactor.getReaders())
+        self.secure.resumeProducing()
+        self.assertIn(self.transport, self.reactor.getReaders())
 
     def test_half_a_record_waits_for_the_rest(self) -> None:
         self.client.write(b"one")
