@@ -18,11 +18,14 @@ from tests.kit.resets import reset
 
 pytestmark = pytest.mark.alone
 
+# Buffers have room for what a flood makes up for after the machine has stopped the relay for some tenths of a second:
+# that comes faster than the healthy subscriber, a program in Python, reads it.
+
 
 def test_disconnect_ends_a_slow_reader_after_whole_messages_in_order() -> None:
     with (
-        Relay("--buffer", "2MiB") as relay,
-        Healthy(relay, buffer=2 * MIB),
+        Relay("--buffer", "8MiB") as relay,
+        Healthy(relay, buffer=8 * MIB),
         Proxy(relay.subscribe_port, down=Fault(rate=2e6)) as proxy,
         connection(proxy.port) as slow,
         ThreadPoolExecutor() as pool,
@@ -40,8 +43,8 @@ def test_disconnect_ends_a_slow_reader_after_whole_messages_in_order() -> None:
 def test_skip_keeps_a_slow_reader_connected_and_counts_exactly_what_it_did_not_get() -> None:
     size = 1000
     with (
-        Relay("--buffer", "2MiB", "--slow", "skip") as relay,
-        Healthy(relay, buffer=2 * MIB) as healthy,
+        Relay("--buffer", "8MiB", "--slow", "skip") as relay,
+        Healthy(relay, buffer=8 * MIB) as healthy,
         Proxy(relay.subscribe_port, down=Fault(rate=2e6)) as proxy,
         connection(proxy.port) as slow,
         ThreadPoolExecutor() as pool,

@@ -100,6 +100,13 @@ class Pair:
         self._publisher.sendall(self._message(2**63))  # no more follow
 
     def _receive(self) -> None:
+        try:
+            self._check_all()
+        except OSError as error:
+            self._wrong(str(error))
+        self.all.set()
+
+    def _check_all(self) -> None:
         with self._subscriber.makefile("rb", buffering=2**20) as stream:
             while header := stream.read(HEADER.size):
                 (length,) = HEADER.unpack(header)
@@ -124,7 +131,6 @@ class Pair:
                     self._wrong(f"message {number:,} is damaged")
             else:
                 self._wrong("the stream ended")
-        self.all.set()
 
     def _wrong(self, what: str) -> None:
         self.disorder = self.disorder or what
