@@ -114,7 +114,7 @@ def test_those_that_join_in_the_middle_of_a_flood_begin_with_a_whole_message_and
 
 
 def test_those_that_leave_in_the_middle_of_a_fan_out_take_nothing_from_the_others() -> None:
-    total, size = 24 * MIB, 8192
+    total, size = 48 * MIB, 8192
     with Relay() as relay, Healthy(relay), subscribers(relay) as [stays], ThreadPoolExecutor() as pool:
         publishing = pool.submit(flood, relay.publish_port, total, size, 20e6)
         staying = pool.submit(read_to, stays, total // size - 1, size)

@@ -192,6 +192,10 @@ def nested(role: str, chance: random.Random) -> bytes:
     return literal(role, f'"{key}":{begin * depth}0{end * depth}')[: MOST + 4]
 
 
+ANSWERS = {"welcome", "ack", "heartbeat", "gap", "bye", "error"}
+"""What a relay says. Peers of one name that are there at once end each other, with a bye."""
+
+
 def ends_within(peer: socket.socket, seconds: float) -> bool:
     """Whether the relay ends the connection in that time. Until then whole frames of known kinds have to come."""
     wire, until = TcpWire(), time.monotonic() + seconds
@@ -205,7 +209,7 @@ def ends_within(peer: socket.socket, seconds: float) -> bool:
             if not data:
                 break
             for part in wire.receive(data):
-                assert not isinstance(part, dict) or part["type"] in ("welcome", "ack", "error"), part
+                assert not isinstance(part, dict) or part["type"] in ANSWERS, part
         else:
             return False
     return True
