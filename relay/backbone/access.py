@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ CONNECT = 3
 """Seconds within which a server must answer when a connection is made."""
 FAREWELL = 1.0
 """Seconds that a connection may take to end."""
+ENDED = (ConnectionResetError, BrokenPipeError)
+"""What a connection that the other side ends raises where it is read, and where it is written to."""
+REFUSED = ": does it want another --backbone-certificate?"
 PING = 2
 """Seconds between two pings of a connection. Two that are not answered end it."""
 
@@ -127,19 +130,28 @@ async def connect(access: Access, server: str, failed: Callable[[Exception], Awa
         await asyncio.wait_for(connecting, CONNECT)
     except (OSError, NatsError, BadCredentials) as error:
         await client.end()
-        told = reasons[-1] if reasons and isinstance(error, NoServersError) else error
-        raise _explained(told, server, options) from None
+        raise explained(telling(error, reasons), server, options) from None
     return client
 
 
-def _explained(error: Exception, server: str, options: Mapping[str, Any]) -> Exception:
+def telling(error: Exception, reasons: Sequence[Exception]) -> Exception:
+    """The most telling of what nats-py raised, `error`, and of what it told of meanwhile.
+
+    The connection may be found lost, and may not even be closed, before it is read why the other side ended it.
+    """
+    if distrust := list(filter(_distrust, reasons)):
+        return distrust[0]
+    return reasons[-1] if reasons and isinstance(error, NoServersError) else error
+
+
+def explained(error: Exception, server: str, options: Mapping[str, Any]) -> Exception:
     """`error`, which kept a connection to `server` with `options` from being made, in words for people."""
     if distrust := _distrust(error):
         return BadCredentials(f"{server}: {distrust}")
     if isinstance(error, NoServersError):
         return ConnectionRefusedError("it takes no connections")
-    if isinstance(error, ConnectionResetError) and "tls" in options:  # with TLS 1.3 that may be all that it says
-        return ConnectionResetError("it ends the connection: does it want another --backbone-certificate?")
+    if isinstance(error, ENDED) and "tls" in options:  # with TLS 1.3 that may be all that it says
+        return ConnectionResetError(f"it ends the connection{REFUSED}")
     return error
 
 
@@ -150,7 +162,8 @@ def _distrust(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-        return f"no TLS with it: {(error.reason or str(error)).replace('_', ' ').lower()}"
+        why = (error.reason or str(error)).replace("_", " ").lower()
+        return f"no TLS with it: {why}{REFUSED if ' alert ' in why else ''}"
     if isinstance(error, NatsError) and any(word in str(error).lower() for word in ("authorization", "authentication")):
         return f"it refuses the credentials: {str(error).removeprefix('nats: ').strip(chr(39)).lower()}"
     return ""

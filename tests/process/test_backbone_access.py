@@ -113,9 +113,8 @@ def test_who_is_not_who_the_other_side_expects_is_told_apart(tmp_path: Path) -> 
             ),
         ):
             assert words in reason(access)
-        for certificate in ("", str(other.issue("relay.example"))):
-            told = reason(replace(good, certificate=certificate))
-            assert "no TLS with it: tlsv1" in told or "does it want another --backbone-certificate?" in told
+        for certificate in ("", str(other.issue("relay.example"))) * 5:  # the end may be found in several ways
+            assert "does it want another --backbone-certificate?" in reason(replace(good, certificate=certificate))
 
 
 def test_a_file_that_is_not_there_ends_the_start_at_once(tmp_path: Path) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import ssl
 from dataclasses import replace
 
+from nats.errors import NoServersError
 from twisted.trial.unittest import SynchronousTestCase
 
-from relay.backbone.access import Access, BadCredentials, read_credentials
+from relay.backbone.access import Access, BadCredentials, explained, read_credentials, telling
 from tests.kit.certificates import Authority
 from tests.kit.folders import temporary_folder
 
 SEED = "SU" + "A" * 56
+
+
+def tls_error(reason: str) -> ssl.SSLError:
+    """As OpenSSL's module raises it."""
+    error = ssl.SSLError(1, reason)
+    error.reason = reason
+    return error
 
 
 class AccessTests(SynchronousTestCase):
@@ -57,3 +65,25 @@ class AccessTests(SynchronousTestCase):
         for access in (replace(self.access, ca=nonsense), replace(self.access, certificate=nonsense)):
             with self.assertRaises(BadCredentials):
                 access.options()
+
+    def test_what_tells_most_of_a_connection_that_was_not_made_is_why_the_other_side_ended_it(self) -> None:
+        lost, alert, unclosed = ConnectionResetError("lost"), tls_error("TLSV13_ALERT"), BrokenPipeError(32, "pipe")
+        for error, reasons, most in (
+            (lost, [], lost),
+            (lost, [unclosed], lost),
+            (lost, [lost, alert, unclosed], alert),
+            (NoServersError(), [lost, unclosed], unclosed),
+            (NoServersError(), [alert, unclosed], alert),
+        ):
+            self.assertIs(telling(error, reasons), most)
+
+    def test_a_server_that_ends_a_connection_with_tls_may_want_another_certificate(self) -> None:
+        for error in (ConnectionResetError("lost"), BrokenPipeError(32, "pipe")):
+            told = explained(error, "tls://nats", {"tls": None})
+            self.assertIsInstance(told, ConnectionResetError)
+            self.assertIn("does it want another --backbone-certificate?", str(told))
+            self.assertIs(explained(error, "nats://nats", {}), error)
+        alert = explained(tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "tls://nats", {"tls": None})
+        self.assertIn("alert certificate required: does it want another --backbone-certificate?", str(alert))
+        wrong = explained(tls_error("WRONG_VERSION_NUMBER"), "tls://nats", {"tls": None})
+        self.assertTrue(str(wrong).endswith("no TLS with it: wrong version number"), wrong)
