@@ -19,11 +19,12 @@ CONNECT = 3
 """Seconds within which a server must answer when a connection is made."""
 FAREWELL = 1.0
 """Seconds that a connection may take to end."""
-ENDED = (ConnectionResetError, BrokenPipeError)
-"""What a connection that the other side ends raises where it is read, and where it is written to."""
-REFUSED = ": does it want another --backbone-certificate?"
 PING = 2
 """Seconds between two pings of a connection. Two that are not answered end it."""
+ENDED = (ConnectionResetError, BrokenPipeError)
+"""What a connection that the other side ends raises where it is read, and where it is written to."""
+WAY_OUT = ": does it want another --backbone-certificate?"
+"""What to ask when the other side ends a connection with TLS. An alert is what it says of that."""
 
 
 class BadCredentials(ValueError):  # noqa: N818  # named for what was found
@@ -139,9 +140,8 @@ def telling(error: Exception, reasons: Sequence[Exception]) -> Exception:
 
     The connection may be found lost, and may not even be closed, before it is read why the other side ended it.
     """
-    if distrust := list(filter(_distrust, reasons)):
-        return distrust[0]
-    return reasons[-1] if reasons and isinstance(error, NoServersError) else error
+    last = reasons[-1] if reasons and isinstance(error, NoServersError) else error
+    return next(filter(_distrust, reasons), last)
 
 
 def explained(error: Exception, server: str, options: Mapping[str, Any]) -> Exception:
@@ -151,7 +151,7 @@ def explained(error: Exception, server: str, options: Mapping[str, Any]) -> Exce
     if isinstance(error, NoServersError):
         return ConnectionRefusedError("it takes no connections")
     if isinstance(error, ENDED) and "tls" in options:  # with TLS 1.3 that may be all that it says
-        return ConnectionResetError(f"it ends the connection{REFUSED}")
+        return ConnectionResetError(f"it ends the connection{WAY_OUT}")
     return error
 
 
@@ -163,7 +163,7 @@ def _distrust(error: Exception) -> str:
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         why = (error.reason or str(error)).replace("_", " ").lower()
-        return f"no TLS with it: {why}{REFUSED if ' alert ' in why else ''}"
+        return f"no TLS with it: {why}{WAY_OUT if ' alert ' in why else ''}"
     if isinstance(error, NatsError) and any(word in str(error).lower() for word in ("authorization", "authentication")):
         return f"it refuses the credentials: {str(error).removeprefix('nats: ').strip(chr(39)).lower()}"
     return ""

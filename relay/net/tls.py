@@ -34,9 +34,10 @@ NOT_TLS = bytes.fromhex("15 0301 0002 02 0a")
 """What a client is told that does not speak TLS: a fatal alert, "unexpected message" (RFC 8446, section 6). OpenSSL
 would end the connection in an orderly way, from which a publisher concludes that what it has sent was read."""
 SLICE = 4 * 1024
-"""What a peer sends takes its turn in pieces of so many bytes until there was data in one, and again, for good, when it
-has sent too much besides: so that many of them together delay no message. What others send is decrypted at once. They
-are looked at after so many bytes first, and after twice as many each time that there was data, up to `MAX_SLICE`."""
+"""Bytes in a piece of what a peer sends. Pieces take their turns until there was data in one, and for good from when a
+peer has sent too much besides data: so that many peers together delay no message. What others send is decrypted at
+once, but looked at between slices. The first slice has this size, too; each that held data makes the next one twice as
+long, up to `MAX_SLICE`."""
 MAX_SLICE = 64 * 1024
 """Looking every 16 KiB instead made decrypting 256 KiB, one read, take 107 µs instead of 65."""
 MAX_BESIDE = 20 * 1024

@@ -72,16 +72,16 @@ class SecureTransportTests(TransportTests):
 
         self.set_up(at_once, between=between)
         self.connect = lambda: self.set_up(at_once, between=between)  # without a handshake
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.context = authority.client()
-        self.client = self.context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         self.shake_hands()
         self.say()
         self.producer = FullProducer()
         self.secure.registerProducer(self.producer, True)
 
     def shake_hands(self) -> None:
-        """The handshake, but for the last that the peer says."""
+        """The handshake of a new client, but for the last that it says."""
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.client = self.context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         while not self.shaken():
             self.say()
             self._incoming.write(self.peer.recv(2**16))
@@ -219,8 +219,6 @@ class SecureTransportTests(TransportTests):
 
     def test_data_that_comes_with_the_end_of_the_handshake_takes_its_turn_in_pieces(self) -> None:
         self.connect()
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.client = self.context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         self.shake_hands()
         for number in range(50):
             self.client.write(bytes([number]) * 1000)
